@@ -1,0 +1,55 @@
+"""Who is asking, and from where: what authentication learnt of one request."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Role(StrEnum):
+    """What a caller may do; each role may do all that the ones before it may."""
+
+    VIEWER = "viewer"
+    DEPLOYER = "deployer"
+    APPROVER = "approver"
+    ADMIN = "admin"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a command came from; absent facts are None. All of it is recorded in clear, so nothing here is personal."""
+
+    interface: str = "unknown"
+    client: str | None = None
+    issuer: str | None = None
+    repository: str | None = None
+    repository_id: str | None = None
+    owner: str | None = None
+    owner_id: str | None = None
+    ref: str | None = None
+    sha: str | None = None
+    workflow: str | None = None
+    run_id: str | None = None
+    run_attempt: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """An authenticated caller.
+
+    `organisation` is the tenant, lower-cased. `login` is personal: it is recorded only as ciphertext.
+    `repository` and `workflow` are the words for created_by_repo and created_by_workflow. `claims` are the
+    token's claims, on which the rules of an organisation may decide; they are never recorded.
+    `scope` narrows a Rollbook token to actions that it names; None is everything that the role may do.
+    """
+
+    organisation: str
+    login: str
+    role: Role
+    method: str
+    repository: str
+    workflow: str
+    origin: Origin = field(default_factory=Origin)
+    organisation_id: str | None = None
+    claims: Mapping[str, Any] = field(default_factory=dict)
+    scope: frozenset[str] | None = None
