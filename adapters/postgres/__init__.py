@@ -1,0 +1,1 @@
+"""Postgres: the event store, the read models' tables and everything else that must survive."""
