@@ -1,0 +1,245 @@
+"""A deployment: one release on its way to one target, from scheduled to its end."""
+
+from datetime import datetime
+from functools import singledispatchmethod
+from typing import Any
+from uuid import UUID
+
+from eventsourcing.domain import AggregateCreated, AggregateEvent, BaseAggregate
+
+from domain.errors import Clash, Forbidden, LeaseLost
+from domain.release import Release
+from domain.status import STRICT, Status, Trigger
+from domain.taxonomy import Taxonomy
+
+
+class Deployment(BaseAggregate[UUID]):
+    """Decides what may happen to one deployment, and remembers what did."""
+
+    TOPIC = "deployment"
+
+    class Event(AggregateEvent):
+        """Something that happened to a deployment."""
+
+        def apply(self, aggregate: Any) -> None:
+            aggregate.evolve(self)
+
+    class Scheduled(Event, AggregateCreated):
+        """It entered its lane as number `number` (from 1, in order of arrival)."""
+
+        TOPIC = "deployment.scheduled"
+        organisation: str
+        taxonomy: Taxonomy
+        release: Release
+        number: int
+        trigger: str
+        notes: str | None
+        deployment_uri: str | None
+        source_deployment_id: str | None
+        rollback_from_deployment_id: str | None
+        requested_by: str
+        created_by_repo: str
+        created_by_workflow: str
+
+    class Started(Event):
+        """It runs. `override` is why that was allowed during a freeze."""
+
+        TOPIC = "deployment.started"
+        override: str | None
+
+    class Claimed(Event):
+        """A runner took it under a lease. `fence` grows with every claim."""
+
+        TOPIC = "deployment.claimed"
+        runner: str
+        fence: int
+        lease_until: str
+        override: str | None
+
+    class ClaimLapsed(Event):
+        """Its runner was not heard of in time: it waits again."""
+
+        TOPIC = "deployment.claim_lapsed"
+        fence: int
+
+    class Deployed(Event):
+        """It is live."""
+
+        TOPIC = "deployment.deployed"
+
+    class Failed(Event):
+        """It did not go live."""
+
+        TOPIC = "deployment.failed"
+
+    class Skipped(Event):
+        """It will not run. `skipped_by` is the deployment that superseded it, `rule` the reason."""
+
+        TOPIC = "deployment.skipped"
+        skipped_by: str | None
+        rule: str
+
+    class Cancelled(Event):
+        """It was called off."""
+
+        TOPIC = "deployment.cancelled"
+
+    class RolledBack(Event):
+        """It was live, or tried to be, and was replaced by `replaced_by`."""
+
+        TOPIC = "deployment.rolled_back"
+        replaced_by: str | None
+
+    class Rescheduled(Event):
+        """It waits again."""
+
+        TOPIC = "deployment.rescheduled"
+
+    class Annotated(Event):
+        """Its notes or its URI changed; only what changed is in `changes`."""
+
+        TOPIC = "deployment.annotated"
+        changes: dict[str, str | None]
+
+    class Approved(Event):
+        """Somebody who may said yes."""
+
+        TOPIC = "deployment.approved"
+        reason: str | None
+
+    @classmethod
+    def schedule(cls, deployment_id: UUID, at: datetime, **facts: Any) -> "Deployment":
+        """A new deployment, waiting."""
+        return cls._create(cls.Scheduled, id=deployment_id, timestamp=at, **facts)
+
+    def report(self, status: Status, at: datetime, strict: bool = False, override: str | None = None) -> None:
+        """Records what somebody says has become of it. Any status may follow any other, unless `strict`."""
+        if strict and status != self.status and status not in STRICT[self.status]:
+            raise Clash(f"A deployment that is {self.status} cannot become {status}")
+        event_class, facts = REPORTS[status]
+        if status is Status.IN_PROGRESS:
+            facts = {"override": override}
+        self.trigger_event(event_class, timestamp=at, **facts)
+
+    def annotate(self, changes: dict[str, str | None], at: datetime) -> None:
+        """Changes `notes` and `deployment_uri`, as far as they are named."""
+        self.trigger_event(self.Annotated, timestamp=at, changes=changes)
+
+    def skip(self, at: datetime, skipped_by: str, rule: str) -> None:
+        """Takes it out of the queue because another deployment superseded it."""
+        self.trigger_event(self.Skipped, timestamp=at, skipped_by=skipped_by, rule=rule)
+
+    def roll_back(self, at: datetime, replaced_by: str) -> None:
+        """Records that `replaced_by` takes its place."""
+        self.trigger_event(self.RolledBack, timestamp=at, replaced_by=replaced_by)
+
+    def approve(self, approver: str, at: datetime, reason: str | None, own_allowed: bool = False) -> None:
+        """`approver` and the requester are pseudonyms; nobody approves what they asked for."""
+        if approver == self.requested_by and not own_allowed:
+            raise Forbidden("Nobody can approve a deployment of their own")
+        if self.status is not Status.SCHEDULED:
+            raise Clash(f"Only a scheduled deployment can be approved; this one is {self.status}")
+        self.trigger_event(self.Approved, timestamp=at, reason=reason)
+
+    def claim(self, runner: str, at: datetime, lease_until: datetime, override: str | None = None) -> None:
+        """Hands it to a runner until `lease_until`, unless a heartbeat prolongs that."""
+        self.trigger_event(
+            self.Claimed,
+            timestamp=at,
+            runner=runner,
+            fence=self.fence + 1,
+            lease_until=lease_until.isoformat(),
+            override=override,
+        )
+
+    def lapse(self, fence: int, at: datetime) -> None:
+        """Ends a claim whose runner is silent; refused when another claim or an outcome came first."""
+        self.check_fence(fence)
+        self.trigger_event(self.ClaimLapsed, timestamp=at, fence=fence)
+
+    def check_fence(self, fence: int) -> None:
+        """Refuses what a runner says after its claim has ended."""
+        if fence != self.fence or not self.claimed:
+            raise LeaseLost("The lease on this deployment has ended")
+
+    def __init__(
+        self,
+        organisation: str,
+        taxonomy: Taxonomy,
+        release: Release,
+        number: int,
+        trigger: str,
+        requested_by: str,
+    ) -> None:
+        self.organisation = organisation
+        self.taxonomy = taxonomy
+        self.release = release
+        self.number = number
+        self.trigger = Trigger(trigger)
+        self.requested_by = requested_by
+        self.status = Status.SCHEDULED
+        self.fence = 0
+        self.claimed = False
+        self.approved = False
+
+    def become(self, status: Status) -> None:
+        """Any outcome or new start ends a claim."""
+        self.status = status
+        self.claimed = False
+
+    @singledispatchmethod
+    def evolve(self, event: AggregateEvent) -> None:
+        """How each event changes the state; what is not registered changes nothing that decisions need."""
+
+    @evolve.register
+    def _(self, event: Started) -> None:
+        self.become(Status.IN_PROGRESS)
+
+    @evolve.register
+    def _(self, event: Claimed) -> None:
+        self.become(Status.IN_PROGRESS)
+        self.fence = event.fence
+        self.claimed = True
+
+    @evolve.register
+    def _(self, event: ClaimLapsed) -> None:
+        self.become(Status.SCHEDULED)
+
+    @evolve.register
+    def _(self, event: Deployed) -> None:
+        self.become(Status.DEPLOYED)
+
+    @evolve.register
+    def _(self, event: Failed) -> None:
+        self.become(Status.FAILED)
+
+    @evolve.register
+    def _(self, event: Skipped) -> None:
+        self.become(Status.SKIPPED)
+
+    @evolve.register
+    def _(self, event: Cancelled) -> None:
+        self.become(Status.CANCELLED)
+
+    @evolve.register
+    def _(self, event: RolledBack) -> None:
+        self.become(Status.ROLLED_BACK)
+
+    @evolve.register
+    def _(self, event: Rescheduled) -> None:
+        self.become(Status.SCHEDULED)
+
+    @evolve.register
+    def _(self, event: Approved) -> None:
+        self.approved = True
+
+
+REPORTS: dict[Status, tuple[type[Deployment.Event], dict[str, Any]]] = {
+    Status.SCHEDULED: (Deployment.Rescheduled, {}),
+    Status.IN_PROGRESS: (Deployment.Started, {"override": None}),
+    Status.DEPLOYED: (Deployment.Deployed, {}),
+    Status.SKIPPED: (Deployment.Skipped, {"skipped_by": None, "rule": "reported"}),
+    Status.FAILED: (Deployment.Failed, {}),
+    Status.ROLLED_BACK: (Deployment.RolledBack, {"replaced_by": None}),
+    Status.CANCELLED: (Deployment.Cancelled, {}),
+}

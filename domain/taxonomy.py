@@ -1,0 +1,23 @@
+"""Where a queued deployment goes: the taxonomy, which names a lane."""
+
+from dataclasses import dataclass
+from json import dumps
+from uuid import UUID, uuid5
+
+LANES = UUID("5b0c7f0e-3f4e-5a53-9d0a-6a1c0e2a7f11")
+
+
+@dataclass(frozen=True, slots=True)
+class Taxonomy:
+    """What is deployed where; two deployments queue for one lane when all of this is equal, null to null."""
+
+    name: str
+    provider: str
+    cloud_account_id: str | None = None
+    region: str | None = None
+    cell: str | None = None
+
+    def lane_id(self, organisation: str) -> UUID:
+        """The same for the same organisation and taxonomy, whoever computes it."""
+        parts = [organisation, self.name, self.provider, self.cloud_account_id, self.region, self.cell]
+        return uuid5(LANES, dumps(parts, ensure_ascii=True, separators=(",", ":")))
