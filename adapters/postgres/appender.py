@@ -1,0 +1,195 @@
+"""Group commit: the commits that wait are appended together, in one call and one transaction."""
+
+import asyncio
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass
+from time import monotonic, perf_counter
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import structlog
+import uuid_utils.compat as uuid_utils
+from eventsourcing.utils import get_topic
+from psycopg_pool import PoolTimeout
+
+from adapters.postgres import codec
+from adapters.postgres.pools import Pools
+from application.ports.event_store import Appended, CommandKey, Commit, Conflict, DomainEvent
+from domain.errors import KeyReused, RollbookError, StorageFull, TooLarge, Unavailable
+
+log = structlog.get_logger()
+MAX_COMMITS = 128
+MAX_EVENTS = 4000
+GIVE_UP_SECONDS = 8.0
+EventRow = tuple[UUID, str, int, str, int, bytes, bytes]
+STATEMENT = """
+select outcome, last_position, at, first_status, first_resource from rollbook.append(
+    %b::text[], %b::int4[], %b::int4[],
+    %b::uuid[], %b::text[], %b::int4[], %b::text[], %b::int4[], %b::bytea[], %b::bytea[],
+    %b::int4[], %b::text[], %b::int4[], %b::int4[], %b::text[], %b::text[], %b::bool[],
+    %b::uuid[], %b::bytea[], %b::int4[], %b::text[])
+"""
+
+
+@dataclass(slots=True)
+class Waiting:
+    """A commit on its way into the log."""
+
+    commit: Commit
+    rows: list[EventRow]
+    done: asyncio.Future[Appended]
+
+
+def event_rows(commit: Commit) -> list[EventRow]:
+    """The commit's events as they will be stored; TooLarge when one exceeds the limit."""
+    return [event_row(commit, stream_id, e) for stream_id, events in commit.streams.items() for e in events]
+
+
+def event_row(commit: Commit, stream_id: str, event: DomainEvent) -> EventRow:
+    """One event in bytes."""
+    event_id = uuid_utils.uuid7()
+    payload = codec.encode_payload(event)
+    envelope = codec.encode_envelope(event, event_id, stream_id, commit.organisation, commit.circumstances)
+    if len(payload) + len(envelope) > codec.MAX_EVENT_BYTES:
+        raise TooLarge(f"An event of this request would exceed {codec.MAX_EVENT_BYTES} bytes")
+    topic = get_topic(type(event))
+    return (event_id, stream_id, event.originator_version, topic, codec.schema_version(type(event)), envelope, payload)
+
+
+class Appender:
+    """Takes commits in the order in which they were decided; one call to the database is under way at a time."""
+
+    def __init__(self, pools: Pools) -> None:
+        self.pools = pools
+        self.queue: deque[Waiting] = deque()
+        self.flushing: asyncio.Task[None] | None = None
+
+    async def append(self, commit: Commit) -> Appended:
+        """Queues before it first waits, so that decisions keep their order. Returns when the commit is durable."""
+        waiting = Waiting(commit, event_rows(commit), asyncio.get_running_loop().create_future())
+        self.queue.append(waiting)
+        if self.flushing is None:
+            self.flushing = asyncio.create_task(self.flush())
+        return await asyncio.shield(waiting.done)
+
+    async def flush(self) -> None:
+        """Appends until nothing waits."""
+        try:
+            while self.queue:
+                await self.append_together(self.next_group())
+        finally:
+            self.flushing = None
+
+    def next_group(self) -> list[Waiting]:
+        """As many commits as one call may carry, at least one."""
+        group = [self.queue.popleft()]
+        events = len(group[0].rows)
+        while self.queue and len(group) < MAX_COMMITS and events + len(self.queue[0].rows) <= MAX_EVENTS:
+            events += len(self.queue[0].rows)
+            group.append(self.queue.popleft())
+        return group
+
+    async def append_together(self, group: list[Waiting]) -> None:
+        """One call. What breaks it breaks the whole group, so each commit is then tried alone, once."""
+        try:
+            outcomes = await self.call(group)
+        except RollbookError as refusal:
+            settle_all(group, refusal)
+        except psycopg.Error as problem:
+            if len(group) > 1:
+                for one in group:
+                    await self.append_together([one])
+            else:
+                log.error("append.failed", problem=type(problem).__name__, sqlstate=problem.sqlstate)
+                settle_all(group, problem)
+        except BaseException as problem:
+            settle_all(group, Unavailable("The event store is stopping"))
+            raise problem
+        else:
+            for one, row in zip(group, outcomes, strict=True):
+                settle(one, row)
+
+    async def call(self, group: list[Waiting]) -> list[tuple[Any, ...]]:
+        """Repeats the call while the database is away: the events' ids make that harmless."""
+        parameters = call_parameters(group)
+        deadline = monotonic() + GIVE_UP_SECONDS
+        while True:
+            started = perf_counter()
+            try:
+                async with self.pools.writer.connection() as connection:
+                    cursor = await connection.execute(STATEMENT, parameters, prepare=True, binary=True)
+                    return await cursor.fetchall()
+            except psycopg.errors.DiskFull as problem:
+                raise StorageFull("The disk of the event store is full: nothing was recorded") from problem
+            except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as problem:
+                log.warning("append.repeated", problem=type(problem).__name__, after=perf_counter() - started)
+                if monotonic() > deadline:
+                    raise Unavailable("The event store does not answer") from problem
+                await asyncio.sleep(0.1)
+
+    async def close(self) -> None:
+        """Waits for what is under way."""
+        if self.flushing is not None:
+            with suppress(Exception):
+                await asyncio.wait_for(asyncio.shield(self.flushing), GIVE_UP_SECONDS)
+
+
+def settle_all(group: list[Waiting], problem: BaseException) -> None:
+    """Tells everybody in the group what went wrong."""
+    for one in group:
+        if not one.done.done():
+            one.done.set_exception(problem)
+
+
+def settle(waiting: Waiting, row: tuple[Any, ...]) -> None:
+    """Tells one commit what came of it."""
+    outcome, position, at, status, resource = row
+    if waiting.done.done():
+        return
+    if outcome in ("appended", "repeated"):
+        repeated = outcome == "repeated"
+        waiting.done.set_result(Appended(position, at, resource or waiting.commit.resource, status, repeated))
+    elif outcome == "reused":
+        waiting.done.set_exception(KeyReused("This Idempotency-Key came with another request before"))
+    else:
+        waiting.done.set_exception(Conflict(outcome))
+
+
+def call_parameters(group: list[Waiting]) -> list[list[Any]]:
+    """The arrays that the append function takes."""
+    firsts, lasts, rows = [], [], []
+    for one in group:
+        firsts.append(len(rows) + 1)
+        rows += one.rows
+        lasts.append(len(rows))
+    events = [list(column) for column in zip(*rows, strict=True)]
+    guards = [(n, s, v) for n, one in enumerate(group, 1) for s, v in one.commit.guards.items()]
+    keys = [row for n, one in enumerate(group, 1) for row in key_rows(n, one.commit)]
+    commands = [command_row(one.commit.key, one.commit.resource) for one in group]
+    return [
+        [one.commit.organisation for one in group],
+        firsts,
+        lasts,
+        *events,
+        *columns(guards, 3),
+        *columns(keys, 4),
+        *columns(commands, 4),
+    ]
+
+
+def key_rows(number: int, commit: Commit) -> list[tuple[int, str, str, bool]]:
+    """The keys that a commit takes and gives back."""
+    taken = [(number, key, stream_id, True) for key, stream_id in commit.taken.items()]
+    return taken + [(number, key, "", False) for key in commit.released]
+
+
+def command_row(key: CommandKey | None, resource: str) -> tuple[UUID | None, bytes | None, int | None, str | None]:
+    """What is kept of a command that may come again."""
+    return (key.command_id, key.digest, key.status, resource) if key else (None, None, None, None)
+
+
+def columns(rows: list[tuple[Any, ...]], width: int) -> list[list[Any]]:
+    """Rows turned into columns, also when there are none."""
+    return [[row[n] for row in rows] for n in range(width)]

@@ -1,0 +1,108 @@
+"""Connections, each in one role: the writer appends, the reader sees one organisation, the projector follows the log."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, LiteralString, TypeVar
+
+import psycopg
+from psycopg import sql
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from domain.errors import StorageFull, Unavailable
+
+T = TypeVar("T")
+CONNECT_SECONDS = 5
+POOL_WAIT_SECONDS = 5.0
+
+
+class RoleConnection(psycopg.AsyncConnection[Any]):
+    """A connection that remembers whose rows it may see."""
+
+    organisation: str | None = None
+
+
+def pool(url: str, role: LiteralString, size: int, name: str) -> AsyncConnectionPool[RoleConnection]:
+    """A closed pool whose connections act as `role`, in autocommit mode."""
+
+    async def assume_role(connection: RoleConnection) -> None:
+        await connection.set_autocommit(True)
+        await connection.execute(sql.SQL("set role {}").format(sql.Identifier(role)))
+        await connection.execute("set search_path = rollbook, rollbook_views, pg_temp")
+        await connection.execute("set plan_cache_mode = force_generic_plan" if role == "rollbook_writer" else "select 1")
+
+    return AsyncConnectionPool(
+        url,
+        connection_class=RoleConnection,
+        kwargs={"connect_timeout": CONNECT_SECONDS, "application_name": f"rollbook {name}"},
+        min_size=1,
+        max_size=size,
+        timeout=POOL_WAIT_SECONDS,
+        reconnect_timeout=2.0,
+        configure=assume_role,
+        open=False,
+        name=name,
+    )
+
+
+@dataclass(slots=True)
+class Pools:
+    """The pools of one process."""
+
+    writer: AsyncConnectionPool[RoleConnection]
+    reader: AsyncConnectionPool[RoleConnection]
+    projector: AsyncConnectionPool[RoleConnection]
+
+    @classmethod
+    def of(cls, url: str, size: int) -> "Pools":
+        """Pools for one database; nothing is connected before `open`."""
+        return cls(
+            pool(url, "rollbook_writer", 3, "writer"),
+            pool(url, "rollbook_reader", size, "reader"),
+            pool(url, "rollbook_projector", 4, "projector"),
+        )
+
+    async def open(self) -> None:
+        """Connects, or raises PoolTimeout after CONNECT_SECONDS."""
+        for one in (self.writer, self.reader, self.projector):
+            await one.open(wait=True, timeout=30)
+
+    async def close(self) -> None:
+        """Ends all connections."""
+        for one in (self.writer, self.reader, self.projector):
+            await one.close(timeout=2)
+
+    @asynccontextmanager
+    async def reading(self, organisation: str) -> AsyncIterator[RoleConnection]:
+        """A connection that sees the rows of this organisation only."""
+        async with self.reader.connection() as connection:
+            if connection.organisation != organisation:
+                connection.organisation = None
+                await connection.execute("select set_config('rollbook.organisation', %s, false)", [organisation])
+                connection.organisation = organisation
+            yield connection
+
+
+async def again_when_cut_off(read: Callable[[], Awaitable[T]], attempts: int = 3) -> T:
+    """Repeats a read whose connection was lost; what still fails is Unavailable, a full disk StorageFull."""
+    for left in reversed(range(attempts)):
+        try:
+            return await read()
+        except psycopg.errors.DiskFull as problem:
+            raise StorageFull("The disk of the event store is full") from problem
+        except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as problem:
+            if not left:
+                raise Unavailable("The event store does not answer") from problem
+    raise AssertionError("unreachable")
+
+
+async def refuse_powerful_role(url: str) -> None:
+    """Start is refused when the working role could bypass what protects the log; raises PermissionError."""
+    query = """select rolsuper or rolbypassrls or exists (
+                 select from pg_class c join pg_namespace n on n.oid = c.relnamespace
+                  where n.nspname = 'rollbook' and c.relowner = r.oid)
+                 from pg_roles r where rolname = current_user"""
+    async with await psycopg.AsyncConnection.connect(url, connect_timeout=CONNECT_SECONDS) as connection:
+        row = await (await connection.execute(query)).fetchone()
+    if row and row[0]:
+        raise PermissionError("DATABASE_URL names a role that is a superuser, may bypass row security or owns the log")

@@ -1,0 +1,171 @@
+"""Runs a command: load what it needs, let the domain decide, append, and decide again when something moved."""
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from random import uniform
+from typing import Any, TypeVar
+from uuid import UUID
+
+import anyio
+from eventsourcing.domain import BaseAggregate
+
+from application.ports.event_store import Appended, Circumstances, CommandKey, Commit, Conflict, EventStore
+from domain.errors import RollbookError, Unavailable
+
+A = TypeVar("A", bound=BaseAggregate[UUID])
+ATTEMPTS = 50
+CACHED_AGGREGATES = 20_000
+
+
+def stream_of(kind: type[BaseAggregate[UUID]], aggregate_id: UUID) -> str:
+    """The name of an aggregate's stream."""
+    return f"{kind.TOPIC}-{aggregate_id}"  # type: ignore[attr-defined]
+
+
+class AggregateCache:
+    """Aggregates as this process last knew them; the versions that an append expects make a stale one harmless."""
+
+    def __init__(self, size: int = CACHED_AGGREGATES) -> None:
+        self.size = size
+        self.known: OrderedDict[tuple[str, str], Any] = OrderedDict()
+
+    def get(self, organisation: str, stream_id: str) -> Any | None:
+        """The aggregate, or None when it must be read."""
+        if found := self.known.get((organisation, stream_id)):
+            self.known.move_to_end((organisation, stream_id))
+        return found
+
+    def put(self, organisation: str, stream_id: str, aggregate: Any) -> None:
+        """Remembers an aggregate, and forgets the one that nobody asked for longest."""
+        self.known[organisation, stream_id] = aggregate
+        if len(self.known) > self.size:
+            self.known.popitem(last=False)
+
+    def drop(self, organisation: str, stream_id: str) -> None:
+        """Forgets an aggregate that may not be what stands in the log."""
+        self.known.pop((organisation, stream_id), None)
+
+
+@dataclass(slots=True)
+class Work:
+    """One attempt at a command: what it read, what it changed. Load everything first, then decide without awaiting."""
+
+    organisation: str
+    circumstances: Circumstances
+    now: datetime
+    store: EventStore
+    cache: AggregateCache
+    touched: dict[str, Any] = field(default_factory=dict)
+    guards: dict[str, int] = field(default_factory=dict)
+    taken: dict[str, str] = field(default_factory=dict)
+    released: set[str] = field(default_factory=set)
+    from_cache: bool = False
+
+    @property
+    def actor(self) -> str:
+        """The pseudonym of who asks."""
+        return str(self.circumstances.actor.id)
+
+    async def load(self, kind: type[A], aggregate_id: UUID) -> A | None:
+        """The aggregate, or None when its stream is empty."""
+        return (await self.load_all(kind, [aggregate_id])).get(aggregate_id)
+
+    async def load_all(self, kind: type[A], ids: list[UUID]) -> dict[UUID, A]:
+        """The aggregates that exist, by id; what is not at hand is read in one query."""
+        streams = {stream_of(kind, one): one for one in ids}
+        missing = [s for s in streams if s not in self.touched and self.take_cached(s) is None]
+        if missing:
+            for stream_id, aggregate in (await self.store.load(self.organisation, missing)).items():
+                self.keep(stream_id, self.cache.get(self.organisation, stream_id) or aggregate)
+        return {one: self.touched[s] for s, one in streams.items() if s in self.touched}
+
+    async def watch(self, kind: type[A], aggregate_id: UUID) -> A | None:
+        """Like load, for what is read and not written: the append fails when its stream has moved."""
+        aggregate = await self.load(kind, aggregate_id)
+        self.guards[stream_of(kind, aggregate_id)] = aggregate.version if aggregate else 0
+        return aggregate
+
+    def add(self, aggregate: BaseAggregate[UUID]) -> None:
+        """Takes a new aggregate into the commit."""
+        self.keep(stream_of(type(aggregate), aggregate.id), aggregate)
+
+    def keep(self, stream_id: str, aggregate: Any) -> None:
+        """Remembers an aggregate for this attempt and the next commands."""
+        self.touched[stream_id] = aggregate
+        self.cache.put(self.organisation, stream_id, aggregate)
+
+    def take_cached(self, stream_id: str) -> Any | None:
+        """The cached aggregate, noted as one that may be stale."""
+        if found := self.cache.get(self.organisation, stream_id):
+            self.touched[stream_id] = found
+            self.from_cache = True
+        return found
+
+    def abandon(self) -> None:
+        """Forgets whatever this attempt may have changed without recording it."""
+        for stream_id in self.touched:
+            self.cache.drop(self.organisation, stream_id)
+
+    def commit(self, key: CommandKey | None, resource: str) -> Commit:
+        """The new events of everything that was touched."""
+        streams = {s: list(a.collect_events()) for s, a in self.touched.items() if a.pending_events}
+        guards = {s: v for s, v in self.guards.items() if s not in streams}
+        return Commit(
+            self.organisation, self.circumstances, streams, guards, self.taken, self.released, key, resource
+        )
+
+
+Handler = Callable[[Work, Any], Awaitable[str]]
+
+
+@dataclass(slots=True)
+class Executor:
+    """Executes commands against the log. A handler answers with the id of what it made or changed."""
+
+    store: EventStore
+    clock: Callable[[], datetime]
+    cache: AggregateCache = field(default_factory=AggregateCache)
+
+    async def execute(
+        self,
+        organisation: str,
+        circumstances: Circumstances,
+        handler: Handler,
+        command: Any,
+        key: CommandKey | None = None,
+    ) -> Appended:
+        """Returns when the command is recorded. Clashes with other writers are decided again on fresh state."""
+        if key and (before := await self.store.outcome(organisation, key)):
+            return before
+        for attempt in range(ATTEMPTS):
+            work = Work(organisation, circumstances, self.clock(), self.store, self.cache)
+            try:
+                return await self.attempt(work, handler, command, key)
+            except Conflict:
+                await anyio.sleep(uniform(0, min(0.001 * 2**attempt, 0.05)))
+            except StaleRefusal:
+                continue
+        raise Unavailable("Too many writers at once; nothing was recorded")
+
+    async def attempt(self, work: Work, handler: Handler, command: Any, key: CommandKey | None) -> Appended:
+        """One try. A refusal that rests on remembered state is not final: it is decided again on fresh state."""
+        try:
+            resource = await handler(work, command)
+            commit = work.commit(key, resource)
+            if not commit.streams:
+                return Appended(0, work.now, resource)
+            return await self.store.append(commit)
+        except RollbookError as refusal:
+            work.abandon()
+            if work.from_cache:
+                raise StaleRefusal from refusal
+            raise
+        except BaseException:
+            work.abandon()
+            raise
+
+
+class StaleRefusal(Exception):
+    """A refusal that rests on remembered state."""
