@@ -1,7 +1,7 @@
 """Runs a command: load what it needs, let the domain decide, append, and decide again when something moved."""
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from random import uniform
@@ -11,12 +11,13 @@ from uuid import UUID
 import anyio
 from eventsourcing.domain import BaseAggregate
 
-from application.ports.event_store import Appended, Circumstances, CommandKey, Commit, Conflict, EventStore
+from application.ports.event_store import Appended, Circumstances, CommandKey, Commit, Conflict, DomainEvent, EventStore
 from domain.errors import RollbookError, Unavailable
 
 A = TypeVar("A", bound=BaseAggregate[UUID])
 ATTEMPTS = 50
 CACHED_AGGREGATES = 20_000
+ABSENT = object()
 
 
 def stream_of(kind: type[BaseAggregate[UUID]], aggregate_id: UUID) -> str:
@@ -33,9 +34,15 @@ class AggregateCache:
 
     def get(self, organisation: str, stream_id: str) -> Any | None:
         """The aggregate, or None when it must be read."""
-        if found := self.known.get((organisation, stream_id)):
-            self.known.move_to_end((organisation, stream_id))
+        found = self.known.get((organisation, stream_id))
+        if found is None or found is ABSENT:
+            return None
+        self.known.move_to_end((organisation, stream_id))
         return found
+
+    def is_absent(self, organisation: str, stream_id: str) -> bool:
+        """Whether the stream was empty when it was last watched; the guard of the append makes sure."""
+        return self.known.get((organisation, stream_id)) is ABSENT
 
     def put(self, organisation: str, stream_id: str, aggregate: Any) -> None:
         """Remembers an aggregate, and forgets the one that nobody asked for longest."""
@@ -83,8 +90,15 @@ class Work:
 
     async def watch(self, kind: type[A], aggregate_id: UUID) -> A | None:
         """Like load, for what is read and not written: the append fails when its stream has moved."""
-        aggregate = await self.load(kind, aggregate_id)
-        self.guards[stream_of(kind, aggregate_id)] = aggregate.version if aggregate else 0
+        stream_id = stream_of(kind, aggregate_id)
+        if self.cache.is_absent(self.organisation, stream_id):
+            self.from_cache = True
+            aggregate = None
+        else:
+            aggregate = await self.load(kind, aggregate_id)
+        if aggregate is None:
+            self.cache.put(self.organisation, stream_id, ABSENT)
+        self.guards[stream_id] = aggregate.version if aggregate else 0
         return aggregate
 
     def add(self, aggregate: BaseAggregate[UUID]) -> None:
@@ -105,16 +119,16 @@ class Work:
 
     def abandon(self) -> None:
         """Forgets whatever this attempt may have changed without recording it."""
-        for stream_id in self.touched:
+        for stream_id in (*self.touched, *self.guards):
             self.cache.drop(self.organisation, stream_id)
 
     def commit(self, key: CommandKey | None, resource: str) -> Commit:
         """The new events of everything that was touched."""
-        streams = {s: list(a.collect_events()) for s, a in self.touched.items() if a.pending_events}
+        streams: dict[str, Sequence[DomainEvent]] = {
+            s: list(a.collect_events()) for s, a in self.touched.items() if a.pending_events
+        }
         guards = {s: v for s, v in self.guards.items() if s not in streams}
-        return Commit(
-            self.organisation, self.circumstances, streams, guards, self.taken, self.released, key, resource
-        )
+        return Commit(self.organisation, self.circumstances, streams, guards, self.taken, self.released, key, resource)
 
 
 Handler = Callable[[Work, Any], Awaitable[str]]

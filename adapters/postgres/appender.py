@@ -159,7 +159,9 @@ def settle(waiting: Waiting, row: tuple[Any, ...]) -> None:
 
 def call_parameters(group: list[Waiting]) -> list[list[Any]]:
     """The arrays that the append function takes."""
-    firsts, lasts, rows = [], [], []
+    firsts: list[int] = []
+    lasts: list[int] = []
+    rows: list[EventRow] = []
     for one in group:
         firsts.append(len(rows) + 1)
         rows += one.rows

@@ -41,7 +41,7 @@ def schema_version(event_class: type[Any]) -> int:
 
 def encode_payload(event: DomainEvent) -> bytes:
     """The exact bytes that are stored and hashed."""
-    return orjson.dumps({name: getattr(event, name) for name in payload_fields(type(event))})
+    return orjson.dumps({name: getattr(event, name) for name in payload_fields(event.__class__)})
 
 
 def encode_envelope(
@@ -75,7 +75,7 @@ def decision_of(event: DomainEvent) -> dict[str, Any] | None:
     """The rule behind an event that was decided by one, with what it was decided on."""
     if (rule := getattr(event, "rule", None)) is None:
         return None
-    return {"rule": rule, "inputs": {n: getattr(event, n) for n in payload_fields(type(event)) if n != "rule"}}
+    return {"rule": rule, "inputs": {n: getattr(event, n) for n in payload_fields(event.__class__) if n != "rule"}}
 
 
 def upcast(topic: str, from_version: int, data: dict[str, Any]) -> tuple[type[Any], dict[str, Any]]:

@@ -29,7 +29,9 @@ def pool(url: str, role: LiteralString, size: int, name: str) -> AsyncConnection
         await connection.set_autocommit(True)
         await connection.execute(sql.SQL("set role {}").format(sql.Identifier(role)))
         await connection.execute("set search_path = rollbook, rollbook_views, pg_temp")
-        await connection.execute("set plan_cache_mode = force_generic_plan" if role == "rollbook_writer" else "select 1")
+        await connection.execute(
+            "set plan_cache_mode = force_generic_plan" if role == "rollbook_writer" else "select 1"
+        )
 
     return AsyncConnectionPool(
         url,

@@ -1,0 +1,1 @@
+"""The outside world: databases, brokers, identity providers, and the settings that name them."""

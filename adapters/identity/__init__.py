@@ -1,0 +1,1 @@
+"""Who a bearer token belongs to, as OIDC issuers and GitHub tell it."""

@@ -1,0 +1,262 @@
+"""Scheduling deployments, reporting what became of them, and going back."""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+from uuid import UUID, uuid4
+
+from application.execution import Work
+from application.gates import check_freeze, house_rules
+from application.ports.event_store import Conflict
+from domain.deployment import Deployment
+from domain.errors import Invalid, LeaseLost, NotFound, VersionMismatch
+from domain.lane import Entry, Lane
+from domain.release import Release
+from domain.status import Status, Trigger
+from domain.taxonomy import Taxonomy
+
+SKIP_RULE = "scheduled-before-deployed"
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleDeployment:
+    """Queue a release for a taxonomy."""
+
+    taxonomy: Taxonomy
+    release: Release
+    auto: bool
+    created_by_repo: str
+    created_by_workflow: str
+    notes: str | None = None
+    deployment_uri: str | None = None
+    deployment_id: UUID = field(default_factory=uuid4)
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateDeployment:
+    """Say what has become of a deployment. `changes` holds notes and deployment_uri as far as they are named."""
+
+    deployment_id: str
+    status: Status | None = None
+    changes: dict[str, str | None] = field(default_factory=dict)
+    if_match: int | None = None
+    fence: int | None = None
+    override: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RollBackLane:
+    """Queue again what was live in a lane before."""
+
+    taxonomy: Taxonomy
+    created_by_repo: str
+    created_by_workflow: str
+    target_version: str | None = None
+    environment: str | None = None
+    deployment_id: UUID = field(default_factory=uuid4)
+
+
+@dataclass(frozen=True, slots=True)
+class RollBackDeployment:
+    """Replace one deployment by what is live beside it, at once."""
+
+    rolled_back: str
+    created_by_repo: str
+    created_by_workflow: str
+    target_version: str | None = None
+    deployment_id: UUID = field(default_factory=uuid4)
+
+
+def entry_of(deployment: Deployment, status: Status | None = None) -> Entry:
+    """What a lane knows of a deployment."""
+    return Entry(
+        deployment_id=str(deployment.id),
+        number=deployment.number,
+        version=deployment.release.version,
+        environment=deployment.release.environment,
+        auto=deployment.trigger is Trigger.AUTO,
+        trigger=deployment.trigger,
+        status=status or deployment.status,
+        approved=deployment.approved,
+    )
+
+
+def parse_id(deployment_id: str) -> UUID:
+    """Any text is a legal id; what is no UUID names no deployment."""
+    try:
+        return UUID(deployment_id)
+    except ValueError:
+        raise NotFound("Deployment not found") from None
+
+
+async def load_deployment(work: Work, deployment_id: str) -> Deployment:
+    """The deployment, or NotFound."""
+    if deployment := await work.load(Deployment, parse_id(deployment_id)):
+        return deployment
+    raise NotFound("Deployment not found")
+
+
+async def load_lane(work: Work, taxonomy: Taxonomy) -> Lane | None:
+    """The lane of a taxonomy, when anything was ever queued for it."""
+    return await work.load(Lane, taxonomy.lane_id(work.organisation))
+
+
+def enter_lane(work: Work, lane: Lane | None, taxonomy: Taxonomy, deployment_id: UUID, **facts: Any) -> Deployment:
+    """Schedules a deployment at the end of its lane, which opens with its first one."""
+    if lane is None:
+        lane = Lane.open(work.organisation, taxonomy, work.now)
+        work.add(lane)
+    deployment = Deployment.schedule(
+        deployment_id,
+        work.now,
+        organisation=work.organisation,
+        taxonomy=taxonomy,
+        number=lane.last_number + 1,
+        requested_by=work.actor,
+        **facts,
+    )
+    work.add(deployment)
+    lane.place(entry_of(deployment), work.now)
+    return deployment
+
+
+async def schedule_deployment(work: Work, command: ScheduleDeployment) -> str:
+    """Answers the new deployment's id."""
+    lane = await load_lane(work, command.taxonomy)
+    deployment = enter_lane(
+        work,
+        lane,
+        command.taxonomy,
+        command.deployment_id,
+        release=command.release,
+        trigger=Trigger.AUTO if command.auto else Trigger.MANUAL,
+        notes=command.notes,
+        deployment_uri=command.deployment_uri,
+        source_deployment_id=None,
+        rollback_from_deployment_id=None,
+        created_by_repo=command.created_by_repo,
+        created_by_workflow=command.created_by_workflow,
+    )
+    return str(deployment.id)
+
+
+async def update_deployment(work: Work, command: UpdateDeployment) -> str:
+    """Records notes first and the status after; going live empties the queue before it."""
+    deployment = await load_deployment(work, command.deployment_id)
+    if command.status is None and not command.changes:
+        raise Invalid("No fields to update")
+    rules = await house_rules(work)
+    check_expectations(deployment, command, rules.require_if_match)
+    lane = await load_lane(work, deployment.taxonomy) if command.status else None
+    queue = await load_superseded(work, deployment, lane, command.status)
+    if command.status is Status.IN_PROGRESS:
+        await check_freeze(work, deployment.taxonomy, deployment.release.environment, command.override)
+    if command.changes:
+        deployment.annotate(command.changes, work.now)
+    if command.status and lane:
+        deployment.report(command.status, work.now, rules.strict_transitions, command.override)
+        settle_in_lane(work, lane, deployment, queue)
+    return str(deployment.id)
+
+
+def check_expectations(deployment: Deployment, command: UpdateDeployment, require_if_match: bool) -> None:
+    """Refuses an update that was meant for another version, or that comes from a runner whose claim has ended."""
+    if command.if_match is None and require_if_match:
+        raise VersionMismatch("This organisation requires If-Match")
+    if command.if_match is not None and command.if_match != deployment.version:
+        raise VersionMismatch(f"The deployment is at version {deployment.version}, not {command.if_match}")
+    if command.fence is not None and (command.fence != deployment.fence or not deployment.claimed):
+        raise LeaseLost("The lease on this deployment has ended")
+
+
+async def load_superseded(
+    work: Work, deployment: Deployment, lane: Lane | None, status: Status | None
+) -> dict[UUID, Deployment]:
+    """The deployments that would leave the queue if this one went live."""
+    if lane is None or status is not Status.DEPLOYED:
+        return {}
+    waiting = lane.waiting_before(deployment.number, automatic_only=False)
+    return await work.load_all(Deployment, [UUID(e.deployment_id) for e in waiting])
+
+
+def settle_in_lane(work: Work, lane: Lane, deployment: Deployment, queue: dict[UUID, Deployment]) -> None:
+    """Tells the lane, and skips what it supersedes."""
+    entry = entry_of(deployment)
+    lane.place(entry, work.now)
+    if deployment.status is Status.DEPLOYED:
+        for skipped in lane.supersede(entry, work.now):
+            skip(work, queue, skipped, entry.deployment_id, SKIP_RULE)
+
+
+def skip(work: Work, queue: dict[UUID, Deployment], deployment_id: str, skipped_by: str, rule: str) -> None:
+    """Skips one of the deployments that were loaded; one that came since is a reason to decide again."""
+    if (deployment := queue.get(UUID(deployment_id))) is None:
+        raise Conflict("The queue grew while it was read")
+    deployment.skip(work.now, skipped_by, rule)
+
+
+async def roll_back_lane(work: Work, command: RollBackLane) -> str:
+    """Queues a copy of the newest live deployment other than the current one."""
+    lane = await load_lane(work, command.taxonomy)
+    current = lane.current(command.environment) if lane else None
+    source = find_source(lane, current.deployment_id if current else None, command.target_version, command.environment)
+    if lane is None or source is None:
+        raise nothing_to_go_back_to(command.target_version)
+    origin = await load_deployment(work, source.deployment_id)
+    deployment = enter_copy(work, lane, origin, current, command)
+    if current:
+        lane.hold(current, work.now)
+    return str(deployment.id)
+
+
+def find_source(
+    lane: Lane | None, other_than: str | None, version: str | None, environment: str | None
+) -> Entry | None:
+    """What to go back to, if anything."""
+    return lane.source(other_than, version, environment) if lane else None
+
+
+def nothing_to_go_back_to(version: str | None) -> NotFound:
+    """The refusal in the words of the queue's contract."""
+    if version is None:
+        return NotFound("No previous deployment to rollback to")
+    return NotFound(f"No deployment found with version {version}")
+
+
+def enter_copy(
+    work: Work, lane: Lane, origin: Deployment, current: Entry | None, command: RollBackLane | RollBackDeployment
+) -> Deployment:
+    """Queues the release of `origin` again."""
+    replaced = current.deployment_id if current else None
+    return enter_lane(
+        work,
+        lane,
+        origin.taxonomy,
+        command.deployment_id,
+        release=replace(origin.release, committed_at=None, change_url=None, incident_id=None),
+        trigger=Trigger.ROLLBACK,
+        notes=f"Rollback from {replaced} to version {origin.release.version} (source: {origin.id})",
+        deployment_uri=None,
+        source_deployment_id=str(origin.id),
+        rollback_from_deployment_id=replaced,
+        created_by_repo=command.created_by_repo,
+        created_by_workflow=command.created_by_workflow,
+    )
+
+
+async def roll_back_deployment(work: Work, command: RollBackDeployment) -> str:
+    """Marks the deployment rolled back and starts its replacement at once."""
+    replaced = await load_deployment(work, command.rolled_back)
+    lane = await load_lane(work, replaced.taxonomy)
+    source = find_source(lane, str(replaced.id), command.target_version, None)
+    if lane is None or source is None:
+        raise NotFound("No successful deployment found to rollback to")
+    origin = await load_deployment(work, source.deployment_id)
+    await check_freeze(work, replaced.taxonomy, replaced.release.environment, None)
+    current = entry_of(replaced)
+    deployment = enter_copy(work, lane, origin, current, command)
+    deployment.report(Status.IN_PROGRESS, work.now)
+    replaced.roll_back(work.now, str(deployment.id))
+    lane.place(entry_of(replaced), work.now)
+    lane.place(entry_of(deployment), work.now)
+    lane.hold(current, work.now)
+    return str(deployment.id)

@@ -1,0 +1,25 @@
+"""What stands in the way of a start: freezes and the rules of the organisation, read as guards of the append."""
+
+from application.execution import Work
+from domain.errors import Frozen
+from domain.freezes import Freezes
+from domain.rules import HouseRules, Rules
+from domain.taxonomy import Taxonomy
+
+LENIENT = HouseRules()
+
+
+async def house_rules(work: Work) -> HouseRules:
+    """The rules in force; the append fails when they change before it."""
+    rules = await work.watch(Rules, Rules.id_of(work.organisation))
+    return rules.rules if rules else LENIENT
+
+
+async def check_freeze(work: Work, taxonomy: Taxonomy, environment: str, override: str | None) -> None:
+    """Refuses a start that a freeze covers, unless a reason overrides it."""
+    freezes = await work.watch(Freezes, Freezes.id_of(work.organisation))
+    freeze = freezes.covering(taxonomy, environment, work.now) if freezes else None
+    if freeze and not override:
+        raise Frozen(
+            f"Frozen: {freeze.reason}", freeze_id=freeze.id, who=freeze.by, why=freeze.reason, until=freeze.until
+        )

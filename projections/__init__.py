@@ -1,0 +1,1 @@
+"""What a user can see: read models, each the fold of the log into rows that remember."""
