@@ -1,0 +1,8 @@
+"""Every read model there is; a new one is one file and one line here."""
+
+from projections.deployments import Deployments
+from projections.freezes import FreezeList
+from projections.lanes import Lanes
+from projections.read_model import ReadModel
+
+READ_MODELS: tuple[ReadModel, ...] = (Deployments(), Lanes(), FreezeList())
