@@ -22,13 +22,13 @@ class UnknownEvent(Exception):
 
 
 @cache
-def payload_fields(event_class: type[Any]) -> tuple[str, ...]:
+def payload_fields(event_class: Any) -> tuple[str, ...]:
     """The names of what an event says of its own."""
     return tuple(f.name for f in fields(event_class) if f.name not in NOT_PAYLOAD)
 
 
 @cache
-def value_objects(event_class: type[Any]) -> dict[str, TypeAdapter[Any]]:
+def value_objects(event_class: Any) -> dict[str, TypeAdapter[Any]]:
     """How to rebuild the fields that are value objects."""
     hints = get_type_hints(event_class)
     return {n: TypeAdapter(hints[n]) for n in payload_fields(event_class) if is_dataclass(hints[n])}

@@ -245,6 +245,17 @@ language sql stable security definer set search_path = rollbook, pg_temp as $$
     select coalesce((select position from events where organisation = of_organisation order by sequence desc limit 1), 0)
 $$;
 
+-- The end of the log, and the end of the last commit up to a position: of the whole log, without its contents.
+create function rollbook.head() returns bigint
+language sql stable security definer set search_path = rollbook, pg_temp as $$
+    select coalesce((select position from events order by position desc limit 1), 0)
+$$;
+create function rollbook.commit_before(some_position bigint) returns bigint
+language sql stable security definer set search_path = rollbook, pg_temp as $$
+    select coalesce((select position from events where position <= some_position and position = commit_position
+                      order by position desc limit 1), 0)
+$$;
+
 create view rollbook.event_log as
     select position, commit_position, event_id, stream_id, version, topic, schema_version, organisation, sequence,
            recorded_at, convert_from(envelope, 'UTF8')::jsonb as envelope, convert_from(payload, 'UTF8')::jsonb as data
@@ -285,9 +296,9 @@ grant select, insert, update on rollbook.snapshots to rollbook_writer;
 grant delete on rollbook.commands to rollbook_writer;
 grant select (recorded_at) on rollbook.commands to rollbook_writer;
 grant select on rollbook.events, rollbook.event_log, rollbook.snapshots, rollbook.commands, rollbook.identity to rollbook_reader;
-grant execute on function rollbook.position_at, rollbook.last_position to rollbook_reader;
+grant execute on function rollbook.position_at, rollbook.last_position, rollbook.head, rollbook.commit_before to rollbook_reader;
 grant select on rollbook.events, rollbook.event_log, rollbook.identity to rollbook_projector;
-grant execute on function rollbook.position_at, rollbook.last_position to rollbook_projector;
+grant execute on function rollbook.position_at, rollbook.last_position, rollbook.head, rollbook.commit_before to rollbook_projector;
 grant select, insert, update, delete on all tables in schema rollbook_views to rollbook_projector;
 grant select on all tables in schema rollbook_views to rollbook_reader;
 

@@ -1,0 +1,107 @@
+"""Reads the log in order, whole commits at a time, and wakes followers when it grows."""
+
+import asyncio
+from contextlib import suppress
+from typing import Any
+
+import psycopg
+import structlog
+from psycopg_pool import PoolTimeout
+
+from adapters.postgres.pools import Pools, again_when_cut_off
+from domain.recorded import RecordedEvent
+
+log = structlog.get_logger()
+POLL_SECONDS = 0.5
+COLUMNS = """position, commit_position, event_id, stream_id, version, topic, schema_version,
+             organisation, sequence, recorded_at, payload, envelope"""
+
+
+class PostgresLog:
+    """The log as followers see it: projectors and the relay."""
+
+    def __init__(self, pools: Pools, url: str) -> None:
+        self.pools = pools
+        self.url = url
+        self.grown = asyncio.Event()
+        self.seen = 0
+        self.listener: asyncio.Task[None] | None = None
+
+    async def read_after(self, position: int, limit: int) -> list[RecordedEvent]:
+        """Up to `limit` events beyond `position`, or a few more to finish the last commit; [] when there are none."""
+        rows = await self.rows("position > %s order by position limit %s", [position, limit])
+        if rows and rows[-1].position < rows[-1].commit_position:
+            rest = [rows[-1].position, rows[-1].commit_position]
+            rows += await self.rows("position > %s and position <= %s order by position", rest)
+        return rows
+
+    async def rows(self, condition: str, values: list[Any]) -> list[RecordedEvent]:
+        """Events of the log that meet a condition of ours."""
+
+        async def read() -> list[RecordedEvent]:
+            async with self.pools.projector.connection() as connection:
+                query = f"select {COLUMNS} from rollbook.events where {condition}"
+                cursor = await connection.execute(query.encode(), values, binary=True)
+                return [RecordedEvent(*row) for row in await cursor.fetchall()]
+
+        return await again_when_cut_off(read)
+
+    async def head(self) -> int:
+        """The last position of the log, 0 when it is empty."""
+        return int(await self.value("select coalesce(max(position), 0) from rollbook.events"))
+
+    async def identity(self) -> tuple[str, int]:
+        """The store's id, and its epoch: how often it was restored from a backup."""
+        store_id, epoch = (await self.row("select store_id, epoch from rollbook.identity")) or ("", 0)
+        return str(store_id), int(epoch)
+
+    async def value(self, query: str) -> Any:
+        """The one value that a query of ours answers."""
+        row = await self.row(query)
+        return row[0] if row else None
+
+    async def row(self, query: str) -> Any:
+        """The first row that a query of ours answers."""
+
+        async def read() -> Any:
+            async with self.pools.projector.connection() as connection:
+                return await (await connection.execute(query.encode())).fetchone()
+
+        return await again_when_cut_off(read)
+
+    def wake(self, position: int) -> None:
+        """Tells this process's followers that the log has grown to `position`."""
+        self.seen = max(self.seen, position)
+        self.grown.set()
+        self.grown = asyncio.Event()
+
+    async def wait_beyond(self, position: int, timeout: float = POLL_SECONDS) -> None:
+        """Returns when something beyond `position` may exist, at the latest after `timeout` seconds."""
+        self.listen()
+        if self.seen > position:
+            return
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.grown.wait(), min(timeout, POLL_SECONDS))
+
+    def listen(self) -> None:
+        """Starts the listener, again when it has ended."""
+        if self.listener is None or self.listener.done():
+            self.listener = asyncio.create_task(self.relay_notifications())
+
+    async def relay_notifications(self) -> None:
+        """Hears of appends by other processes, on a connection of its own; what it misses, the poll finds."""
+        with suppress(psycopg.Error, PoolTimeout):
+            async with await psycopg.AsyncConnection.connect(
+                self.url, autocommit=True, connect_timeout=5
+            ) as connection:
+                await connection.execute("listen rollbook_events")
+                async for note in connection.notifies():
+                    self.wake(int(note.payload))
+        await asyncio.sleep(POLL_SECONDS)
+
+    async def close(self) -> None:
+        """Ends the listener."""
+        if self.listener is not None:
+            self.listener.cancel()
+            with suppress(asyncio.CancelledError):
+                await self.listener

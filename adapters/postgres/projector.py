@@ -1,0 +1,233 @@
+"""Follows the log and keeps read models: batches folded in memory, one write and one checkpoint a transaction."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+import structlog
+from psycopg import AsyncConnection, sql
+from psycopg_pool import PoolTimeout
+
+from adapters.postgres import codec, tables
+from adapters.postgres.log import PostgresLog
+from adapters.postgres.pools import Pools
+from adapters.postgres.tables import RowVersion
+from domain.errors import RollbookError
+from domain.recorded import RecordedEvent
+from projections.read_model import STILL, ReadModel, Row, table
+
+log = structlog.get_logger()
+REMEMBERED_ROWS = 20_000
+LEADER_LOCK = 7240564
+
+
+class CheckpointMoved(Exception):
+    """Another leader has written: what was folded here is void."""
+
+
+@dataclass(slots=True)
+class Folding:
+    """One read model on its way through the log; remembers the open rows that it met last."""
+
+    model: ReadModel
+    name: str
+    position: int = 0
+    open: OrderedDict[str, tuple[int, Row]] = field(default_factory=OrderedDict)
+    parked: set[str] = field(default_factory=set)
+
+    async def write(self, connection: AsyncConnection[Any], events: Sequence[RecordedEvent]) -> None:
+        """Folds a batch and writes what changed."""
+        keyed = [(key, e) for e in events if (key := self.key_of(e)) is not None]
+        await self.fetch_open(connection, {key for key, _ in keyed} - self.open.keys())
+        ended: list[tuple[str, int, int]] = []
+        made: dict[tuple[str, int], RowVersion] = {}
+        troubles = [t for key, e in keyed if (t := self.fold(key, e, ended, made))]
+        if ended:
+            await tables.close_rows(connection, self.name, ended)
+        if made:
+            await tables.add_versions(connection, self.model, self.name, made.values())
+        for event, problem in troubles:
+            await park(connection, self.model.name, event, problem)
+        while len(self.open) > REMEMBERED_ROWS:
+            self.open.popitem(last=False)
+
+    def key_of(self, event: RecordedEvent) -> str | None:
+        """The row that an event concerns, unless its stream is parked."""
+        return None if event.stream_id in self.parked else self.model.key(event)
+
+    async def fetch_open(self, connection: AsyncConnection[Any], missing: set[str]) -> None:
+        """Reads the open rows that are not remembered."""
+        if missing:
+            self.open |= await tables.open_rows(connection, self.name, list(missing))
+
+    def fold(
+        self,
+        key: str,
+        event: RecordedEvent,
+        ended: list[tuple[str, int, int]],
+        made: dict[tuple[str, int], RowVersion],
+    ) -> tuple[RecordedEvent, str] | None:
+        """One event; a fault of ours parks its stream and lets the rest go on."""
+        if event.stream_id in self.parked:
+            return None
+        since, row = self.open.get(key, (0, None))
+        _, data = codec.upcast(event.topic, event.schema_version, event.data)
+        try:
+            changed = self.model.fold(row, event, data)
+        except Exception as problem:
+            self.parked.add(event.stream_id)
+            return event, f"{type(problem).__name__}: {problem}"
+        if changed is not None and changed is not row:
+            self.replace(key, event, since, changed, ended, made)
+        return None
+
+    def replace(
+        self,
+        key: str,
+        event: RecordedEvent,
+        since: int,
+        changed: Row,
+        ended: list[tuple[str, int, int]],
+        made: dict[tuple[str, int], RowVersion],
+    ) -> None:
+        """A new version from the end of this commit on; the one before, if there is any, ends there."""
+        start = event.commit_position
+        if since and since != start:
+            if before := made.get((key, since)):
+                made[key, since] = RowVersion(key, before.organisation, since, start, before.row)
+            else:
+                ended.append((key, since, start))
+        made[key, start] = RowVersion(key, event.organisation, start, STILL, changed)
+        self.open[key] = (start, changed)
+        self.open.move_to_end(key)
+
+
+async def park(connection: AsyncConnection[Any], model: str, event: RecordedEvent, problem: str) -> None:
+    """Notes that the rows of a stream are stale from here on, and raises the alarm."""
+    log.error("projector.parked", read_model=model, stream_id=event.stream_id, position=event.position, problem=problem)
+    await connection.execute(
+        "insert into parked_streams values (%s, %s, %s, %s, %s) on conflict do nothing",
+        [model, event.stream_id, event.organisation, event.position, problem[:500]],
+    )
+
+
+class Projector:
+    """Keeps all read models at one common position. Several may run; one leads, the others wait."""
+
+    def __init__(self, pools: Pools, events: PostgresLog, models: Sequence[ReadModel], batch: int = 1000) -> None:
+        self.pools = pools
+        self.log = events
+        self.models = models
+        self.batch = batch
+        self.position = 0
+        self.leading = False
+        self.on_progress: list[Callable[[int], None]] = []
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Projects until told to stop; what goes wrong is tried again after a pause."""
+        pause = 0.05
+        while not stop.is_set():
+            try:
+                async with self.pools.projector.connection() as connection:
+                    pause = 0.05
+                    await self.lead(connection, stop)
+            except (psycopg.Error, PoolTimeout, CheckpointMoved, RollbookError, codec.UnknownEvent) as problem:
+                self.leading = False
+                log.warning("projector.interrupted", problem=str(problem)[:300], again_in=pause)
+                await pause_unless(stop, pause)
+                pause = min(pause * 2, 1.0)
+
+    async def lead(self, connection: AsyncConnection[Any], stop: asyncio.Event) -> None:
+        """Waits to become the leader, then follows the log on this connection."""
+        lock = sql.SQL("select pg_try_advisory_lock({})").format(sql.Literal(LEADER_LOCK))
+        while not stop.is_set():
+            row = await (await connection.execute(lock)).fetchone()
+            if row and row[0]:
+                break
+            await pause_unless(stop, 0.5)
+        else:
+            return
+        try:
+            await self.follow(connection, stop)
+        finally:
+            self.leading = False
+            if not connection.broken:
+                await connection.execute("select pg_advisory_unlock_all()")
+
+    async def follow(self, connection: AsyncConnection[Any], stop: asyncio.Event) -> None:
+        """Folds batch after batch."""
+        foldings = await prepare(connection, self.models)
+        self.position = min(f.position for f in foldings)
+        self.leading = True
+        self.progress()
+        while not stop.is_set():
+            behind, ceiling = hindmost(foldings)
+            events = await self.log.read_after(self.position, self.batch)
+            if ceiling is not None:
+                events = [e for e in events if e.commit_position <= ceiling]
+            if events:
+                await self.project(connection, behind, events)
+                self.position = min(f.position for f in foldings)
+                self.progress()
+            else:
+                await self.log.wait_beyond(self.position)
+
+    async def project(
+        self, connection: AsyncConnection[Any], foldings: list[Folding], events: list[RecordedEvent]
+    ) -> None:
+        """One batch in one transaction; the checkpoint is compared and swapped."""
+        last = events[-1].commit_position
+        async with connection.transaction():
+            for folding in foldings:
+                await folding.write(connection, events)
+            await swap_checkpoint(connection, [f.name for f in foldings], self.position, last)
+        for folding in foldings:
+            folding.position = last
+
+    def progress(self) -> None:
+        """Tells whoever waits for this position."""
+        for tell in self.on_progress:
+            tell(self.position)
+
+
+async def pause_unless(stop: asyncio.Event, seconds: float) -> None:
+    """Sleeps, but not through a stop."""
+    try:
+        await asyncio.wait_for(stop.wait(), seconds)
+    except TimeoutError:
+        return
+
+
+async def prepare(connection: AsyncConnection[Any], models: Sequence[ReadModel]) -> list[Folding]:
+    """Makes what tables are missing; answers a folding for each read model."""
+    foldings = []
+    for model in models:
+        name = table(model)
+        await tables.create(connection, model, name)
+        await tables.index(connection, model, name)
+        await connection.execute("insert into checkpoints values (%s, 0) on conflict do nothing", [name])
+        at = await (
+            await connection.execute("select position from checkpoints where read_model = %s", [name])
+        ).fetchone()
+        cursor = await connection.execute("select stream_id from parked_streams where read_model = %s", [model.name])
+        parked = {row[0] for row in await cursor.fetchall()}
+        foldings.append(Folding(model, name, int(at[0]) if at else 0, parked=parked))
+    return foldings
+
+
+def hindmost(foldings: list[Folding]) -> tuple[list[Folding], int | None]:
+    """Those that are furthest behind, and the position at which the next ones wait for them."""
+    lowest = min(f.position for f in foldings)
+    beyond = [f.position for f in foldings if f.position > lowest]
+    return [f for f in foldings if f.position == lowest], min(beyond) if beyond else None
+
+
+async def swap_checkpoint(connection: AsyncConnection[Any], names: list[str], before: int, after: int) -> None:
+    """Moves the checkpoints, or raises CheckpointMoved when another leader did."""
+    statement = "update checkpoints set position = %s where read_model = any(%s) and position = %s"
+    cursor = await connection.execute(statement, [after, names, before])
+    if cursor.rowcount != len(names):
+        raise CheckpointMoved(f"checkpoints are not at {before}")

@@ -1,0 +1,90 @@
+"""The tables of read models: making them, loading open rows, writing versions."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from psycopg import AsyncConnection, sql
+
+from projections.read_model import STILL, ReadModel, Row, table
+
+SCHEMA = "rollbook_views"
+
+
+@dataclass(frozen=True, slots=True)
+class RowVersion:
+    """A row as it was from one position (that of a whole commit) up to, not including, another."""
+
+    key: str
+    organisation: str
+    from_position: int
+    to_position: int
+    row: Row
+
+
+def named(name: str) -> sql.Identifier:
+    """A table of ours."""
+    return sql.Identifier(SCHEMA, name)
+
+
+async def create(connection: AsyncConnection[Any], model: ReadModel, name: str) -> None:
+    """Makes the table with its key; a reader sees its own organisation only."""
+    columns = sql.SQL("").join(
+        sql.SQL("{} {}, ").format(sql.Identifier(c), sql.SQL(t)) for c, t in model.columns.items()
+    )
+    statement = sql.SQL(
+        """create table if not exists {} (
+             key text collate "C" not null, organisation text collate "C" not null,
+             from_position bigint not null, to_position bigint not null, {}
+             document text not null, primary key (key, from_position))"""
+    )
+    await connection.execute(statement.format(named(name), columns))
+    for step in (
+        "alter table {} enable row level security",
+        "drop policy if exists own_organisation on {}",
+        """create policy own_organisation on {} for select to rollbook_reader
+           using (organisation = current_setting('rollbook.organisation', true))""",
+        "grant select on {} to rollbook_reader",
+    ):
+        await connection.execute(sql.SQL(step).format(named(name)))
+
+
+async def index(connection: AsyncConnection[Any], model: ReadModel, name: str) -> None:
+    """Makes the indexes that queries need; after a rebuild, when the rows are there."""
+    for suffix, definition in model.indexes.items():
+        statement = sql.SQL("create index if not exists {} on {} using {}")
+        index_name = sql.Identifier(f"{name}_{suffix}")
+        await connection.execute(statement.format(index_name, named(name), sql.SQL(definition)))
+
+
+async def open_rows(connection: AsyncConnection[Any], name: str, keys: list[str]) -> dict[str, tuple[int, Row]]:
+    """The present rows of these keys, with the position since which each is valid."""
+    statement = sql.SQL("select key, from_position, document from {} where key = any(%s) and to_position = %s")
+    cursor = await connection.execute(statement.format(named(name)), [keys, STILL], binary=True)
+    return {key: (since, orjson.loads(document)) for key, since, document in await cursor.fetchall()}
+
+
+async def close_rows(connection: AsyncConnection[Any], name: str, ended: list[tuple[str, int, int]]) -> None:
+    """Ends versions, named by key and start, at a position."""
+    statement = sql.SQL(
+        """update {} t set to_position = e.until
+             from unnest(%s::text[], %s::bigint[], %s::bigint[]) as e (key, since, until)
+            where t.key = e.key and t.from_position = e.since"""
+    )
+    columns = [list(column) for column in zip(*ended, strict=True)]
+    await connection.execute(statement.format(named(name)), columns, binary=True)
+
+
+async def add_versions(
+    connection: AsyncConnection[Any], model: ReadModel, name: str, versions: Iterable[RowVersion]
+) -> None:
+    """Writes new versions by COPY."""
+    members = list(model.columns)
+    columns = ["key", "organisation", "from_position", "to_position", *members, "document"]
+    statement = sql.SQL("copy {} ({}) from stdin").format(named(name), sql.SQL(", ").join(map(sql.Identifier, columns)))
+    async with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        for v in versions:
+            values = [v.row[m] for m in members]
+            document = orjson.dumps(v.row).decode()
+            await copy.write_row([v.key, v.organisation, v.from_position, v.to_position, *values, document])

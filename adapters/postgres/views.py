@@ -1,0 +1,170 @@
+"""Asks read models: as they are now, or as they were; never before the caller's organisation is caught up."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from time import monotonic
+from typing import Any
+
+import orjson
+from psycopg import sql
+
+from adapters.postgres.pools import Pools, again_when_cut_off
+from adapters.postgres.tables import named
+from domain.errors import Invalid, Unavailable
+from projections.read_model import STILL, ReadModel, Row, table
+
+POLL_SECONDS = 0.02
+FRESHNESS = """
+select rollbook.last_position(%s),
+       coalesce((select position from rollbook_views.checkpoints where read_model = %s), 0)
+"""
+
+
+@dataclass(slots=True)
+class Visibility:
+    """How far this process knows the read models to be; readers wait here for the projector."""
+
+    position: int = 0
+    moved: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def advance(self, position: int) -> None:
+        """Lets go whoever waits for this position."""
+        self.position = position
+        self.moved.set()
+        self.moved = asyncio.Event()
+
+    async def wait_a_little(self) -> None:
+        """Until something moves here, or long enough that another process may have moved."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.moved.wait(), POLL_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A part of a WHERE clause: SQL of ours, with the caller's values apart."""
+
+    text: sql.Composable
+    values: tuple[Any, ...] = ()
+
+
+def equals(column: str, value: Any) -> Condition:
+    """The column has this value; None is null."""
+    if value is None:
+        return Condition(sql.SQL("{} is null").format(sql.Identifier(column)))
+    return Condition(sql.SQL("{} = %s").format(sql.Identifier(column)), (value,))
+
+
+def one_of(column: str, values: Sequence[str]) -> Condition:
+    """The column has one of these values."""
+    return Condition(sql.SQL("{} = any(%s)").format(sql.Identifier(column)), (list(values),))
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Rows in order, and the position that they show."""
+
+    rows: list[Row]
+    position: int
+
+
+class PostgresViews:
+    """Every query names its organisation, and row-level security holds it to that."""
+
+    def __init__(self, pools: Pools, visibility: Visibility, wait_ms: int = 2000) -> None:
+        self.pools = pools
+        self.visibility = visibility
+        self.wait_seconds = wait_ms / 1000
+
+    async def select(
+        self,
+        organisation: str,
+        model: ReadModel,
+        conditions: Sequence[Condition] = (),
+        order: str = "created_position desc",
+        limit: int | None = None,
+        as_of: int | None = None,
+    ) -> Page:
+        """The rows that meet all conditions, now or as of a position."""
+        position = await self.visible(organisation, model) if as_of is None else as_of
+        query, values = statement(organisation, model, conditions, as_of)
+        query += sql.SQL(" order by " + order)  # type: ignore[arg-type]
+        if limit is not None:
+            query, values = query + sql.SQL(" limit %s"), [*values, limit]
+        rows = await self.fetch(organisation, query, values)
+        return Page([orjson.loads(row[0]) for row in rows], position)
+
+    async def count(
+        self, organisation: str, model: ReadModel, conditions: Sequence[Condition], as_of: int | None = None
+    ) -> int:
+        """How many rows meet all conditions."""
+        query, values = statement(organisation, model, conditions, as_of, what="count(*)")
+        return int((await self.fetch(organisation, query, values))[0][0])
+
+    async def visible(self, organisation: str, model: ReadModel, wait: bool = True) -> int:
+        """Waits until everything that the organisation recorded is in the read model; answers the position."""
+        deadline = monotonic() + self.wait_seconds
+        while True:
+            last, projected = (await self.fetch(organisation, sql.SQL(FRESHNESS), [organisation, table(model)]))[0]
+            if projected >= last or not wait:
+                return int(projected)
+            if monotonic() > deadline:
+                raise Unavailable("The read model has not caught up yet", position=projected, behind=last - projected)
+            await self.visibility.wait_a_little()
+
+    async def resolve(self, organisation: str, as_of: str) -> int:
+        """The position that a moment or a position means; refused when it is empty, malformed or in the future."""
+        head = int((await self.fetch(organisation, sql.SQL("select rollbook.head()"), []))[0][0])
+        if as_of.isascii() and as_of.isdigit():
+            return await self.whole_commit(organisation, int(as_of[:20]), head)
+        moment = parse_moment(as_of)
+        query = sql.SQL("select rollbook.position_at(%s), %s::timestamptz > clock_timestamp()")
+        position, future = (await self.fetch(organisation, query, [moment, moment]))[0]
+        if future:
+            raise Invalid("as_of is in the future")
+        return int(position)
+
+    async def whole_commit(self, organisation: str, position: int, head: int) -> int:
+        """The last position at or before this one at which a commit ends."""
+        if position > head:
+            raise Invalid("as_of is a position that does not exist yet")
+        return int((await self.fetch(organisation, sql.SQL("select rollbook.commit_before(%s)"), [position]))[0][0])
+
+    async def fetch(self, organisation: str, query: sql.Composable, values: list[Any]) -> list[Any]:
+        """Runs a query as a reader of this organisation."""
+
+        async def read() -> list[Any]:
+            async with self.pools.reading(organisation) as connection:
+                return await (await connection.execute(query, values, binary=True)).fetchall()
+
+        return await again_when_cut_off(read)
+
+
+def statement(
+    organisation: str, model: ReadModel, conditions: Sequence[Condition], as_of: int | None, what: str = "document"
+) -> tuple[sql.Composed, list[Any]]:
+    """The query for rows that are valid now, or were at a position."""
+    when = Condition(sql.SQL(f"to_position = {STILL}"))
+    if as_of is not None:
+        when = Condition(sql.SQL("int8range(from_position, to_position) @> %s::int8"), (as_of,))
+        if not any(c.values for c in conditions):
+            when = Condition(
+                sql.SQL("created_position <= %s and from_position <= %s and to_position > %s"), (as_of, as_of, as_of)
+            )
+    parts = [equals("organisation", organisation), when, *conditions]
+    where = sql.SQL(" and ").join(p.text for p in parts)
+    query = sql.SQL("select {} from {} where {}").format(sql.SQL(what), named(table(model)), where)  # type: ignore[arg-type]
+    return query, [value for p in parts for value in p.values]
+
+
+def parse_moment(text: str) -> datetime:
+    """A moment in RFC 3339, which has an offset."""
+    try:
+        moment = datetime.fromisoformat(text.replace(" ", "+"))
+    except ValueError:
+        raise Invalid("as_of is neither a position nor a time in RFC 3339") from None
+    if moment.tzinfo is None:
+        raise Invalid("as_of has no offset: write Z or +00:00 behind the time")
+    return moment
