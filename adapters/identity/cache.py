@@ -60,6 +60,9 @@ class SharedCalls(Generic[K, V]):
             task.add_done_callback(lambda done: self._forget(key, done))
         return await asyncio.shield(task)
 
+    def in_flight(self, key: K) -> bool:
+        return key in self._calls
+
     def _forget(self, key: K, done: asyncio.Task[V]) -> None:
         self._calls.pop(key, None)
         # Asked for here, because a task whose callers all went away would be reported as never looked at.

@@ -1,6 +1,5 @@
 """The public keys with which one issuer signs: fetched when needed, kept through outages."""
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -44,15 +43,22 @@ class SigningKeys:
         """The key, or None when the issuer has none with this id; Unavailable while no keys could be had at all."""
         if self._clock() >= self._stale_at:
             await self._fetch()
-        elif key_id not in self._keys and self._keys and self._clock() >= self._refetch_at:
-            self._refetch_at = self._clock() + COOL_DOWN_SECONDS
-            await self._fetch()
+        elif self._keys and key_id not in self._keys:
+            await self._fetch_for_unknown()
         if not self._keys:
             raise Unavailable("Unable to fetch signing keys")
         return self._keys.get(key_id)
 
     async def aclose(self) -> None:
         await self._fetches.aclose()
+
+    async def _fetch_for_unknown(self) -> None:
+        # Who comes while a fetch is under way waits for it: it may bring the key.
+        if self._fetches.in_flight("keys"):
+            await self._fetch()
+        elif self._clock() >= self._refetch_at:
+            self._refetch_at = self._clock() + COOL_DOWN_SECONDS
+            await self._fetch()
 
     async def _fetch(self) -> None:
         await self._fetches.once("keys", self._renew)
@@ -115,8 +121,6 @@ def _rs256_key(entry: Any) -> RSAPublicKey | None:
 
 def _parsed(entry: dict[str, Any]) -> Any:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return RSAAlgorithm.from_jwk(entry)
+        return RSAAlgorithm.from_jwk(entry)
     except (PyJWTError, ValueError, TypeError, KeyError, AttributeError):
         return None
