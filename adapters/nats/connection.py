@@ -9,6 +9,7 @@ from itertools import count
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.errors import NoServersError
 from nats.js import JetStreamContext
 
 from adapters.nats.cloudevents import Message
@@ -54,23 +55,33 @@ class Connection:
         self._ack_seconds = ack_seconds
         self._numbers = count()
         self._inbox = ""
+        self._fault = ""
         self._awaited: dict[str, asyncio.Future[Msg | None]] = {}
 
     async def open(self, url: str) -> None:
-        """Connects, or raises what the first try met."""
-        # Nothing is flushed by force (pending_size), since that waits without a limit for a server that hangs.
+        """Connects to whichever server answers first; Lost when none does."""
+        try:
+            await self._connect(url)
+        except NoServersError:
+            raise Lost(f"no NATS server answers: {self._fault}") from None
+        self._inbox = self._client.new_inbox()
+        await self._client.subscribe(f"{self._inbox}.*", cb=self._on_ack)
+
+    async def _connect(self, url: str) -> None:
         await self._client.connect(
             servers=url.split(","),
             name="rollbook-relay",
             allow_reconnect=False,
+            # Even so the client would try the first server for ever, 2 s apart; this is its way to say once.
+            max_reconnect_attempts=1,
+            reconnect_time_wait=0,
             connect_timeout=CONNECT_SECONDS,
             ping_interval=PING_SECONDS,
+            # Nothing is flushed by force, since that waits without a limit for a server that hangs.
             pending_size=0,
             error_cb=self._on_error,
             closed_cb=self._on_closed,
         )
-        self._inbox = self._client.new_inbox()
-        await self._client.subscribe(f"{self._inbox}.*", cb=self._on_ack)
 
     async def close(self) -> None:
         """Closes within CLOSE_SECONDS."""
@@ -129,7 +140,8 @@ class Connection:
                 awaited.set_result(None)
 
     async def _on_error(self, error: Exception) -> None:
-        log.debug("nats.error", error=type(error).__name__)
+        self._fault = type(error).__name__
+        log.debug("nats.error", error=self._fault)
 
 
 def _check(answer: Msg | None, sequence: int) -> None:

@@ -20,6 +20,7 @@ log = structlog.get_logger()
 
 IDLE_SECONDS = 1.0
 LAG_SECONDS = 1.0
+STOP_SECONDS = 5.0
 SHORTEST_PAUSE = 0.02
 LONGEST_PAUSE = 1.0
 
@@ -74,14 +75,14 @@ class Relay:
         return self._connection is not None and self._connection.alive
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Runs until `stop` is set, whatever fails meanwhile; then closes its connection."""
+        """Runs until `stop` is set, whatever fails meanwhile; then closes its connection, within STOP_SECONDS."""
         tasks = [asyncio.create_task(self._supervise()), asyncio.create_task(self._watch_lag())]
         try:
             await stop.wait()
         finally:
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.wait(tasks, timeout=STOP_SECONDS)
 
     async def _supervise(self) -> None:
         while True:

@@ -170,7 +170,9 @@ async def client(url: str) -> AsyncIterator[Client]:
     async def ignore(_: Exception) -> None:
         pass
 
-    connected = await nats.connect(url, allow_reconnect=False, error_cb=ignore)
+    connected = await nats.connect(
+        url, allow_reconnect=False, max_reconnect_attempts=1, reconnect_time_wait=0, error_cb=ignore
+    )
     try:
         yield connected
     finally:
@@ -204,6 +206,13 @@ async def caught_up(relay: Relay, log: MemoryLog) -> None:
         return relay.position == len(log.events) and relay.problem is None
 
     await eventually(done)
+
+
+async def until_problem(relay: Relay, words: str) -> None:
+    async def told() -> bool:
+        return words in (relay.problem or "")
+
+    await eventually(told)
 
 
 def ids(messages: Sequence[Msg]) -> list[str]:
