@@ -1,0 +1,47 @@
+"""What the tests of authentication share: providers on a real socket and an authentication that asks them."""
+
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from adapters.identity.web import Web
+from tests.identity.entrance import Entrance
+from tests.identity.providers import Clock, Providers, SigningKey, serving
+
+
+@pytest.fixture
+async def providers() -> AsyncIterator[Providers]:
+    async with serving() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def signing_key() -> SigningKey:
+    return SigningKey("first")
+
+
+@pytest.fixture(scope="session")
+def other_key() -> SigningKey:
+    return SigningKey("second")
+
+
+@pytest.fixture
+async def entrance(providers: Providers, signing_key: SigningKey) -> AsyncIterator[Entrance]:
+    providers.keys = [signing_key.public_jwk()]
+    async with Web(seconds=5) as web:
+        entrance = Entrance(providers, Clock(), signing_key, web)
+        yield entrance
+        for built in entrance.built:
+            await built.aclose()
+
+
+@pytest.fixture
+def member(providers: Providers) -> Callable[..., str]:
+    """Makes a token of a user with these organisations known to GitHub."""
+
+    def known(token: str, login: str = "octo", **organisations: int) -> str:
+        providers.users[token] = {"login": login, "id": 1}
+        providers.memberships[token] = [{"login": name, "id": number} for name, number in organisations.items()]
+        return token
+
+    return known
