@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from adapters.identity.names import MAX_NAME, is_plain
+from adapters.identity.names import is_name, is_storable
 from adapters.identity.oidc import TrustedIssuer, VerifiedToken
 from application.caller import Caller, Origin
 from domain.errors import Unauthenticated
@@ -13,7 +13,7 @@ UNSTATED = "unknown"
 
 
 def caller_of(token: VerifiedToken) -> Caller:
-    """Raises Unauthenticated when the organisation is missing or a claim that we use is no plain text."""
+    """Raises Unauthenticated when the organisation is missing or a claim that we use cannot be kept."""
     issuer, claims = token.issuer, token.claims
     return Caller(
         organisation=organisation_claimed(token).lower(),
@@ -34,7 +34,7 @@ def organisation_claimed(token: VerifiedToken) -> str:
     organisation = _text(token.claims, name)
     if not organisation:
         raise Unauthenticated(f"Token missing {name} claim")
-    if len(organisation) > MAX_NAME:
+    if not is_name(organisation):
         raise _unusable(name)
     return organisation
 
@@ -60,10 +60,10 @@ def _text(claims: Mapping[str, Any], name: str) -> str | None:
         value = str(value)
     if value is None or value == "":
         return None
-    if not isinstance(value, str) or len(value) > MAX_CLAIM or not is_plain(value):
+    if not isinstance(value, str) or len(value) > MAX_CLAIM or not is_storable(value):
         raise _unusable(name)
     return value
 
 
 def _unusable(name: str) -> Unauthenticated:
-    return Unauthenticated(f"Invalid OIDC token: Claim {name} is not a plain text")
+    return Unauthenticated(f"Invalid OIDC token: Claim {name} is not usable")

@@ -1,18 +1,20 @@
-"""Which texts may stand as names of organisations and people."""
+"""Which texts may stand as names of organisations and people, and which can be kept at all."""
 
 import unicodedata
 
 MAX_NAME = 100
 
-# Control, surrogate, unassigned and private characters, and line and paragraph separators.
-_UNPRINTED = frozenset({"Cc", "Cs", "Cn", "Co", "Zl", "Zp"})
+# Control, format (which hide or reorder their neighbours), surrogate and private characters, and line separators.
+_UNSHOWN = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 
 
-def is_plain(text: str) -> bool:
-    """Whether every character can be stored and shown."""
-    return text.isascii() and text.isprintable() or not any(unicodedata.category(each) in _UNPRINTED for each in text)
+def is_storable(text: str) -> bool:
+    """Whether the text can be written as UTF-8 into a database that knows no NUL."""
+    return "\x00" not in text and not any("\ud800" <= each <= "\udfff" for each in text)
 
 
 def is_name(text: str) -> bool:
-    """Whether the text may name an organisation: 1 to 100 plain characters, no space around them."""
-    return 1 <= len(text) <= MAX_NAME and text == text.strip() and is_plain(text)
+    """Whether the text may be a name: 1 to 100 characters that can all be shown, no space around them."""
+    if not 1 <= len(text) <= MAX_NAME or text != text.strip():
+        return False
+    return not any(unicodedata.category(each) in _UNSHOWN for each in text)

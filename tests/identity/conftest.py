@@ -3,16 +3,22 @@
 from collections.abc import AsyncIterator, Callable
 
 import pytest
+import pytest_asyncio
 
 from adapters.identity.web import Web
 from tests.identity.entrance import Entrance
-from tests.identity.providers import Clock, Providers, SigningKey, serving
+from tests.identity.providers import Clock, Providers, SigningKey, Stage, serving
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def stage() -> AsyncIterator[Stage]:
+    async with serving() as running:
+        yield running
 
 
 @pytest.fixture
-async def providers() -> AsyncIterator[Providers]:
-    async with serving() as running:
-        yield running
+def providers(stage: Stage) -> Providers:
+    return stage.begin()
 
 
 @pytest.fixture(scope="session")
@@ -25,7 +31,7 @@ def other_key() -> SigningKey:
     return SigningKey("second")
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def entrance(providers: Providers, signing_key: SigningKey) -> AsyncIterator[Entrance]:
     providers.keys = [signing_key.public_jwk()]
     async with Web(seconds=5) as web:

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 
@@ -86,10 +86,6 @@ class Providers:
         mine = self.memberships.get(_token(request), [])
         return self.orgs_answer or JSONResponse(mine[(page - 1) * size : page * size])
 
-    async def elsewhere(self, request: Request) -> Response:
-        await self._note(request)
-        return RedirectResponse("/user")
-
     async def _note(self, request: Request) -> None:
         query = f"?{request.url.query}" if request.url.query else ""
         self.asked.append(request.url.path + query)
@@ -102,31 +98,48 @@ def _token(request: Request) -> str:
     return request.headers["authorization"].removeprefix("Bearer ")
 
 
-def _application(providers: Providers) -> Starlette:
-    return Starlette(
-        routes=[
-            Route("/.well-known/jwks", providers.jwks),
-            Route("/other/keys", providers.jwks),
-            Route("/.well-known/openid-configuration", providers.openid),
-            Route("/user", providers.user),
-            Route("/user/orgs", providers.organisations),
-            Route("/moved/user", providers.elsewhere),
-        ]
-    )
+@dataclass
+class Stage:
+    """Where the stand-ins of one test after another appear, always at the same address."""
+
+    url: str
+    current: Providers = field(default_factory=Providers)
+
+    def begin(self) -> Providers:
+        self.current = Providers(self.url)
+        return self.current
+
+    def _plays(self, part: str) -> Callable[[Request], Awaitable[Response]]:
+        async def play(request: Request) -> Response:
+            answer: Response = await getattr(self.current, part)(request)
+            return answer
+
+        return play
+
+    def application(self) -> Starlette:
+        return Starlette(
+            routes=[
+                Route("/.well-known/jwks", self._plays("jwks")),
+                Route("/other/keys", self._plays("jwks")),
+                Route("/.well-known/openid-configuration", self._plays("openid")),
+                Route("/user", self._plays("user")),
+                Route("/user/orgs", self._plays("organisations")),
+            ]
+        )
 
 
 @asynccontextmanager
-async def serving() -> AsyncIterator[Providers]:
+async def serving() -> AsyncIterator[Stage]:
     """The stand-ins on a free port of the loopback address."""
-    providers = Providers()
-    server = uvicorn.Server(uvicorn.Config(_application(providers), log_config=None, lifespan="off"))
-    with socket.socket() as listener:
+    # The protocol is named because asyncio sends small answers at once only on sockets that say they are TCP.
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.bind(("127.0.0.1", 0))
-        providers.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         listener.listen()
+        stage = Stage(f"http://127.0.0.1:{listener.getsockname()[1]}")
+        server = uvicorn.Server(uvicorn.Config(stage.application(), log_config=None, lifespan="off"))
         running = asyncio.create_task(server.serve(sockets=[listener]))
         try:
-            yield providers
+            yield stage
         finally:
             server.should_exit = server.force_exit = True
             await asyncio.wait_for(running, 10)

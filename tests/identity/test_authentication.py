@@ -18,6 +18,8 @@ from tests.identity.entrance import Entrance
 
 SECRET = "rbk_0123456789abcdef"
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
 
 def issue(entrance: Entrance, **changes: Any) -> KnownToken:
     facts = {"organisation": "ACME", "name": "night-job", "role": Role.APPROVER, "owner": "octo"}

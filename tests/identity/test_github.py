@@ -16,6 +16,8 @@ from tests.identity.providers import Clock, Providers
 Member = Callable[..., str]
 CANARY = "ghp_canaryCANARYcanary"
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
 
 async def refusal(entrance: Entrance, kind: type[RollbookError], token: str, organisation: str | None) -> str:
     with pytest.raises(kind) as refused:

@@ -16,6 +16,8 @@ from domain.errors import Unauthenticated
 from tests.identity.entrance import AUDIENCE, Entrance
 from tests.identity.providers import SigningKey
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
 
 async def refusal(entrance: Entrance, token: str) -> str:
     with pytest.raises(Unauthenticated) as refused:
@@ -111,10 +113,21 @@ async def test_a_token_without_an_owner_is_refused(entrance: Entrance, owner: st
     assert message == "Token missing repository_owner claim"
 
 
-@pytest.mark.parametrize("owner", [["ACME"], {"a": 1}, True, "a\x00b", "a\ud800", "x" * 101])
+@pytest.mark.parametrize("owner", [["ACME"], {"a": 1}, True, "a\x00b", "a\ud800", "x" * 101, "acme ", "ac\u202eme"])
 async def test_an_owner_that_cannot_be_a_name_is_refused(entrance: Entrance, owner: Any) -> None:
     message = await refusal(entrance, entrance.token(repository_owner=owner))
-    assert message == "Invalid OIDC token: Claim repository_owner is not a plain text"
+    assert message == "Invalid OIDC token: Claim repository_owner is not usable"
+
+
+@pytest.mark.parametrize("workflow", ["\U0001f469\u200d\U0001f4bb Deploy", "two\nlines", "\U0001faef"])
+async def test_a_workflow_may_have_any_name_that_can_be_kept(entrance: Entrance, workflow: str) -> None:
+    assert (await entrance.knock(entrance.token(workflow=workflow))).workflow == workflow
+
+
+@pytest.mark.parametrize("workflow", ["a\x00b", "a\ud800", "x" * 1001, ["Deploy"]])
+async def test_a_claim_that_cannot_be_kept_is_refused(entrance: Entrance, workflow: Any) -> None:
+    message = await refusal(entrance, entrance.token(workflow=workflow))
+    assert message == "Invalid OIDC token: Claim workflow is not usable"
 
 
 async def test_a_claim_that_the_signature_does_not_cover_is_refused(entrance: Entrance) -> None:
@@ -203,6 +216,6 @@ async def test_an_issuer_named_twice_is_refused_at_the_start(entrance: Entrance)
         _ = entrance.authentication
 
 
-def test_the_tokens_of_these_tests_are_real_ones(signing_key: SigningKey) -> None:
+async def test_the_tokens_of_these_tests_are_real_ones(signing_key: SigningKey) -> None:
     token = signing_key.sign({"a": 1})
     assert jwt.decode(token, signing_key.private.public_key(), algorithms=["RS256"]) == {"a": 1}

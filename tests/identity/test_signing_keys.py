@@ -12,6 +12,8 @@ from tests.identity.providers import SigningKey
 KEYS = "/.well-known/jwks"
 UNKNOWN_KEY = "Unable to find matching signing key"
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
 
 async def test_the_keys_are_fetched_once_for_many_tokens(entrance: Entrance) -> None:
     for run in range(5):
