@@ -1,0 +1,128 @@
+"""The ASGI application: finds the route, asks who is there and whether they may, parses, answers."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import structlog
+from pydantic import TypeAdapter
+
+from application.caller import Caller
+from domain.errors import RollbookError
+from entrypoints.http.errors import Broken, NoSuchPath, WrongMethod, headers_of, status_of
+from entrypoints.http.requests import parse_body, parse_query, read_body
+from entrypoints.http.routing import Answer, Call, Interface, Route
+
+log = structlog.get_logger()
+Observe = Callable[[str, str, int, float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """What the application plugs in: who asks, whether they may, what to count, how a trace goes on."""
+
+    authenticate: Callable[[Call], Awaitable[Caller]]
+    authorise: Callable[[Call, str], Awaitable[None]]
+    observe: Observe
+    continue_trace: Callable[[str | None], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How large, how deep and how slow a request may be."""
+
+    body_bytes: int
+    json_depth: int
+    seconds: float
+
+
+class Api:
+    """Serves the routes of several interfaces. Unknown paths are answered in the shape of the nearest one."""
+
+    def __init__(self, interfaces: Sequence[Interface], app: Any, hooks: Hooks, limits: Limits) -> None:
+        self.interfaces = interfaces
+        self.app = app
+        self.hooks = hooks
+        self.limits = limits
+        self.routes = [route for interface in interfaces for route in interface.routes]
+        self.exact = {(r.method, r.path): r for r in self.routes if "{" not in r.path}
+        self.queries = {id(r): TypeAdapter(r.query) for r in self.routes if r.query}
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """One request; web sockets and lifespans are not ours."""
+        if scope["type"] != "http":
+            return
+        started = perf_counter()
+        call = self.call_of(scope)
+        try:
+            answer = await self.answer(call, receive)
+        except RollbookError as refusal:
+            answer = self.refused(call, refusal)
+        except Exception:
+            log.exception("request.broken", trace_id=call.trace_id, path=call.route.path if call.route else None)
+            answer = self.refused(call, Broken("Internal Server Error"))
+        template = call.route.path if call.route else "unmatched"
+        self.hooks.observe(call.method, template, answer.status, perf_counter() - started)
+        await reply(send, answer, call)
+
+    def call_of(self, scope: Any) -> Call:
+        """The request before it is parsed."""
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        return Call(
+            app=self.app,
+            method=scope["method"],
+            path=scope["path"],
+            headers=headers,
+            query_string=scope["query_string"],
+            address=scope["client"][0] if scope.get("client") else "",
+            traceparent=self.hooks.continue_trace(headers.get("traceparent")),
+        )
+
+    async def answer(self, call: Call, receive: Any) -> Answer:
+        """401 and 403 come before anything is read, 422 before anything is looked up."""
+        route = call.route = self.find(call)
+        if not route.open:
+            call._caller = await self.hooks.authenticate(call)
+            await self.hooks.authorise(call, route.action)
+        arguments: dict[str, Any] = dict(call.params)
+        if route.query:
+            arguments["query"] = parse_query(call.query_string, route.query, self.queries[id(route)])
+        if call.method not in ("GET", "HEAD"):
+            call.body = await read_body(receive, self.limits.body_bytes, self.limits.seconds)
+        if route.body_parser:
+            arguments["body"] = parse_body(call.body, route.body_parser, self.limits.json_depth)
+        return await route.endpoint(call, **arguments)
+
+    def find(self, call: Call) -> Route:
+        """The route, or NoSuchPath or WrongMethod."""
+        if route := self.exact.get((call.method, call.path)):
+            return route
+        allowed = []
+        for route in self.routes:
+            if matched := route.pattern.fullmatch(call.path):
+                if route.method == call.method:
+                    call.params = matched.groupdict()
+                    return route
+                allowed.append(route.method)
+        if allowed:
+            raise WrongMethod("Method Not Allowed", allow=", ".join(sorted(set(allowed))))
+        raise NoSuchPath("Not Found")
+
+    def refused(self, call: Call, refusal: RollbookError) -> Answer:
+        """The refusal in the shape of the interface that the path belongs to."""
+        nearest = [i for i in self.interfaces if call.path.startswith(i.prefix)] or self.interfaces[:1]
+        shape = call.route.errors if call.route else max(nearest, key=lambda i: len(i.prefix)).errors
+        answer = shape(refusal, status_of(refusal))
+        answer.headers |= headers_of(refusal, call.trace_id)
+        return answer
+
+
+async def reply(send: Any, answer: Answer, call: Call) -> None:
+    """Sends an answer whole."""
+    headers = [(name.encode(), value.encode("latin-1", "replace")) for name, value in answer.headers.items()]
+    headers.append((b"content-length", str(len(answer.body)).encode()))
+    if answer.body:
+        headers.append((b"content-type", answer.media_type.encode()))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if call.method == "HEAD" else answer.body})

@@ -1,0 +1,137 @@
+"""Takes a request apart: its body within limits, its query and body into what the route declares."""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any, get_origin
+from urllib.parse import parse_qsl
+
+import orjson
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from domain.errors import TooLarge, Unprocessable
+from entrypoints.http.errors import TooSlow
+
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+NESTING = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+SHOWN_INPUT = 200
+
+
+async def read_body(receive: Receive, limit: int, seconds: float) -> bytes:
+    """The whole body; TooLarge beyond `limit` bytes, TooSlow after `seconds`."""
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(seconds):
+            while True:
+                message = await receive()
+                chunk = message.get("body", b"")
+                size += len(chunk)
+                if size > limit:
+                    raise TooLarge(f"The body exceeds {limit} bytes")
+                chunks.append(chunk)
+                if message["type"] == "http.disconnect" or not message.get("more_body"):
+                    return b"".join(chunks)
+    except TimeoutError:
+        raise TooSlow("The body did not arrive in time") from None
+
+
+def parse_body(raw: bytes, parser: TypeAdapter[Any], max_depth: int) -> Any:
+    """The body as its model; Unprocessable lists what is wrong."""
+    if depth(raw, max_depth) > max_depth:
+        raise Unprocessable([problem("json_invalid", ["body"], f"JSON is nested deeper than {max_depth} levels", None)])
+    if not raw.strip():
+        raise Unprocessable([problem("missing", ["body"], "Field required", None)])
+    try:
+        value = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        where = ["body", error.pos]
+        raise Unprocessable([problem("json_invalid", where, "JSON decode error", {}, {"error": error.msg})]) from None
+    return validate(value, parser, "body")
+
+
+def parse_query(query_string: bytes, model: type[BaseModel], parser: TypeAdapter[Any]) -> Any:
+    """The query as its model: the last of several values, or all of them where the model wants a list."""
+    values: dict[str, Any] = {}
+    for name, value in parse_qsl(query_string.decode("latin-1"), keep_blank_values=True, errors="surrogateescape"):
+        if is_list(model, name):
+            values.setdefault(name, []).append(value)
+        else:
+            values[name] = value
+    return validate(values, parser, "query")
+
+
+def is_list(model: type[BaseModel], name: str) -> bool:
+    """Whether a query parameter may come several times."""
+    found = model.model_fields.get(name)
+    return found is not None and get_origin(found.annotation) is list
+
+
+def validate(value: Any, parser: TypeAdapter[Any], where: str) -> Any:
+    """The value as its model; texts that the store cannot hold are refused at their field."""
+    if faults := list(unstorable(value, (where,))):
+        raise Unprocessable(faults)
+    try:
+        return parser.validate_python(value)
+    except ValidationError as error:
+        listed = error.errors(include_url=False, include_context=True)
+        raise Unprocessable([as_listed(dict(e), where) for e in listed]) from None
+
+
+def unstorable(value: Any, loc: tuple[str | int, ...]) -> Any:
+    """NUL characters and lone surrogates, wherever they are."""
+    if isinstance(value, str):
+        if "\x00" in value or not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value):
+            yield problem("string_unicode", list(loc), "Text may not hold NUL characters or broken Unicode", None)
+    elif isinstance(value, dict):
+        for name, member in value.items():
+            yield from unstorable(name, loc)
+            yield from unstorable(member, (*loc, name))
+    elif isinstance(value, list):
+        for n, member in enumerate(value):
+            yield from unstorable(member, (*loc, n))
+
+
+def as_listed(error: dict[str, Any], where: str) -> dict[str, Any]:
+    """One of pydantic's errors in the form that users of the API know."""
+    listed = problem(error["type"], [where, *error["loc"]], error["msg"], bounded(error.get("input")))
+    if context := error.get("ctx"):
+        listed["ctx"] = {name: value if is_plain(value) else str(value) for name, value in context.items()}
+    return listed
+
+
+def problem(kind: str, loc: list[Any], message: str, value: Any, context: Any = None) -> dict[str, Any]:
+    """An entry of a 422's list."""
+    entry = {"type": kind, "loc": loc, "msg": message, "input": value}
+    return entry | {"ctx": context} if context else entry
+
+
+def bounded(value: Any) -> Any:
+    """The refused input, unless it is long."""
+    if isinstance(value, str):
+        return value[:SHOWN_INPUT]
+    if is_plain(value):
+        return value
+    return value if len(str(value)) <= 10 * SHOWN_INPUT else None
+
+
+def is_plain(value: Any) -> bool:
+    """Whether a value is the same in JSON."""
+    return value is None or isinstance(value, bool | int | float | str)
+
+
+def depth(raw: bytes, enough: int) -> int:
+    """How deep brackets nest, outside of texts; counting stops beyond `enough`."""
+    deepest = level = 0
+    if raw.count(b"[") + raw.count(b"{") <= enough:
+        return 0
+    for token in NESTING.finditer(raw):
+        match token.group():
+            case b"[" | b"{":
+                level += 1
+                deepest = max(deepest, level)
+            case b"]" | b"}":
+                level -= 1
+        if deepest > enough:
+            break
+    return deepest

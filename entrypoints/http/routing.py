@@ -1,0 +1,156 @@
+"""Typed routes: each declares its path, body, query, answer and refusals, for parsing and for OpenAPI alike."""
+
+import inspect
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, get_type_hints
+
+import orjson
+from pydantic import BaseModel, TypeAdapter
+
+from application.caller import Caller
+from domain.errors import RollbookError
+
+JSON = "application/json"
+Endpoint = Callable[..., Awaitable["Answer"]]
+ErrorShape = Callable[[RollbookError, int], "Answer"]
+
+
+@dataclass(slots=True)
+class Call:
+    """One request on its way through a route. Header names are lower-case. `app` is what composition built."""
+
+    app: Any
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    query_string: bytes
+    address: str
+    traceparent: str
+    params: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    route: "Route | None" = None
+    _caller: Caller | None = None
+
+    @property
+    def caller(self) -> Caller:
+        """Who asks; only routes that are not open have one."""
+        assert self._caller is not None
+        return self._caller
+
+    @property
+    def trace_id(self) -> str:
+        """Names this request in logs, errors and traces."""
+        return self.traceparent.split("-")[1]
+
+
+@dataclass(slots=True)
+class Answer:
+    """What goes back."""
+
+    status: int = 200
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+    media_type: str = JSON
+
+
+def answer(value: Any, status: int = 200, headers: dict[str, str] | None = None, media_type: str = JSON) -> Answer:
+    """An answer that holds this value as JSON."""
+    return Answer(status, orjson.dumps(value), headers or {}, media_type)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One method of one path. `action` is what the caller must be allowed to do; open routes need nobody."""
+
+    method: str
+    path: str
+    endpoint: Endpoint
+    status: int
+    answer: Any
+    action: str
+    open: bool
+    tag: str
+    errors: ErrorShape
+    interface: str
+    body: type[BaseModel] | None
+    query: type[BaseModel] | None
+    pattern: re.Pattern[str]
+    body_parser: TypeAdapter[Any] | None
+
+    @property
+    def appends(self) -> bool:
+        """Whether it changes something, so that an Idempotency-Key makes sense."""
+        return self.method in ("POST", "PATCH", "PUT", "DELETE") and not self.open
+
+
+def pattern_of(path: str) -> re.Pattern[str]:
+    """What a path template matches; a parameter is one segment."""
+    parts = re.split(r"(\{\w+\})", path)
+    return re.compile("".join(f"(?P<{p[1:-1]}>[^/]+)" if p.startswith("{") else re.escape(p) for p in parts))
+
+
+class Interface:
+    """A set of routes that share their error body and their words."""
+
+    def __init__(self, name: str, prefix: str, errors: ErrorShape) -> None:
+        self.name = name
+        self.prefix = prefix
+        self.errors = errors
+        self.routes: list[Route] = []
+
+    def route(
+        self, method: str, path: str, *, action: str = "", answer: Any = None, status: int = 200, open: bool = False
+    ) -> Callable[[Endpoint], Endpoint]:
+        """Registers an endpoint; its `body` and `query` parameters are parsed by their annotations."""
+
+        def register(endpoint: Endpoint) -> Endpoint:
+            hints = get_type_hints(endpoint)
+            body = hints.get("body")
+            self.routes.append(
+                Route(
+                    method=method,
+                    path=path,
+                    endpoint=endpoint,
+                    status=status,
+                    answer=answer,
+                    action=action,
+                    open=open,
+                    tag=self.name,
+                    errors=self.errors,
+                    interface=self.name,
+                    body=body,
+                    query=hints.get("query"),
+                    pattern=pattern_of(path),
+                    body_parser=TypeAdapter(body) if body else None,
+                )
+            )
+            return endpoint
+
+        return register
+
+    def get(self, path: str, **facts: Any) -> Callable[[Endpoint], Endpoint]:
+        """Registers a GET."""
+        return self.route("GET", path, **facts)
+
+    def post(self, path: str, **facts: Any) -> Callable[[Endpoint], Endpoint]:
+        """Registers a POST."""
+        return self.route("POST", path, **facts)
+
+    def patch(self, path: str, **facts: Any) -> Callable[[Endpoint], Endpoint]:
+        """Registers a PATCH."""
+        return self.route("PATCH", path, **facts)
+
+    def put(self, path: str, **facts: Any) -> Callable[[Endpoint], Endpoint]:
+        """Registers a PUT."""
+        return self.route("PUT", path, **facts)
+
+    def delete(self, path: str, **facts: Any) -> Callable[[Endpoint], Endpoint]:
+        """Registers a DELETE."""
+        return self.route("DELETE", path, **facts)
+
+
+def summary(endpoint: Endpoint) -> str:
+    """The first line of what an endpoint says of itself."""
+    return (inspect.getdoc(endpoint) or endpoint.__name__).splitlines()[0]
