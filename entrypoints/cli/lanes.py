@@ -1,0 +1,103 @@
+"""Commands for lanes: what is live where, and the hold that a rollback leaves behind."""
+
+from typing import Annotated, Any
+
+import typer
+
+from entrypoints.cli.deployments import place_of
+from entrypoints.cli.fields import (
+    Account,
+    AsOf,
+    Cell,
+    Cloud,
+    Environment,
+    Name,
+    Provider,
+    Reason,
+    Region,
+)
+from entrypoints.cli.output import note, print_table, word
+from entrypoints.cli.session import Session, command, filled, group, query
+
+HEADINGS = ("NAME", "WHERE", "LIVE", "IN PROGRESS", "WAITING", "BEFORE", "HELD")
+
+commands = group()
+hold = group()
+commands.add_typer(hold, name="hold", help="The hold on a lane after a rollback.")
+
+
+@commands.command("lanes")
+@command
+def lanes(
+    session: Session,
+    name: Name = None,
+    provider: Cloud = None,
+    account: Account = None,
+    region: Region = None,
+    cell: Cell = None,
+    environment: Environment = None,
+    current: Annotated[
+        bool, typer.Option("--current", help="Only where something is live or runs.")
+    ] = False,
+    as_of: AsOf = None,
+) -> None:
+    """Show each lane: what is live, what runs, what waits, what ran before."""
+    where = query(
+        name=name,
+        provider=provider,
+        cloud_account_id=account,
+        region=region,
+        cell=cell,
+        environment=environment,
+        as_of=as_of,
+    )
+    body = session.api.get("/v1/lanes/current" if current else "/v1/lanes", where).body
+    session.answer(
+        body, lambda found: print_table(HEADINGS, [row_of(lane) for lane in found])
+    )
+
+
+def row_of(lane: dict[str, Any]) -> list[str]:
+    """A lane as a row under HEADINGS."""
+    seen = [
+        versions(lane.get(k)) for k in ("live", "in_progress", "waiting", "previous")
+    ]
+    return [
+        word(lane.get("name")),
+        place_of(lane),
+        *seen,
+        "held" if lane.get("held") else "",
+    ]
+
+
+def versions(value: Any) -> str:
+    """The versions of one deployment or several; a number stays a number."""
+    if isinstance(value, list):
+        return " ".join(versions(one) for one in value)
+    return word(value.get("version")) if isinstance(value, dict) else word(value)
+
+
+@hold.command("release")
+@command
+def release(
+    session: Session,
+    name: Annotated[str, typer.Option(help="Component or service.")],
+    provider: Annotated[Provider, typer.Option(help="Cloud provider.")],
+    reason: Reason,
+    account: Account = None,
+    region: Region = None,
+    cell: Cell = None,
+) -> None:
+    """Let automatic deployments start again after a rollback."""
+    taxonomy = filled(
+        name=name, provider=provider, cloud_account_id=account, region=region, cell=cell
+    )
+    body = session.api.send(
+        "POST", "/v1/lanes/release", {**taxonomy, "reason": reason}
+    ).body
+    session.answer(body, lambda _: note("The hold is released"))
+
+
+@hold.callback()
+def holds() -> None:
+    """The hold on a lane after a rollback."""
