@@ -4,5 +4,10 @@ from projections.deployments import Deployments
 from projections.freezes import FreezeList
 from projections.lanes import Lanes
 from projections.read_model import ReadModel
+from projections.tokens import Tokens
 
-READ_MODELS: tuple[ReadModel, ...] = (Deployments(), Lanes(), FreezeList())
+DEPLOYMENTS = Deployments()
+LANES = Lanes()
+FREEZES = FreezeList()
+TOKENS = Tokens()
+READ_MODELS: tuple[ReadModel, ...] = (DEPLOYMENTS, LANES, FREEZES, TOKENS)

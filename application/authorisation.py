@@ -1,0 +1,65 @@
+"""Who may do what: one table of actions, deny by default."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from application.caller import Caller, Role
+from domain.errors import Forbidden
+from domain.rules import HouseRules
+
+RANK = {role: rank for rank, role in enumerate(Role)}
+
+# The least role that may do it. What is not listed nobody may do.
+ACTIONS: Mapping[str, Role] = {
+    "deployment.read": Role.VIEWER,
+    "deployment.create": Role.DEPLOYER,
+    "deployment.update": Role.DEPLOYER,
+    "deployment.rollback": Role.DEPLOYER,
+    "deployment.claim": Role.DEPLOYER,
+    "deployment.approve": Role.DEPLOYER,
+    "lane.read": Role.VIEWER,
+    "lane.release": Role.DEPLOYER,
+    "freeze.read": Role.VIEWER,
+    "freeze.declare": Role.APPROVER,
+    "freeze.lift": Role.APPROVER,
+    "rules.read": Role.VIEWER,
+    "rules.set": Role.ADMIN,
+    "token.read": Role.ADMIN,
+    "token.create": Role.ADMIN,
+    "token.revoke": Role.ADMIN,
+}
+
+
+def authorise(caller: Caller, action: str) -> None:
+    """Returns when the caller may, else raises Forbidden."""
+    least = ACTIONS.get(action)
+    if least is None or RANK[caller.role] < RANK[least]:
+        raise Forbidden(f"Role '{caller.role}' may not do '{action}'")
+    if caller.scope is not None and action not in caller.scope:
+        raise Forbidden(f"This token's scope does not cover '{action}'")
+
+
+def with_role(caller: Caller, rules: HouseRules) -> Caller:
+    """The caller with the role that the organisation's rules give; the first that fits decides."""
+    if caller.method not in ("oidc", "pat"):
+        return caller
+    facts = {"login": caller.login, **caller.claims}
+    role = next((r.role for r in rules.roles if agrees(r.claims, facts)), None)
+    return replace(caller, role=Role(role)) if role else caller
+
+
+def agrees(wanted: Mapping[str, str], facts: Mapping[str, Any]) -> bool:
+    """Whether every wanted claim is there with that value."""
+    return all(str(facts.get(name)) == value for name, value in wanted.items())
+
+
+def may_approve(caller: Caller, rules: HouseRules, taxonomy: Any, environment: str) -> None:
+    """Approvers and administrators may, or whom a rule for this deployment names by claims."""
+    facts = {"login": caller.login, **caller.claims}
+    ruled = [r for r in rules.approval if r.scope.covers(taxonomy, environment)]
+    named = [r for r in ruled if r.claims]
+    if named and not any(agrees(r.claims, facts) for r in named):
+        raise Forbidden("A rule of the organisation names others as approvers")
+    if not named and RANK[caller.role] < RANK[Role.APPROVER]:
+        raise Forbidden(f"Role '{caller.role}' may not approve deployments")

@@ -1,0 +1,10 @@
+"""Every aggregate there is; importing this makes all topics known."""
+
+from domain.deployment import Deployment
+from domain.freezes import Freezes
+from domain.lane import Lane
+from domain.rules import Rules
+from domain.token import Token
+
+AGGREGATES = (Deployment, Lane, Freezes, Rules, Token)
+TOPICS = frozenset(aggregate.TOPIC for aggregate in AGGREGATES)
