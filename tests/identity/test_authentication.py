@@ -54,7 +54,7 @@ async def test_rollbooks_own_token_names_its_organisation_role_and_scope(entranc
     assert caller.claims == {"token_id": str(token.token_id), "owner": "octo"}
 
 
-@pytest.mark.parametrize("token", [SECRET, "rbk_", "rbk_a.b.c", "rbk_\u00fc", "rbk_" + "x" * 10_000])
+@pytest.mark.parametrize("token", [SECRET, "rbk_", "rbk_a.b.c", "rbk_\u00fc", "rbk_\ud800", "rbk_" + "x" * 10_000])
 async def test_an_unknown_token_of_rollbook_is_refused(entrance: Entrance, token: str) -> None:
     with pytest.raises(Unauthenticated) as refused:
         await entrance.knock(token)
