@@ -30,6 +30,8 @@ class RecordedEvent:
     recorded_at: datetime
     payload: bytes
     envelope_bytes: bytes
+    previous_hash: bytes
+    hash: bytes
 
     @cached_property
     def data(self) -> dict[str, Any]:

@@ -16,7 +16,13 @@ from psycopg_pool import PoolTimeout
 
 from adapters.postgres import codec
 from adapters.postgres.pools import Pools
-from application.ports.event_store import Appended, CommandKey, Commit, Conflict, DomainEvent
+from application.ports.event_store import (
+    Appended,
+    CommandKey,
+    Commit,
+    Conflict,
+    DomainEvent,
+)
 from domain.errors import KeyReused, RollbookError, StorageFull, TooLarge, Unavailable
 
 log = structlog.get_logger()

@@ -1,16 +1,18 @@
 """Turns domain events into the bytes that are stored and hashed, and back; old versions are upcast on the way."""
 
+from collections.abc import Hashable
 from dataclasses import fields, is_dataclass
 from functools import cache
 from importlib.metadata import version
-from typing import Any, get_type_hints
+from typing import Any, cast, get_type_hints
 from uuid import UUID
 
 import orjson
-from eventsourcing.utils import get_topic, resolve_topic
+from eventsourcing.utils import TopicError, get_topic, resolve_topic
 from pydantic import TypeAdapter
 
 from application.ports.event_store import Circumstances, DomainEvent
+from domain.aggregates import TOPICS
 
 MAX_EVENT_BYTES = 256 * 1024
 WRITER = f"rollbook {version('rollbook')}"
@@ -22,16 +24,16 @@ class UnknownEvent(Exception):
 
 
 @cache
-def payload_fields(event_class: Any) -> tuple[str, ...]:
+def payload_fields(event_class: Hashable) -> tuple[str, ...]:
     """The names of what an event says of its own."""
-    return tuple(f.name for f in fields(event_class) if f.name not in NOT_PAYLOAD)
+    return tuple(f.name for f in fields(cast(Any, event_class)) if f.name not in NOT_PAYLOAD)
 
 
 @cache
-def value_objects(event_class: Any) -> dict[str, TypeAdapter[Any]]:
+def value_objects(event_class: Hashable) -> dict[str, TypeAdapter[Any]]:
     """How to rebuild the fields that are value objects."""
-    hints = get_type_hints(event_class)
-    return {n: TypeAdapter(hints[n]) for n in payload_fields(event_class) if is_dataclass(hints[n])}
+    hints = get_type_hints(cast(Any, event_class))
+    return {n: TypeAdapter(hints[n]) for n in payload_fields(cast(Any, event_class)) if is_dataclass(hints[n])}
 
 
 def schema_version(event_class: type[Any]) -> int:
@@ -41,7 +43,7 @@ def schema_version(event_class: type[Any]) -> int:
 
 def encode_payload(event: DomainEvent) -> bytes:
     """The exact bytes that are stored and hashed."""
-    return orjson.dumps({name: getattr(event, name) for name in payload_fields(event.__class__)})
+    return orjson.dumps({name: getattr(event, name) for name in payload_fields(cast(Hashable, type(event)))})
 
 
 def encode_envelope(
@@ -75,14 +77,19 @@ def decision_of(event: DomainEvent) -> dict[str, Any] | None:
     """The rule behind an event that was decided by one, with what it was decided on."""
     if (rule := getattr(event, "rule", None)) is None:
         return None
-    return {"rule": rule, "inputs": {n: getattr(event, n) for n in payload_fields(event.__class__) if n != "rule"}}
+    return {
+        "rule": rule,
+        "inputs": {n: getattr(event, n) for n in payload_fields(cast(Hashable, type(event))) if n != "rule"},
+    }
 
 
 def upcast(topic: str, from_version: int, data: dict[str, Any]) -> tuple[type[Any], dict[str, Any]]:
     """The event's class, and its data in the newest version; UnknownEvent when a newer release wrote it."""
+    if topic.partition(".")[0] not in TOPICS:
+        raise UnknownEvent(f"{topic} is not known to this release")
     try:
         event_class = resolve_topic(topic)
-    except Exception as problem:
+    except TopicError as problem:
         raise UnknownEvent(f"{topic} is not known to this release") from problem
     newest = schema_version(event_class)
     if from_version > newest:
@@ -97,7 +104,7 @@ def decode(
 ) -> DomainEvent:
     """The event that stands in the log."""
     event_class, data = upcast(topic, from_version, orjson.loads(payload))
-    for name, adapter in value_objects(event_class).items():
+    for name, adapter in value_objects(cast(Hashable, event_class)).items():
         data[name] = adapter.validate_python(data[name])
     if hasattr(event_class, "__dataclass_fields__") and "originator_topic" in event_class.__dataclass_fields__:
         data["originator_topic"] = topic.split(".", 1)[0]

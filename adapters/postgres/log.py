@@ -14,7 +14,7 @@ from domain.recorded import RecordedEvent
 log = structlog.get_logger()
 POLL_SECONDS = 0.5
 COLUMNS = """position, commit_position, event_id, stream_id, version, topic, schema_version,
-             organisation, sequence, recorded_at, payload, envelope"""
+             organisation, sequence, recorded_at, payload, envelope, previous_hash, hash"""
 
 
 class PostgresLog:

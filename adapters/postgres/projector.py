@@ -130,15 +130,15 @@ class Projector:
         """Projects until told to stop; what goes wrong is tried again after a pause."""
         pause = 0.05
         while not stop.is_set():
+            started = self.position
             try:
                 async with self.pools.projector.connection() as connection:
-                    pause = 0.05
                     await self.lead(connection, stop)
             except (psycopg.Error, PoolTimeout, CheckpointMoved, RollbookError, codec.UnknownEvent) as problem:
                 self.leading = False
                 log.warning("projector.interrupted", problem=str(problem)[:300], again_in=pause)
                 await pause_unless(stop, pause)
-                pause = min(pause * 2, 1.0)
+                pause = min(pause * 2, 1.0) if self.position == started else 0.05
 
     async def lead(self, connection: AsyncConnection[Any], stop: asyncio.Event) -> None:
         """Waits to become the leader, then follows the log on this connection."""

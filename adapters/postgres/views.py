@@ -90,7 +90,7 @@ class PostgresViews:
         """The rows that meet all conditions, now or as of a position."""
         position = await self.visible(organisation, model) if as_of is None else as_of
         query, values = statement(organisation, model, conditions, as_of)
-        query += sql.SQL(" order by " + order)  # type: ignore[arg-type]
+        query += sql.SQL(" order by " + order)
         if limit is not None:
             query, values = query + sql.SQL(" limit %s"), [*values, limit]
         rows = await self.fetch(organisation, query, values)
@@ -132,12 +132,13 @@ class PostgresViews:
             raise Invalid("as_of is a position that does not exist yet")
         return int((await self.fetch(organisation, sql.SQL("select rollbook.commit_before(%s)"), [position]))[0][0])
 
-    async def fetch(self, organisation: str, query: sql.Composable, values: list[Any]) -> list[Any]:
+    async def fetch(self, organisation: str, query: sql.SQL | sql.Composed, values: list[Any]) -> list[Any]:
         """Runs a query as a reader of this organisation."""
 
         async def read() -> list[Any]:
             async with self.pools.reading(organisation) as connection:
-                return await (await connection.execute(query, values, binary=True)).fetchall()
+                rows: list[Any] = await (await connection.execute(query, values, binary=True)).fetchall()
+                return rows
 
         return await again_when_cut_off(read)
 
@@ -155,7 +156,7 @@ def statement(
             )
     parts = [equals("organisation", organisation), when, *conditions]
     where = sql.SQL(" and ").join(p.text for p in parts)
-    query = sql.SQL("select {} from {} where {}").format(sql.SQL(what), named(table(model)), where)  # type: ignore[arg-type]
+    query = sql.SQL("select {} from {} where {}").format(sql.SQL(what), named(table(model)), where)
     return query, [value for p in parts for value in p.values]
 
 

@@ -1,0 +1,60 @@
+"""Keys that wrap keys: the master key wraps an organisation's, which wraps each person's, which seals logins."""
+
+import base64
+import hashlib
+import hmac
+import os
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+KEY_BYTES = 32
+NONCE_BYTES = 12
+
+
+def seal(key: bytes, secret: bytes, context: bytes) -> bytes:
+    """AES-256-GCM; only the same key and context open it."""
+    nonce = os.urandom(NONCE_BYTES)
+    return nonce + AESGCM(key).encrypt(nonce, secret, context)
+
+
+def unseal(key: bytes, sealed: bytes, context: bytes) -> bytes:
+    """What was sealed; PermissionError when the key or the context is another."""
+    try:
+        return AESGCM(key).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], context)
+    except InvalidTag:
+        raise PermissionError("A sealed value does not open: is MASTER_KEY the one it was sealed under?") from None
+
+
+def new_key() -> bytes:
+    """256 random bits."""
+    return os.urandom(KEY_BYTES)
+
+
+def fingerprint(key: bytes, login: str) -> bytes:
+    """Finds a person again by login, for whoever has the organisation's key."""
+    return hmac.digest(key, login.lower().encode(), hashlib.sha256)
+
+
+def master_key(configured: str | None, data_dir: Path) -> bytes:
+    """The configured key (base64 of 32 bytes), else the one in DATA_DIR, made at the first start."""
+    if configured:
+        return checked(base64.b64decode(configured, validate=True))
+    path = data_dir / "secrets" / "master.key"
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(base64.b64encode(new_key()))
+            file.flush()
+            os.fsync(file.fileno())
+    except FileExistsError:
+        pass
+    return checked(base64.b64decode(path.read_bytes(), validate=True))
+
+
+def checked(key: bytes) -> bytes:
+    """The key, when it has the right size."""
+    if len(key) != KEY_BYTES:
+        raise ValueError(f"MASTER_KEY must be {KEY_BYTES} bytes in base64")
+    return key

@@ -1,0 +1,43 @@
+"""Leases of claimed deployments: heartbeats prolong them, and what ran out is found."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from adapters.postgres.pools import Pools, again_when_cut_off
+from domain.errors import LeaseLost
+
+
+class Leases:
+    """Heartbeats are no events: only the last one counts."""
+
+    def __init__(self, pools: Pools) -> None:
+        self.pools = pools
+
+    async def prolong(self, organisation: str, deployment_id: UUID, fence: int, until: datetime) -> None:
+        """LeaseLost when a newer claim holds the deployment, or this one has already been ended."""
+        query = """insert into rollbook.leases values (%s, %s, %s, %s)
+                   on conflict (deployment_id) do update set fence = excluded.fence, expires_at = excluded.expires_at
+                    where leases.fence < excluded.fence
+                       or (leases.fence = excluded.fence and leases.expires_at <> '-infinity')
+                   returning fence"""
+        if not await self.fetch(query, [deployment_id, organisation, fence, until]):
+            raise LeaseLost("The lease on this deployment has ended")
+
+    async def end_if_over(self, organisation: str, deployment_id: UUID, fence: int, now: datetime) -> bool:
+        """Ends the lease unless a heartbeat came; afterwards no heartbeat can revive it."""
+        query = """insert into rollbook.leases values (%s, %s, %s, '-infinity')
+                   on conflict (deployment_id) do update set fence = excluded.fence, expires_at = '-infinity'
+                    where leases.fence < excluded.fence or (leases.fence = excluded.fence and leases.expires_at < %s)
+                   returning fence"""
+        return bool(await self.fetch(query, [deployment_id, organisation, fence, now]))
+
+    async def fetch(self, query: str, values: list[Any]) -> list[Any]:
+        """Runs a statement of ours as the writer."""
+
+        async def run() -> list[Any]:
+            async with self.pools.writer.connection() as connection:
+                rows: list[Any] = await (await connection.execute(query.encode(), values)).fetchall()
+                return rows
+
+        return await again_when_cut_off(run)
