@@ -1,0 +1,65 @@
+"""From a request to a recorded command: who, from where, under which Idempotency-Key."""
+
+import hashlib
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid5
+
+from application.authorisation import authorise, with_role
+from application.caller import Caller
+from application.execution import Handler
+from application.ports.event_store import Appended, Circumstances, CommandKey
+from domain.errors import Frozen, Invalid
+from entrypoints.http.routing import Call
+
+COMMANDS = UUID("9c1f7b53-13c7-5d3b-8a2e-5f9d0f7f2d04")
+MAX_KEY = 255
+
+
+async def execute(call: Call, handler: Handler, command: Any, status: int = 200) -> Appended:
+    """Runs the command as the caller. A repeated Idempotency-Key answers what came of it the first time."""
+    caller = call.caller
+    circumstances = Circumstances(
+        actor=await call.app.people.actor(caller.organisation, caller.login),
+        origin=asdict(caller.origin) | {"client": call.headers.get("user-agent", "")[:200] or None},
+        occurred_at=datetime.now(UTC),
+        correlation_id=call.trace_id,
+        traceparent=call.traceparent,
+    )
+    try:
+        appended: Appended = await call.app.executor.execute(
+            caller.organisation, circumstances, handler, command, command_key(call, status)
+        )
+    except Frozen as refusal:
+        who = refusal.details["who"]
+        names = await call.app.people.logins_of(caller.organisation, [who])
+        raise Frozen(refusal.message, **{**refusal.details, "who": names[who]}) from None
+    return appended
+
+
+def command_key(call: Call, status: int) -> CommandKey | None:
+    """What an Idempotency-Key stands for: this organisation, method and path; and a digest of the rest."""
+    given = call.headers.get("idempotency-key")
+    if given is None:
+        return None
+    if not 0 < len(given) <= MAX_KEY:
+        raise Invalid(f"Idempotency-Key must be 1 to {MAX_KEY} characters")
+    scope = "\n".join((call.caller.organisation, call.method, call.path, given))
+    digest = hashlib.sha256(call.query_string + b"\n" + call.body).digest()
+    return CommandKey(uuid5(COMMANDS, scope), digest, status)
+
+
+async def authenticated(call: Call) -> Caller:
+    """The caller, bound to the owner behind the organisation's name, with the role that its rules give."""
+    caller: Caller = await call.app.authentication.authenticate(call.headers)
+    call.app.limits.spend(caller.organisation, call.address)
+    await call.app.people.bind_owner(caller.organisation, caller.organisation_id)
+    caller = with_role(caller, await call.app.rules_of(caller.organisation))
+    interface = call.route.interface if call.route else "unknown"
+    return replace(caller, origin=replace(caller.origin, interface=interface))
+
+
+async def authorised(call: Call, action: str) -> None:
+    """Returns when the caller may do this, else raises Forbidden."""
+    authorise(call.caller, action)

@@ -1,0 +1,236 @@
+"""The deployment queue: schedule, list, report, roll back."""
+
+from datetime import datetime
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+from application import deployments as commands
+from application.ports.event_store import Appended
+from domain.errors import Invalid, NotFound, Unprocessable
+from domain.release import Release
+from domain.status import Status
+from domain.taxonomy import Taxonomy
+from entrypoints.http import queue_models as models
+from entrypoints.http.commands import execute
+from entrypoints.http.errors import detail_errors
+from entrypoints.http.requests import problem
+from entrypoints.http.routing import Answer, Call, Interface, answer
+from projections.history import entry_in_words
+from projections.read_model import Row
+from projections.registry import DEPLOYMENTS
+
+queue = Interface("queue", "/v1", detail_errors)
+FILTERS = ("name", "environment", "provider", "cloud_account_id", "region", "cell", "trigger")
+
+
+@queue.post("/v1/deployments", action="deployment.create", answer=models.DeploymentObject, status=201)
+async def create_deployment(call: Call, body: models.CreateDeployment) -> Answer:
+    """Queue a release; it is scheduled."""
+    command = commands.ScheduleDeployment(
+        taxonomy=Taxonomy(body.name, body.provider, body.cloud_account_id, body.region, body.cell),
+        release=release_of(body, environment_of(call, body)),
+        auto=body.auto,
+        created_by_repo=call.caller.repository,
+        created_by_workflow=call.caller.workflow,
+        notes=body.notes,
+        deployment_uri=body.deployment_uri,
+    )
+    done = await execute(call, commands.schedule_deployment, command, 201)
+    row = await changed_row(call, done)
+    call.app.count.created(row)
+    return await deployment_answer(call, row, 201)
+
+
+def environment_of(call: Call, body: models.CreateDeployment) -> str:
+    """The environment, or the configured one where today's clients send none."""
+    environment: str | None = body.environment or call.app.settings.default_environment
+    if environment is None:
+        raise Unprocessable([problem("missing", ["body", "environment"], "Field required", None)])
+    return environment
+
+
+def release_of(body: models.CreateDeployment, environment: str) -> Release:
+    """What is deployed, out of what was sent."""
+    return Release(
+        version=body.version,
+        environment=environment,
+        type=body.type,
+        commit_sha=body.commit_sha,
+        pipeline_extra_params=body.pipeline_extra_params,
+        description=body.description,
+        build_uri=body.build_uri,
+        resource=body.resource,
+        committed_at=body.committed_at.isoformat() if body.committed_at else None,
+        change_url=body.change_url,
+        incident_id=body.incident_id,
+    )
+
+
+@queue.get("/v1/deployments", action="deployment.read", answer=list[models.DeploymentObject])
+async def list_deployments(call: Call, query: models.ListDeployments) -> Answer:
+    """List deployments, newest first."""
+    views, organisation = call.app.views, call.caller.organisation
+    as_of = await position_asked(call, query.as_of)
+    conditions = views.conditions
+    wanted = [conditions.equals(f, str(v)) for f in FILTERS if (v := getattr(query, f)) is not None]
+    if query.status:
+        wanted.append(conditions.one_of("status", query.status))
+    if query.cell_is_null:
+        wanted.append(conditions.equals("cell", None))
+    wanted += await created_between(call, query.since, query.until)
+    counted = list(wanted)
+    oldest_first = query.sort == "created_at"
+    if query.cursor:
+        as_of, after = cursor_of(query.cursor)
+        wanted.append(conditions.beyond("created_position", after, oldest_first))
+    page = await views.select(
+        organisation,
+        DEPLOYMENTS,
+        wanted,
+        order=f"created_position {'asc' if oldest_first else 'desc'}",
+        limit=query.limit,
+        as_of=as_of,
+    )
+    headers = position_headers(page.position, as_of)
+    if page.rows and len(page.rows) == query.limit:
+        headers["link"] = next_link(call, page.position, page.rows[-1]["created_position"])
+    if "count=exact" in call.headers.get("prefer", ""):
+        headers["x-total-count"] = str(await views.count(organisation, DEPLOYMENTS, counted, page.position))
+    return answer(await call.app.render(organisation, page.rows), headers=headers)
+
+
+async def created_between(call: Call, since: datetime | None, until: datetime | None) -> list[Any]:
+    """Conditions on created_at, which grows with the position."""
+    conditions = call.app.views.conditions
+    found = []
+    if since:
+        found.append(conditions.beyond("created_position", await call.app.views.position_before(since), True))
+    if until:
+        found.append(conditions.at_most("created_position", await call.app.views.position_at(until)))
+    return found
+
+
+def cursor_of(cursor: str) -> tuple[int, int]:
+    """The position that the first page showed, and where the last one ended."""
+    as_of, _, after = cursor.partition("-")
+    if not (as_of.isdigit() and after.isdigit() and len(cursor) <= 40 and cursor.isascii()):
+        raise Invalid("This cursor is not one of ours")
+    return int(as_of), int(after)
+
+
+def next_link(call: Call, position: int, last: int) -> str:
+    """The next page of the same list, as of the same position."""
+    given = [(n, v) for n, v in parse_qsl(call.query_string.decode("latin-1")) if n not in ("cursor", "as_of")]
+    return f'<{call.path}?{urlencode([*given, ("cursor", f"{position}-{last}")])}>; rel="next"'
+
+
+@queue.post("/v1/deployments/rollback", action="deployment.rollback", answer=models.DeploymentObject, status=201)
+async def roll_back_lane(call: Call, query: models.RollBackQuery) -> Answer:
+    """Queue again what was live in a lane before."""
+    command = commands.RollBackLane(
+        query.taxonomy(), call.caller.repository, call.caller.workflow, query.target_version, query.environment
+    )
+    done = await execute(call, commands.roll_back_lane, command, 201)
+    row = await changed_row(call, done)
+    call.app.count.rolled_back(row)
+    return await deployment_answer(call, row, 201)
+
+
+@queue.get("/v1/deployments/{deployment_id}", action="deployment.read", answer=models.DeploymentObject)
+async def show_deployment(call: Call, deployment_id: str, query: models.AsOf) -> Answer:
+    """Show one deployment."""
+    as_of = await position_asked(call, query.as_of)
+    return await deployment_answer(call, await find_row(call, deployment_id, as_of), as_of=as_of)
+
+
+@queue.patch("/v1/deployments/{deployment_id}", action="deployment.update", answer=models.DeploymentObject)
+async def update_deployment(call: Call, deployment_id: str, body: models.UpdateDeployment) -> Answer:
+    """Say what has become of a deployment; going live skips what was queued before it."""
+    sent = body.model_fields_set
+    command = commands.UpdateDeployment(
+        deployment_id=deployment_id,
+        status=Status(body.status) if "status" in sent else None,
+        changes={name: getattr(body, name) for name in ("notes", "deployment_uri") if name in sent},
+        if_match=version_expected(call),
+        fence=body.lease,
+        override=body.override,
+    )
+    done = await execute(call, commands.update_deployment, command)
+    row = await changed_row(call, done)
+    call.app.count.updated(row, command.status, done)
+    return await deployment_answer(call, row)
+
+
+def version_expected(call: Call) -> int | None:
+    """The version that an If-Match names; `*` is any."""
+    given = call.headers.get("if-match")
+    if given is None or given == "*":
+        return None
+    number = given.removeprefix("W/").strip('"')
+    return int(number) if number.isascii() and number.isdigit() and len(number) < 10 else -1
+
+
+@queue.post(
+    "/v1/deployments/{deployment_id}/rollback",
+    action="deployment.rollback",
+    answer=models.DeploymentObject,
+    status=201,
+)
+async def roll_back_deployment(call: Call, deployment_id: str, query: models.RollBackTo) -> Answer:
+    """Replace a deployment by what is live beside it, at once."""
+    command = commands.RollBackDeployment(
+        deployment_id, call.caller.repository, call.caller.workflow, query.target_version
+    )
+    done = await execute(call, commands.roll_back_deployment, command, 201)
+    row = await changed_row(call, done)
+    call.app.count.rolled_back(row)
+    return await deployment_answer(call, row, 201)
+
+
+@queue.get("/v1/deployments/{deployment_id}/history", action="deployment.read", answer=models.Listed)
+async def show_history(call: Call, deployment_id: str) -> Answer:
+    """Tell a deployment's events in words: who, when, what, why, from which run."""
+    identifier = commands.parse_id(deployment_id)
+    events = await call.app.store.history(call.caller.organisation, f"deployment-{identifier}")
+    if not events:
+        raise NotFound("Deployment not found")
+    entries = [entry_in_words(event) for event in events]
+    names = await call.app.people.logins_of(call.caller.organisation, [e["actor"] for e in entries])
+    named = [{**entry, "actor": names[entry["actor"]]} for entry in entries]
+    return answer({"deployment_id": str(identifier), "entries": named})
+
+
+async def find_row(call: Call, deployment_id: str, as_of: int | None = None) -> Row:
+    """The deployment's row, or NotFound."""
+    key = str(commands.parse_id(deployment_id))
+    wanted = [call.app.views.conditions.equals("key", key)]
+    page = await call.app.views.select(call.caller.organisation, DEPLOYMENTS, wanted, order="key", as_of=as_of)
+    if not page.rows:
+        raise NotFound("Deployment not found")
+    row: Row = page.rows[0]
+    return row
+
+
+async def changed_row(call: Call, done: Appended) -> Row:
+    """The row as the command left it; for a repeat, as it left it the first time."""
+    return await find_row(call, done.resource, done.position if done.repeated else None)
+
+
+async def deployment_answer(call: Call, row: Row, status: int = 200, as_of: int | None = None) -> Answer:
+    """One deployment as its users know it."""
+    rendered = await call.app.render(call.caller.organisation, [row])
+    headers = position_headers(row["position"], as_of) | {"etag": f'"{row["version_number"]}"'}
+    return answer(rendered[0], status, headers)
+
+
+async def position_asked(call: Call, as_of: str | None) -> int | None:
+    """The position that as_of means, if it was given."""
+    if as_of is None:
+        return None
+    position: int = await call.app.views.resolve(call.caller.organisation, as_of)
+    return position
+
+
+def position_headers(position: int, as_of: int | None) -> dict[str, str]:
+    """Which position an answer shows."""
+    return {"x-rollbook-position": str(position)} | ({"x-rollbook-as-of": str(as_of)} if as_of is not None else {})

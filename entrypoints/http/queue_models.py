@@ -1,0 +1,254 @@
+"""What the deployment queue takes and gives, as its users send and read it."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+
+from application.caller import Role
+from domain.status import Trigger
+from domain.taxonomy import Taxonomy
+
+Provider = Literal["gcp", "aws", "azure"]
+DeploymentType = Literal["k8s", "terraform", "data_pipeline"]
+StatusWord = Literal["scheduled", "in_progress", "deployed", "skipped", "failed", "rolled_back", "cancelled"]
+Text = Annotated[str, StringConstraints(max_length=100_000)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=100_000)]
+Moment = AwareDatetime
+
+
+def no_filter(value: Any) -> Any:
+    """An empty text filter means no filter."""
+    return None if value == "" else value
+
+
+def several(value: Any) -> Any:
+    """Several values may come apart or with commas between them."""
+    if isinstance(value, list):
+        value = [part for item in value for part in item.split(",") if part]
+    return value or None
+
+
+OptionalText = Annotated[str | None, BeforeValidator(no_filter)]
+
+
+class Lenient(BaseModel):
+    """Unknown members are ignored, as the original ignores them."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class CreateDeployment(Lenient):
+    """A release to queue."""
+
+    name: Name
+    version: Name
+    provider: Provider
+    cloud_account_id: Text | None = None
+    region: Text | None = None
+    environment: Text | None = None
+    cell: Text | None = None
+    type: DeploymentType
+    auto: bool = True
+    commit_sha: Text | None = None
+    pipeline_extra_params: Text | None = None
+    description: Text | None = None
+    notes: Text | None = None
+    build_uri: Text | None = None
+    deployment_uri: Text | None = None
+    resource: Text | None = None
+    committed_at: Moment | None = None
+    change_url: Text | None = None
+    incident_id: Text | None = None
+
+
+class UpdateDeployment(Lenient):
+    """What has become of a deployment."""
+
+    status: StatusWord = Field(default=None)  # type: ignore[assignment]
+    notes: Text | None = None
+    deployment_uri: Text | None = None
+    lease: int | None = Field(default=None, description="The fence of the runner's claim")
+    override: Text | None = Field(default=None, description="Why this may start during a freeze")
+
+
+class ListDeployments(Lenient):
+    """Filters, all of which must agree."""
+
+    status: Annotated[list[StatusWord] | None, BeforeValidator(several)] = None
+    name: OptionalText = None
+    environment: OptionalText = None
+    provider: Annotated[Provider | None, BeforeValidator(no_filter)] = None
+    cloud_account_id: OptionalText = None
+    region: OptionalText = None
+    cell: OptionalText = None
+    cell_is_null: bool = False
+    trigger: Annotated[Trigger | None, BeforeValidator(no_filter)] = None
+    since: Moment | None = None
+    until: Moment | None = None
+    sort: Literal["created_at", "-created_at"] = "-created_at"
+    limit: int = Field(default=100, ge=0, le=1000)
+    cursor: OptionalText = None
+    as_of: str | None = None
+
+
+class AsOf(Lenient):
+    """A moment or a position of the past."""
+
+    as_of: str | None = None
+
+
+class LaneFields(Lenient):
+    """The fields that name a lane, without its organisation."""
+
+    name: Name
+    provider: Provider
+    cloud_account_id: Text | None = None
+    region: Text | None = None
+    cell: Text | None = None
+
+    def taxonomy(self) -> Taxonomy:
+        """The taxonomy that they name; an empty cell is none."""
+        return Taxonomy(self.name, self.provider, self.cloud_account_id, self.region, self.cell or None)
+
+
+class RollBackQuery(LaneFields):
+    """Which lane to roll back, and to what."""
+
+    target_version: OptionalText = None
+    environment: OptionalText = None
+
+
+class RollBackTo(Lenient):
+    """What to go back to."""
+
+    target_version: OptionalText = None
+
+
+class Claim(Lenient):
+    """A runner that asks for work."""
+
+    lanes: Annotated[list[LaneFields], Field(min_length=1, max_length=1000)]
+    runner: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    lease_seconds: int = Field(default=60, ge=5, le=3600)
+    override: Text | None = None
+
+
+class Heartbeat(Lenient):
+    """A runner that is alive."""
+
+    fence: int = Field(ge=1, le=2**31 - 1)
+    lease_seconds: int = Field(default=60, ge=5, le=3600)
+
+
+class Reason(Lenient):
+    """Why."""
+
+    reason: Text | None = None
+
+
+class ReleaseHoldBody(LaneFields):
+    """Which lane to let go on, and why."""
+
+    reason: Text | None = None
+
+
+class ScopeFields(BaseModel):
+    """What a freeze or a rule covers; fields that are left out agree with everything."""
+
+    model_config = ConfigDict(extra="forbid")
+    name: Text | None = None
+    provider: Provider | None = None
+    cloud_account_id: Text | None = None
+    region: Text | None = None
+    cell: Text | None = None
+    environment: Text | None = None
+
+
+class FreezeBody(Lenient):
+    """A freeze to declare."""
+
+    scope: ScopeFields = ScopeFields()
+    reason: Name
+    until: Moment | None = None
+
+
+class ApprovalRuleBody(BaseModel):
+    """Which manual deployments need an approval, by whom."""
+
+    model_config = ConfigDict(extra="forbid")
+    scope: ScopeFields = ScopeFields()
+    claims: dict[str, str] = {}
+
+
+class RoleRuleBody(BaseModel):
+    """Which role comes with which claims."""
+
+    model_config = ConfigDict(extra="forbid")
+    role: Role
+    claims: Annotated[dict[str, str], Field(min_length=1)]
+
+
+class RulesBody(BaseModel):
+    """All rules of an organisation."""
+
+    model_config = ConfigDict(extra="forbid")
+    approval: list[ApprovalRuleBody] = []
+    roles: list[RoleRuleBody] = []
+    strict_transitions: bool = False
+    require_if_match: bool = False
+
+
+def in_utc(moment: datetime | None) -> datetime | None:
+    """A moment within the calendar that events can hold."""
+    if moment is not None and not 1970 <= moment.year < 9999:
+        raise ValueError("The year must be between 1970 and 9998")
+    return moment
+
+
+class TokenBody(Lenient):
+    """A token to issue."""
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    role: Role = Role.DEPLOYER
+    scope: list[str] | None = None
+    expires_at: Annotated[Moment | None, AfterValidator(in_utc)] = None
+
+
+class DeploymentObject(BaseModel):
+    """A deployment; absent values are null. More members may follow."""
+
+    model_config = ConfigDict(extra="allow")
+    id: str
+    created_at: datetime
+    updated_at: datetime
+    organisation: str
+    name: str
+    version: str
+    commit_sha: str | None
+    pipeline_extra_params: str | None
+    provider: Provider
+    cloud_account_id: str | None
+    region: str | None
+    environment: str
+    cell: str | None
+    type: DeploymentType
+    status: StatusWord
+    auto: bool
+    description: str | None
+    notes: str | None
+    trigger: Trigger
+    source_deployment_id: str | None
+    rollback_from_deployment_id: str | None
+    build_uri: str | None
+    deployment_uri: str | None
+    resource: str | None
+    created_by_repo: str
+    created_by_workflow: str
+    created_by_actor: str
+
+
+class Listed(BaseModel):
+    """A record of Rollbook's own."""
+
+    model_config = ConfigDict(extra="allow")
