@@ -21,7 +21,7 @@ from entrypoints.cli.fields import (
     Reason,
     Region,
 )
-from entrypoints.cli.session import Session, command, filled, group, part, query
+from entrypoints.cli.session import Session, command, filled, fit_for_header, group, part, query
 
 commands = group()
 
@@ -56,9 +56,7 @@ def create(
     account: Account = None,
     region: Region = None,
     cell: Cell = None,
-    auto: Annotated[
-        bool, typer.Option("--auto/--manual", help="May it start by itself?")
-    ] = True,
+    auto: Annotated[bool, typer.Option("--auto/--manual", help="May it start by itself?")] = True,
     commit_sha: Text = None,
     pipeline_extra_params: Text = None,
     description: Text = None,
@@ -72,17 +70,9 @@ def create(
     key: Key = None,
 ) -> None:
     """Queue a version for a taxonomy."""
-    given = {
-        k: v
-        for k, v in locals().items()
-        if k not in ("session", "kind", "account", "key", "committed_at")
-    }
-    extra = filled(
-        type=kind, cloud_account_id=account, committed_at=offset_time(committed_at)
-    )
-    session.answer(
-        session.api.send("POST", PATH, filled(**given) | extra, key=key).body, tell
-    )
+    given = {k: v for k, v in locals().items() if k not in ("session", "kind", "account", "key", "committed_at")}
+    extra = filled(type=kind, cloud_account_id=account, committed_at=offset_time(committed_at))
+    session.answer(session.api.send("POST", PATH, filled(**given) | extra, key=fit_for_header("key", key)).body, tell)
 
 
 def offset_time(text: str | None) -> str | None:
@@ -101,21 +91,14 @@ def update(
     session: Session,
     deployment_id: Id,
     status: Annotated[Status | None, typer.Option(help="What became of it.")] = None,
-    notes: Annotated[
-        str | None, typer.Option(help="Notes; an empty text removes them.")
-    ] = None,
-    deployment_uri: Annotated[
-        str | None, typer.Option(help="Where it runs; an empty text removes it.")
-    ] = None,
+    notes: Annotated[str | None, typer.Option(help="Notes; an empty text removes them.")] = None,
+    deployment_uri: Annotated[str | None, typer.Option(help="Where it runs; an empty text removes it.")] = None,
     if_match: IfMatch = None,
     lease: Lease = None,
     override: Override = None,
 ) -> None:
     """Say what became of a deployment."""
-    changed = {
-        k: v or None
-        for k, v in filled(notes=notes, deployment_uri=deployment_uri).items()
-    }
+    changed = {k: v or None for k, v in filled(notes=notes, deployment_uri=deployment_uri).items()}
     if status is None and not changed:
         raise misuse("Nothing to update: give --status, --notes or --deployment-uri")
     patch(
@@ -140,15 +123,11 @@ def release(
     patch(session, deployment_id, body, if_match)
 
 
-def patch(
-    session: Session, deployment_id: str, body: dict[str, Any], if_match: str | None
-) -> None:
+def patch(session: Session, deployment_id: str, body: dict[str, Any], if_match: str | None) -> None:
     """Changes a deployment and prints it."""
-    headers = {"If-Match": if_match} if if_match else {}
+    headers = filled(**{"If-Match": fit_for_header("ETag", if_match)})
     session.answer(
-        session.api.send(
-            "PATCH", f"{PATH}/{part(deployment_id)}", body, headers=headers
-        ).body,
+        session.api.send("PATCH", f"{PATH}/{part(deployment_id)}", body, headers=headers).body,
         tell,
     )
 
@@ -157,18 +136,14 @@ def patch(
 @command
 def rollback(
     session: Session,
-    deployment_id: Annotated[
-        str | None, typer.Argument(metavar="[ID]", help="What to replace at once.")
-    ] = None,
+    deployment_id: Annotated[str | None, typer.Argument(metavar="[ID]", help="What to replace at once.")] = None,
     name: Name = None,
     provider: Cloud = None,
     account: Account = None,
     region: Region = None,
     cell: Cell = None,
     environment: Environment = None,
-    target_version: Annotated[
-        str | None, typer.Option(help="Go back to this version.")
-    ] = None,
+    target_version: Annotated[str | None, typer.Option(help="Go back to this version.")] = None,
     key: Key = None,
 ) -> None:
     """Go back: replace the deployment ID at once, or queue for a taxonomy what was live before."""
@@ -182,7 +157,7 @@ def rollback(
     )
     path = rollback_path(deployment_id, where)
     sent = query(**where, target_version=target_version)
-    session.answer(session.api.send("POST", path, query=sent, key=key).body, tell)
+    session.answer(session.api.send("POST", path, query=sent, key=fit_for_header("key", key)).body, tell)
 
 
 def rollback_path(deployment_id: str | None, where: dict[str, Any]) -> str:

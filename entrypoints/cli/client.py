@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import httpx2
 
-from entrypoints.cli.failures import Exit, Failure, exit_for, unreachable
+from entrypoints.cli.failures import Exit, Failure, exit_for, misuse, unreachable
 
 CONNECT_SECONDS = 5.0
 FIRST_PAUSE_SECONDS = 0.2
@@ -70,9 +70,17 @@ class Reply:
         """The JSON answer, None for an empty one; a Failure where something else came."""
         try:
             return json.loads(self.content) if self.content else None
-        except ValueError:
+        except (ValueError, RecursionError):
             text = f"The answer is not JSON: is this the address of a Rollbook server? (status {self.status})"
             raise Failure(text, Exit.UNAVAILABLE, "NOT_JSON", self.status) from None
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The JSON answer where it is an array of objects; a Failure where it is not."""
+        found = self.body
+        if isinstance(found, list) and all(isinstance(one, dict) for one in found):
+            return found
+        raise unexpected(self.status)
 
     @property
     def next_page(self) -> Query | None:
@@ -87,9 +95,10 @@ class Api:
 
     def __init__(self, place: Place) -> None:
         self._place = place
-        self._http = httpx2.Client(
-            base_url=place.url, headers=place.headers(), follow_redirects=False
-        )
+        try:
+            self._http = httpx2.Client(base_url=place.url, headers=place.headers(), follow_redirects=False)
+        except (ValueError, httpx2.InvalidURL) as fault:
+            raise misuse(f"API_URL or the settings of a proxy are not usable: {fault}") from None
 
     def __enter__(self) -> Self:
         return self
@@ -97,9 +106,7 @@ class Api:
     def __exit__(self, *_: object) -> None:
         self._http.close()
 
-    def get(
-        self, path: str, query: Query = (), headers: Mapping[str, str] | None = None
-    ) -> Reply:
+    def get(self, path: str, query: Query = (), headers: Mapping[str, str] | None = None) -> Reply:
         """Reads; a Failure unless the server answers with success."""
         return self._ask(Ask("GET", path, query, None, headers or {}))
 
@@ -113,11 +120,7 @@ class Api:
         key: str | None = None,
     ) -> Reply:
         """Writes. POST and PATCH carry an Idempotency-Key (`key`, else a new one), so retrying them is harmless."""
-        keyed = (
-            {"Idempotency-Key": key or str(uuid4())}
-            if method in ("POST", "PATCH")
-            else {}
-        )
+        keyed = {"Idempotency-Key": key or str(uuid4())} if method in ("POST", "PATCH") else {}
         return self._ask(Ask(method, path, query, body, {**keyed, **(headers or {})}))
 
     def _ask(self, ask: Ask) -> Reply:
@@ -142,15 +145,11 @@ class Api:
     def _try(self, ask: Ask, deadline: float) -> Reply | Failure:
         left = max(deadline - time.monotonic(), 0.001)
         try:
-            return self._exchange(
-                ask, httpx2.Timeout(left, connect=min(left, CONNECT_SECONDS)), deadline
-            )
+            return self._exchange(ask, httpx2.Timeout(left, connect=min(left, CONNECT_SECONDS)), deadline)
         except httpx2.TimeoutException:
             return unreachable(f"{self._place.url} does not answer in time")
         except httpx2.RequestError as fault:
-            return unreachable(
-                f"{self._place.url} cannot be reached: {fault or type(fault).__name__}"
-            )
+            return unreachable(f"{self._place.url} cannot be reached: {fault or type(fault).__name__}")
 
     def _exchange(self, ask: Ask, timeout: httpx2.Timeout, deadline: float) -> Reply:
         body = None if ask.body is None else json.dumps(ask.body).encode()
@@ -201,35 +200,30 @@ def pause_before_retry(reply: Reply | Failure, pause: float) -> float | None:
     return float(asked) if asked.isdecimal() and asked.isascii() else pause
 
 
+def unexpected(status: int | None = None) -> Failure:
+    """The server says something that this release does not understand."""
+    return Failure("The answer is not what this command expects", Exit.UNAVAILABLE, "UNEXPECTED_ANSWER", status)
+
+
 def refusal(reply: Reply) -> Failure:
     """The server's own words, with the marks under which its operators find them."""
     code = reply.headers.get("x-error-code") or f"HTTP_{reply.status}"
     try:
         told = json.loads(reply.content)
-    except ValueError:
+    except (ValueError, RecursionError):
         told = None
     detail = told.get("detail", told.get("title")) if isinstance(told, dict) else None
     message = in_words(detail) or f"The server answered {reply.status}"
     trace_id = reply.headers.get("x-trace-id")
-    return Failure(
-        message, exit_for(reply.status), code, reply.status, trace_id, detail
-    )
+    return Failure(message, exit_for(reply.status), code, reply.status, trace_id, detail)
 
 
 def in_words(detail: Any) -> str:
     """An error's detail in one line, whether it is a text or a list of what is wrong with which field."""
     if not isinstance(detail, list):
-        return (
-            ""
-            if detail is None
-            else detail
-            if isinstance(detail, str)
-            else json.dumps(detail)
-        )
+        return "" if detail is None else detail if isinstance(detail, str) else json.dumps(detail)
     faults = [fault for fault in detail if isinstance(fault, dict)]
-    return "; ".join(
-        f"{where(fault)}: {fault.get('msg', 'invalid')}" for fault in faults
-    )
+    return "; ".join(f"{where(fault)}: {fault.get('msg', 'invalid')}" for fault in faults)
 
 
 def where(fault: Mapping[str, Any]) -> str:

@@ -40,12 +40,8 @@ TIMES = ("created_at", "updated_at")
 
 commands = group()
 
-Limit = Annotated[
-    int, typer.Option(min=0, help="How many at most, over as many pages as it takes.")
-]
-Everything = Annotated[
-    bool, typer.Option("--all", help="All that match, whatever their number.")
-]
+Limit = Annotated[int, typer.Option(min=0, help="How many at most, over as many pages as it takes.")]
+Everything = Annotated[bool, typer.Option("--all", help="All that match, whatever their number.")]
 Count = Annotated[bool, typer.Option("--count", help="Print only how many match.")]
 Since = Annotated[
     str | None,
@@ -80,9 +76,7 @@ def listed(
     count: Count = False,
 ) -> None:
     """List deployments, newest first."""
-    where = filters(
-        status, name, environment, provider, account, region, cell, no_cell, trigger
-    )
+    where = filters(status, name, environment, provider, account, region, cell, no_cell, trigger)
     where += query(since=since, until=until, sort=sort, as_of=as_of)
     if count:
         session.answer(counted(session, where), lambda body: print(body["total"]))
@@ -115,22 +109,16 @@ def filters(
     )
 
 
-def tell_list(
-    session: Session, where: list[tuple[str, str]], limit: int | None
-) -> None:
+def tell_list(session: Session, where: list[tuple[str, str]], limit: int | None) -> None:
     """Prints what matches and says when that is not all."""
-    found = list(
-        islice(each(session, where, limit), None if limit is None else limit + 1)
-    )
+    found = list(islice(each(session, where, limit), None if limit is None else limit + 1))
     shown = found if limit is None else found[:limit]
     session.answer(shown, lambda rows: print_table(HEADINGS, [row_of(d) for d in rows]))
     if len(found) > len(shown) and not session.as_json:
         note(f"There are more than {limit}: --limit or --all shows them")
 
 
-def each(
-    session: Session, where: list[tuple[str, str]], wanted: int | None
-) -> Iterator[dict[str, Any]]:
+def each(session: Session, where: list[tuple[str, str]], wanted: int | None) -> Iterator[dict[str, Any]]:
     """Every deployment that matches, page after page, until there is no next page or it repeats itself."""
     size = PAGE if wanted is None else min(wanted + 1, PAGE)
     page: Any = [*where, ("limit", str(size))]
@@ -138,8 +126,8 @@ def each(
     while page and tuple(page) not in asked:
         asked.add(tuple(page))
         reply = session.api.get(PATH, page)
-        yield from reply.body
-        page = reply.next_page if reply.body else None
+        yield from reply.rows
+        page = reply.next_page if reply.rows else None
 
 
 def counted(session: Session, where: list[tuple[str, str]]) -> dict[str, int]:
@@ -171,9 +159,7 @@ def row_of(deployment: dict[str, Any]) -> list[str]:
 
 def place_of(taxonomy: dict[str, Any]) -> str:
     """Provider, account, region and cell, as far as they are known."""
-    parts = [
-        taxonomy.get(k) for k in ("provider", "cloud_account_id", "region", "cell")
-    ]
+    parts = [taxonomy.get(k) for k in ("provider", "cloud_account_id", "region", "cell")]
     return "/".join(word(p) for p in parts if p)
 
 
@@ -181,20 +167,12 @@ def place_of(taxonomy: dict[str, Any]) -> str:
 @command
 def show(session: Session, deployment_id: Id, as_of: AsOf = None) -> None:
     """Show one deployment, now or at any moment of the past."""
-    session.answer(
-        session.api.get(f"{PATH}/{part(deployment_id)}", query(as_of=as_of)).body, tell
-    )
+    session.answer(session.api.get(f"{PATH}/{part(deployment_id)}", query(as_of=as_of)).body, tell)
 
 
 def tell(deployment: dict[str, Any]) -> None:
     """Prints a deployment's fields, without those that are empty."""
-    print_record(
-        {
-            k: moment(v) if k in TIMES else v
-            for k, v in deployment.items()
-            if v is not None
-        }
-    )
+    print_record({k: moment(v) if k in TIMES else v for k, v in deployment.items() if v is not None})
 
 
 @commands.command("history")
@@ -204,9 +182,7 @@ def history(session: Session, deployment_id: Id) -> None:
     body = session.api.get(f"{PATH}/{part(deployment_id)}/history").body
     session.answer(
         body,
-        lambda told: print_table(
-            ENTRY_HEADINGS, [entry_of(e) for e in told["entries"]]
-        ),
+        lambda told: print_table(ENTRY_HEADINGS, [entry_of(e) for e in told["entries"]]),
     )
 
 

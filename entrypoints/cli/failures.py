@@ -28,9 +28,7 @@ MEANINGS: Mapping[Exit, str] = {
     Exit.UNAVAILABLE: "the server failed, did not answer in time or cannot be reached (5xx)",
     Exit.FROZEN: "a freeze is in force (423)",
 }
-EPILOG = "Exit codes:\n\n" + "\n\n".join(
-    f"{code.value}  {meaning}" for code, meaning in MEANINGS.items()
-)
+EPILOG = "Exit codes:\n\n" + "\n\n".join(f"{code.value}  {meaning}" for code, meaning in MEANINGS.items())
 
 BY_STATUS = {
     401: Exit.NOT_ALLOWED,
@@ -87,9 +85,7 @@ def described(failure: TyperException) -> dict[str, Any]:
         "trace_id": getattr(failure, "trace_id", None),
         "detail": getattr(failure, "detail", None),
     }
-    return {
-        "error": {name: value for name, value in facts.items() if value is not None}
-    }
+    return {"error": {name: value for name, value in facts.items() if value is not None}}
 
 
 def sentence(failure: TyperException) -> str:

@@ -44,35 +44,23 @@ Account = Annotated[
         rich_help_panel=TAXONOMY,
     ),
 ]
-Region = Annotated[
-    str | None, typer.Option("--region", help="Cloud region.", rich_help_panel=TAXONOMY)
-]
-Cell = Annotated[
-    str | None, typer.Option("--cell", help="Cell.", rich_help_panel=TAXONOMY)
-]
+Region = Annotated[str | None, typer.Option("--region", help="Cloud region.", rich_help_panel=TAXONOMY)]
+Cell = Annotated[str | None, typer.Option("--cell", help="Cell.", rich_help_panel=TAXONOMY)]
 Environment = Annotated[
     str | None,
-    typer.Option(
-        "--environment", "--env", help="Environment.", rich_help_panel=TAXONOMY
-    ),
+    typer.Option("--environment", "--env", help="Environment.", rich_help_panel=TAXONOMY),
 ]
 NoCell = Annotated[
     bool,
-    typer.Option(
-        "--no-cell", help="Only deployments without a cell.", rich_help_panel=TAXONOMY
-    ),
+    typer.Option("--no-cell", help="Only deployments without a cell.", rich_help_panel=TAXONOMY),
 ]
-Statuses = Annotated[
-    list[Status] | None, typer.Option("--status", help="May be given several times.")
-]
+Statuses = Annotated[list[Status] | None, typer.Option("--status", help="May be given several times.")]
 Triggers = Annotated[Trigger | None, typer.Option("--trigger", help="What set it off.")]
 AsOf = Annotated[
     str | None,
     typer.Option("--as-of", metavar="TIME|POSITION", help="The answer as it was then."),
 ]
-Reason = Annotated[
-    str, typer.Option("--reason", help="Why; everybody can read it in the history.")
-]
+Reason = Annotated[str, typer.Option("--reason", help="Why; everybody can read it in the history.")]
 WhyNot = Annotated[
     str | None,
     typer.Option("--reason", help="Why; everybody can read it in the history."),

@@ -41,12 +41,8 @@ def freeze(
         str | None,
         typer.Option(help="When it ends by itself (ISO 8601 with an offset)."),
     ] = None,
-    hours: Annotated[
-        float | None, typer.Option(min=0.01, max=8760, help="How long it lasts.")
-    ] = None,
-    everything: Annotated[
-        bool, typer.Option("--all", help="Freeze the whole organisation.")
-    ] = False,
+    hours: Annotated[float | None, typer.Option(min=0.01, max=8760, help="How long it lasts.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Freeze the whole organisation.")] = False,
 ) -> None:
     """Let nothing new start in a scope, until it is lifted or its time is up."""
     scope = filled(
@@ -58,9 +54,7 @@ def freeze(
         environment=environment,
     )
     if bool(scope) == everything:
-        raise misuse(
-            "Give a scope (--name, --environment ...), or --all for the whole organisation"
-        )
+        raise misuse("Give a scope (--name, --environment ...), or --all for the whole organisation")
     body = {"scope": scope, "reason": reason} | filled(until=ending(until, hours))
     session.answer(session.api.send("POST", PATH, body).body, tell)
 
@@ -69,29 +63,19 @@ def ending(until: str | None, hours: float | None) -> str | None:
     """When a freeze ends; None when only by hand."""
     if until is not None and hours is not None:
         raise misuse("Give --until or --hours, not both")
-    return (
-        (datetime.now(UTC) + timedelta(hours=hours)).isoformat()
-        if hours is not None
-        else offset_time(until)
-    )
+    return (datetime.now(UTC) + timedelta(hours=hours)).isoformat() if hours is not None else offset_time(until)
 
 
 def tell(body: dict[str, Any]) -> None:
     """Prints a freeze's fields, without those that are empty."""
     times = ("until", "created_at", "lifted_at")
     shown = {**body, "scope": scope_in_words(body.get("scope"))}
-    print_record(
-        {k: moment(v) if k in times else v for k, v in shown.items() if v is not None}
-    )
+    print_record({k: moment(v) if k in times else v for k, v in shown.items() if v is not None})
 
 
 def scope_in_words(scope: Any) -> str:
     """What a freeze covers."""
-    set_fields = (
-        [f"{k}={word(v)}" for k, v in scope.items() if v is not None]
-        if isinstance(scope, dict)
-        else []
-    )
+    set_fields = [f"{k}={word(v)}" for k, v in scope.items() if v is not None] if isinstance(scope, dict) else []
     return " ".join(set_fields) or "everything"
 
 
@@ -103,12 +87,8 @@ def unfreeze(
     reason: WhyNot = None,
 ) -> None:
     """Lift a freeze before its time."""
-    reply = session.api.send(
-        "POST", f"{PATH}/{part(freeze_id)}/lift", filled(reason=reason)
-    )
-    session.answer(
-        reply.body, lambda body: tell(body) if body else note("The freeze is lifted")
-    )
+    reply = session.api.send("POST", f"{PATH}/{part(freeze_id)}/lift", filled(reason=reason))
+    session.answer(reply.body, lambda body: tell(body) if body else note("The freeze is lifted"))
 
 
 @commands.command("freezes")

@@ -36,9 +36,7 @@ def lanes(
     region: Region = None,
     cell: Cell = None,
     environment: Environment = None,
-    current: Annotated[
-        bool, typer.Option("--current", help="Only where something is live or runs.")
-    ] = False,
+    current: Annotated[bool, typer.Option("--current", help="Only where something is live or runs.")] = False,
     as_of: AsOf = None,
 ) -> None:
     """Show each lane: what is live, what runs, what waits, what ran before."""
@@ -52,16 +50,12 @@ def lanes(
         as_of=as_of,
     )
     body = session.api.get("/v1/lanes/current" if current else "/v1/lanes", where).body
-    session.answer(
-        body, lambda found: print_table(HEADINGS, [row_of(lane) for lane in found])
-    )
+    session.answer(body, lambda found: print_table(HEADINGS, [row_of(lane) for lane in found]))
 
 
 def row_of(lane: dict[str, Any]) -> list[str]:
     """A lane as a row under HEADINGS."""
-    seen = [
-        versions(lane.get(k)) for k in ("live", "in_progress", "waiting", "previous")
-    ]
+    seen = [versions(lane.get(k)) for k in ("live", "in_progress", "waiting", "previous")]
     return [
         word(lane.get("name")),
         place_of(lane),
@@ -89,12 +83,8 @@ def release(
     cell: Cell = None,
 ) -> None:
     """Let automatic deployments start again after a rollback."""
-    taxonomy = filled(
-        name=name, provider=provider, cloud_account_id=account, region=region, cell=cell
-    )
-    body = session.api.send(
-        "POST", "/v1/lanes/release", {**taxonomy, "reason": reason}
-    ).body
+    taxonomy = filled(name=name, provider=provider, cloud_account_id=account, region=region, cell=cell)
+    body = session.api.send("POST", "/v1/lanes/release", {**taxonomy, "reason": reason}).body
     session.answer(body, lambda _: note("The hold is released"))
 
 

@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 from typer.exceptions import Abort, TyperException
 from typer.main import get_group
 
-from entrypoints.cli.failures import EPILOG, described, sentence
+from entrypoints.cli.failures import EPILOG, described, misuse, sentence
 from entrypoints.cli.output import note, print_json_line, safe
 from entrypoints.cli.session import MARKUP
 
@@ -47,6 +47,7 @@ class LateGroup(TyperGroup):
         """Runs one command line and exits with its code."""
         given = list(sys.argv[1:] if args is None else args)
         try:
+            check_text(given)
             settings |= {"standalone_mode": False, "prog_name": "rollbook"}
             code = super().main(given, **settings)
         except TyperException as failure:
@@ -56,6 +57,14 @@ class LateGroup(TyperGroup):
             note("Aborted")
             code = 130
         sys.exit(code if isinstance(code, int) else 0)
+
+
+def check_text(given: Sequence[str]) -> None:
+    """Refuses arguments that are no text and so could not be sent."""
+    try:
+        "".join(given).encode()
+    except UnicodeEncodeError:
+        raise misuse("The arguments are not UTF-8") from None
 
 
 def report(failure: TyperException, as_json: bool) -> None:
@@ -86,9 +95,7 @@ def tell_version(wanted: bool) -> None:
 def rollbook(
     version: Annotated[
         bool,
-        typer.Option(
-            "--version", callback=tell_version, is_eager=True, help="Print the version."
-        ),
+        typer.Option("--version", callback=tell_version, is_eager=True, help="Print the version."),
     ] = False,
 ) -> None:
     """Deployments that remember everything: ask the queue, move it, run it."""

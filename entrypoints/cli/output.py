@@ -11,9 +11,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 # What could steer a terminal or turn its text around: values come from other people.
-STEERING = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
-)
+STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 STYLES = {
     "scheduled": "cyan",
     "in_progress": "yellow",
@@ -34,9 +32,7 @@ def print_json(value: Any) -> None:
 
 def print_json_line(value: Any, stream: TextIO | None = None) -> None:
     """One JSON document on one line, at once also through a pipe."""
-    print(
-        json.dumps(value, separators=(",", ":")), file=stream or sys.stdout, flush=True
-    )
+    print(json.dumps(value, separators=(",", ":")), file=stream or sys.stdout, flush=True)
 
 
 def note(text: str) -> None:
@@ -55,23 +51,13 @@ def word(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return (
-        value
-        if isinstance(value, str)
-        else json.dumps(value)
-        if isinstance(value, dict | list)
-        else str(value)
-    )
+    return value if isinstance(value, str) else json.dumps(value) if isinstance(value, dict | list) else str(value)
 
 
 def moment(value: Any) -> str:
     """A time in UTC to the second, with its Z."""
     try:
-        return (
-            datetime.fromisoformat(str(value))
-            .astimezone(UTC)
-            .strftime("%Y-%m-%dT%H:%M:%SZ")
-        )
+        return datetime.fromisoformat(str(value)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     except (ValueError, OverflowError):
         return word(value)
 

@@ -32,12 +32,8 @@ Lanes = Annotated[
 def claim(
     session: Session,
     lane: Lanes,
-    runner: Annotated[
-        str, typer.Option(help="Who you are.", show_default="this machine's name")
-    ] = "",
-    lease_seconds: Annotated[
-        int, typer.Option(min=1, help="How long the claim lasts without a heartbeat.")
-    ] = 60,
+    runner: Annotated[str, typer.Option(help="Who you are.", show_default="this machine's name")] = "",
+    lease_seconds: Annotated[int, typer.Option(min=1, help="How long the claim lasts without a heartbeat.")] = 60,
 ) -> None:
     """Take the next deployment of some lanes. When nothing may start, stdout stays empty (with --json: null)."""
     lanes = [lane_in(text) for text in lane]
@@ -52,19 +48,11 @@ def claim(
 def lane_in(text: str) -> dict[str, Any]:
     """The taxonomy that a --lane names."""
     try:
-        lane = (
-            json.loads(text)
-            if text.startswith("{")
-            else dict(pair.split("=", 1) for pair in text.split(","))
-        )
+        lane = json.loads(text) if text.startswith("{") else dict(pair.split("=", 1) for pair in text.split(","))
     except ValueError:
-        raise misuse(
-            f"--lane is neither field=value,... nor a JSON object: {text}"
-        ) from None
+        raise misuse(f"--lane is neither field=value,... nor a JSON object: {text}") from None
     if unknown := lane.keys() - set(FIELDS):
-        raise misuse(
-            f"--lane has fields that no lane has: {', '.join(sorted(unknown))}"
-        )
+        raise misuse(f"--lane has fields that no lane has: {', '.join(sorted(unknown))}")
     if not {"name", "provider"} <= lane.keys():
         raise misuse("--lane needs at least name and provider")
     return lane
@@ -90,12 +78,8 @@ def tell_claim(body: Any) -> None:
 def heartbeat(
     session: Session,
     deployment_id: Id,
-    lease: Annotated[
-        str, typer.Option(envvar=["ROLLBOOK_LEASE"], help="The token of the lease.")
-    ],
+    lease: Annotated[str, typer.Option(envvar=["ROLLBOOK_LEASE"], help="The token of the lease.")],
 ) -> None:
     """Keep a claim alive. Refused (exit code 1) once the lease is lost: stop working then."""
-    body = session.api.send(
-        "POST", f"{PATH}/{part(deployment_id)}/heartbeat", {"lease": lease}
-    ).body
+    body = session.api.send("POST", f"{PATH}/{part(deployment_id)}/heartbeat", {"lease": lease}).body
     session.answer(body, lambda told: print(moment(told.get("expires_at"))))

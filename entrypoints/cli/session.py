@@ -72,17 +72,13 @@ Retries = Annotated[
 ]
 AsJson = Annotated[
     bool,
-    typer.Option(
-        "--json", help="Print the server's answer as JSON.", rich_help_panel=PANEL
-    ),
+    typer.Option("--json", help="Print the server's answer as JSON.", rich_help_panel=PANEL),
 ]
 
 
 def group() -> typer.Typer:
     """A set of commands, each registered under its name."""
-    return typer.Typer(
-        pretty_exceptions_enable=False, add_completion=False, rich_markup_mode=MARKUP
-    )
+    return typer.Typer(pretty_exceptions_enable=False, add_completion=False, rich_markup_mode=MARKUP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +89,14 @@ class Session:
     as_json: bool
 
     def answer(self, body: Any, tell: Callable[[Any], None]) -> None:
-        """Prints the body as JSON where that was asked for, else as `tell` does."""
-        if self.as_json:
-            print_json(body)
-        else:
-            tell(body)
+        """Prints the body as JSON where that was asked for, else as `tell` does; a Failure where it cannot."""
+        try:
+            (print_json if self.as_json else tell)(body)
+        except (KeyError, TypeError, AttributeError) as fault:
+            from entrypoints.cli.client import unexpected
+
+            raise unexpected() from fault
+        sys.stdout.flush()
 
 
 def options(
@@ -134,12 +133,10 @@ def command(work: Callable[Concatenate[Session, P], None]) -> Callable[..., None
         from entrypoints.cli.client import Api
 
         with Api(place) as api:
-            work(Session(api, as_json), **given)  # type: ignore[call-arg]
+            work(Session(api, as_json), **given)
 
     signature = inspect.signature(work)
-    own = [
-        p.replace(kind=p.KEYWORD_ONLY) for p in list(signature.parameters.values())[1:]
-    ]
+    own = [p.replace(kind=p.KEYWORD_ONLY) for p in list(signature.parameters.values())[1:]]
     run.__signature__ = signature.replace(parameters=[*own, *COMMON.values()])  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in [*own, *COMMON.values()]}
     del run.__wrapped__  # type: ignore[attr-defined]
@@ -150,11 +147,7 @@ def checked_url(text: str) -> str:
     """An address that requests can go to, without the slashes at its end."""
     try:
         parts = urlsplit(text.strip())
-        usable = (
-            parts.scheme in ("http", "https")
-            and bool(parts.hostname)
-            and parts.port != 0
-        )
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and is_visible(text)
     except ValueError:
         usable = False
     if not usable or parts.query or parts.fragment or parts.username is not None:
@@ -162,10 +155,15 @@ def checked_url(text: str) -> str:
     return text.strip().rstrip("/")
 
 
+def is_visible(text: str) -> bool:
+    """Whether it is only what headers and addresses may hold, apart from space around it."""
+    return text.isascii() and text.strip().isprintable() and " " not in text.strip()
+
+
 def fit_for_header(what: str, text: str | None) -> str | None:
     """The text without space around it; None when empty. Whatever no header can carry is refused, unshown."""
     text = (text or "").strip()
-    if not text.isascii() or not text.isprintable() or " " in text:
+    if not is_visible(text):
         raise misuse(f"The {what} holds characters that cannot be sent")
     return text or None
 

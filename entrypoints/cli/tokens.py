@@ -43,17 +43,11 @@ def create(
         list[str] | None,
         typer.Option(help="Only this action of the role; may be given several times."),
     ] = None,
-    expires_at: Annotated[
-        str | None, typer.Option(help="When it ends (ISO 8601 with an offset).")
-    ] = None,
-    days: Annotated[
-        float | None, typer.Option(min=0.001, max=36500, help="How long it is valid.")
-    ] = None,
+    expires_at: Annotated[str | None, typer.Option(help="When it ends (ISO 8601 with an offset).")] = None,
+    days: Annotated[float | None, typer.Option(min=0.001, max=36500, help="How long it is valid.")] = None,
 ) -> None:
     """Make a token. It is printed this once and can never be shown again."""
-    body = filled(
-        name=name, role=role, scope=scope or None, expires_at=ending(expires_at, days)
-    )
+    body = filled(name=name, role=role, scope=scope or None, expires_at=ending(expires_at, days))
     session.answer(session.api.send("POST", PATH, body).body, tell_once)
 
 
@@ -61,11 +55,7 @@ def ending(expires_at: str | None, days: float | None) -> str | None:
     """When a token ends; None when only by hand."""
     if expires_at is not None and days is not None:
         raise misuse("Give --expires-at or --days, not both")
-    return (
-        (datetime.now(UTC) + timedelta(days=days)).isoformat()
-        if days is not None
-        else offset_time(expires_at)
-    )
+    return (datetime.now(UTC) + timedelta(days=days)).isoformat() if days is not None else offset_time(expires_at)
 
 
 def tell_once(body: dict[str, Any]) -> None:

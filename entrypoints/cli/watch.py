@@ -25,14 +25,10 @@ from entrypoints.cli.session import Session, command, group
 
 commands = group()
 
-Interval = Annotated[
-    float, typer.Option(min=0.2, max=3600, help="Seconds between two looks.")
-]
+Interval = Annotated[float, typer.Option(min=0.2, max=3600, help="Seconds between two looks.")]
 Duration = Annotated[
     float,
-    typer.Option(
-        "--for", min=0, max=7 * 86400, help="Seconds until it ends by itself."
-    ),
+    typer.Option("--for", min=0, max=7 * 86400, help="Seconds until it ends by itself."),
 ]
 Look = list[dict[str, Any]] | Failure
 
@@ -50,9 +46,7 @@ def watch(
     cell: Cell = None,
     no_cell: NoCell = False,
     trigger: Triggers = None,
-    limit: Annotated[
-        int, typer.Option(min=1, max=1000, help="How many of the newest.")
-    ] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many of the newest.")] = 20,
     interval: Interval = 2.0,
     duration: Duration = 3600.0,
 ) -> None:
@@ -60,9 +54,7 @@ def watch(
 
     In a pipe each deployment is one line whenever it is new or has changed, with --json an object.
     """
-    where = filters(
-        status, name, environment, provider, account, region, cell, no_cell, trigger
-    )
+    where = filters(status, name, environment, provider, account, region, cell, no_cell, trigger)
     looks = look_again(session, [*where, ("limit", str(limit))], interval, duration)
     live = sys.stdout.isatty() and not session.as_json
     last = draw(looks) if live else report_changes(looks, session.as_json)
@@ -70,9 +62,7 @@ def watch(
         raise last
 
 
-def look_again(
-    session: Session, where: list[tuple[str, str]], interval: float, duration: float
-) -> Iterator[Look]:
+def look_again(session: Session, where: list[tuple[str, str]], interval: float, duration: float) -> Iterator[Look]:
     """The newest deployments at every interval, at least once, until the duration is over."""
     end = time.monotonic() + duration
     while True:
@@ -85,8 +75,7 @@ def look_again(
 def look(session: Session, where: list[tuple[str, str]]) -> Look:
     """One look; an unavailable server is an answer too, whatever else goes wrong ends the command."""
     try:
-        found: list[dict[str, Any]] = session.api.get(PATH, where).body
-        return found
+        return session.api.get(PATH, where).rows
     except Failure as failure:
         if failure.exit_code is not Exit.UNAVAILABLE:
             raise
@@ -101,11 +90,7 @@ def draw(looks: Iterator[Look]) -> Look:
     last: Look = []
     with Live(auto_refresh=False) as live:
         for last in looks:
-            caption = (
-                sentence(last)
-                if isinstance(last, Failure)
-                else time.strftime("%H:%M:%SZ", time.gmtime())
-            )
+            caption = sentence(last) if isinstance(last, Failure) else time.strftime("%H:%M:%SZ", time.gmtime())
             rows = rows if isinstance(last, Failure) else [row_of(d) for d in last]
             live.update(table(HEADINGS, rows, caption), refresh=True)
     return last
