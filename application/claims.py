@@ -11,7 +11,7 @@ from application.deployments import entry_of, load_deployment, load_lane, skip
 from application.execution import Work
 from application.gates import house_rules
 from domain.deployment import Deployment
-from domain.errors import Frozen, NotFound
+from domain.errors import Frozen, LeaseLost, NotFound
 from domain.freezes import Freezes
 from domain.lane import Entry, Lane
 from domain.rules import HouseRules
@@ -134,3 +134,9 @@ async def release_hold(work: Work, command: ReleaseHold) -> str:
         raise NotFound("Lane not found")
     lane.release(command.reason, work.now)
     return str(lane.id)
+
+
+def check_claimed(claimed_by: str | None, present: int, fence: int) -> None:
+    """Refuses a heartbeat of a runner whose claim has ended."""
+    if claimed_by is None or present != fence:
+        raise LeaseLost("The lease on this deployment has ended")

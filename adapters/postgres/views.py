@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 from psycopg import sql
 
+from adapters.postgres.conditions import Condition, equals
 from adapters.postgres.pools import Pools, again_when_cut_off
 from adapters.postgres.tables import named
 from domain.errors import Invalid, Unavailable
@@ -40,26 +41,6 @@ class Visibility:
         """Until something moves here, or long enough that another process may have moved."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self.moved.wait(), POLL_SECONDS)
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """A part of a WHERE clause: SQL of ours, with the caller's values apart."""
-
-    text: sql.Composable
-    values: tuple[Any, ...] = ()
-
-
-def equals(column: str, value: Any) -> Condition:
-    """The column has this value; None is null."""
-    if value is None:
-        return Condition(sql.SQL("{} is null").format(sql.Identifier(column)))
-    return Condition(sql.SQL("{} = %s").format(sql.Identifier(column)), (value,))
-
-
-def one_of(column: str, values: Sequence[str]) -> Condition:
-    """The column has one of these values."""
-    return Condition(sql.SQL("{} = any(%s)").format(sql.Identifier(column)), (list(values),))
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +106,10 @@ class PostgresViews:
         if future:
             raise Invalid("as_of is in the future")
         return int(position)
+
+    async def position_at(self, organisation: str, moment: datetime) -> int:
+        """The last position that was there at a moment."""
+        return int((await self.fetch(organisation, sql.SQL("select rollbook.position_at(%s)"), [moment]))[0][0])
 
     async def whole_commit(self, organisation: str, position: int, head: int) -> int:
         """The last position at or before this one at which a commit ends."""

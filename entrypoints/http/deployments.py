@@ -1,9 +1,10 @@
 """The deployment queue: schedule, list, report, roll back."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
+from adapters.postgres import conditions
 from application import deployments as commands
 from application.ports.event_store import Appended
 from domain.errors import Invalid, NotFound, Unprocessable
@@ -71,7 +72,6 @@ async def list_deployments(call: Call, query: models.ListDeployments) -> Answer:
     """List deployments, newest first."""
     views, organisation = call.app.views, call.caller.organisation
     as_of = await position_asked(call, query.as_of)
-    conditions = views.conditions
     wanted = [conditions.equals(f, str(v)) for f in FILTERS if (v := getattr(query, f)) is not None]
     if query.status:
         wanted.append(conditions.one_of("status", query.status))
@@ -101,12 +101,13 @@ async def list_deployments(call: Call, query: models.ListDeployments) -> Answer:
 
 async def created_between(call: Call, since: datetime | None, until: datetime | None) -> list[Any]:
     """Conditions on created_at, which grows with the position."""
-    conditions = call.app.views.conditions
     found = []
     if since:
-        found.append(conditions.beyond("created_position", await call.app.views.position_before(since), True))
+        before = await call.app.views.position_at(call.caller.organisation, since - timedelta(microseconds=1))
+        found.append(conditions.beyond("created_position", before, True))
     if until:
-        found.append(conditions.at_most("created_position", await call.app.views.position_at(until)))
+        last = await call.app.views.position_at(call.caller.organisation, until)
+        found.append(conditions.at_most("created_position", last))
     return found
 
 
@@ -203,7 +204,7 @@ async def show_history(call: Call, deployment_id: str) -> Answer:
 async def find_row(call: Call, deployment_id: str, as_of: int | None = None) -> Row:
     """The deployment's row, or NotFound."""
     key = str(commands.parse_id(deployment_id))
-    wanted = [call.app.views.conditions.equals("key", key)]
+    wanted = [conditions.equals("key", key)]
     page = await call.app.views.select(call.caller.organisation, DEPLOYMENTS, wanted, order="key", as_of=as_of)
     if not page.rows:
         raise NotFound("Deployment not found")

@@ -1,0 +1,38 @@
+"""Parts of WHERE clauses: SQL of ours, with the caller's values apart."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import sql
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A part of a WHERE clause: SQL of ours, with the caller's values apart."""
+
+    text: sql.Composable
+    values: tuple[Any, ...] = ()
+
+
+def equals(column: str, value: Any) -> Condition:
+    """The column has this value; None is null."""
+    if value is None:
+        return Condition(sql.SQL("{} is null").format(sql.Identifier(column)))
+    return Condition(sql.SQL("{} = %s").format(sql.Identifier(column)), (value,))
+
+
+def one_of(column: str, values: Sequence[str]) -> Condition:
+    """The column has one of these values."""
+    return Condition(sql.SQL("{} = any(%s)").format(sql.Identifier(column)), (list(values),))
+
+
+def beyond(column: str, value: int, ascending: bool) -> Condition:
+    """What comes after this value in the order of the list."""
+    comparison = sql.SQL("{} > %s" if ascending else "{} < %s")
+    return Condition(comparison.format(sql.Identifier(column)), (value,))
+
+
+def at_most(column: str, value: int) -> Condition:
+    """Up to this value."""
+    return Condition(sql.SQL("{} <= %s").format(sql.Identifier(column)), (value,))

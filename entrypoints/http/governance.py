@@ -1,0 +1,122 @@
+"""What an organisation decides for itself: freezes, rules, tokens."""
+
+import hashlib
+import secrets
+from typing import Any
+
+from adapters.postgres.conditions import equals
+from application import freezes, rules, tokens
+from application.authorisation import ACTIONS
+from domain.errors import Unprocessable
+from domain.freezes import Scope
+from domain.rules import ApprovalRule, HouseRules, RoleRule
+from entrypoints.http import queue_models as models
+from entrypoints.http.commands import execute
+from entrypoints.http.deployments import position_asked, queue
+from entrypoints.http.requests import problem
+from entrypoints.http.routing import Answer, Call, answer
+from projections.read_model import Row
+from projections.registry import FREEZES, TOKENS
+
+MOST = 1000
+TOKEN_PREFIX = "rbk_"
+
+
+@queue.post("/v1/freezes", action="freeze.declare", answer=models.Listed, status=201)
+async def declare_freeze(call: Call, body: models.FreezeBody) -> Answer:
+    """Let nothing new start in a scope."""
+    command = freezes.DeclareFreeze(Scope(**body.scope.model_dump()), body.reason, body.until)
+    done = await execute(call, freezes.declare_freeze, command, 201)
+    return answer(await freeze_row(call, done.resource), 201)
+
+
+@queue.get("/v1/freezes", action="freeze.read", answer=list[models.Listed])
+async def list_freezes(call: Call, query: models.AsOf) -> Answer:
+    """List freezes, newest first, lifted ones too."""
+    as_of = await position_asked(call, query.as_of)
+    page = await call.app.views.select(call.caller.organisation, FREEZES, limit=MOST, as_of=as_of)
+    return answer(await with_names(call, page.rows))
+
+
+@queue.post("/v1/freezes/{freeze_id}/lift", action="freeze.lift", answer=models.Listed)
+async def lift_freeze(call: Call, freeze_id: str, body: models.Reason) -> Answer:
+    """End a freeze before its time."""
+    done = await execute(call, freezes.lift_freeze, freezes.LiftFreeze(freeze_id, body.reason))
+    return answer(await freeze_row(call, done.resource))
+
+
+async def freeze_row(call: Call, freeze_id: str) -> Row:
+    """A freeze that was just written."""
+    page = await call.app.views.select(call.caller.organisation, FREEZES, [equals("key", freeze_id)])
+    return (await with_names(call, page.rows))[0]
+
+
+async def with_names(call: Call, rows: list[Row]) -> list[Row]:
+    """Logins in the place of pseudonyms."""
+    people = [row[member] for row in rows for member in ("by", "lifted_by")]
+    names = await call.app.people.logins_of(call.caller.organisation, people)
+    named = {member: names for member in ("by", "lifted_by")}
+    return [{**row, **{m: named[m].get(row[m]) for m in named}} for row in rows]
+
+
+@queue.get("/v1/rules", action="rules.read", answer=models.RulesBody)
+async def show_rules(call: Call) -> Answer:
+    """Show the rules in force."""
+    return answer(await call.app.rules_of(call.caller.organisation, fresh=True))
+
+
+@queue.put("/v1/rules", action="rules.set", answer=models.RulesBody)
+async def set_rules(call: Call, body: models.RulesBody) -> Answer:
+    """Replace all rules."""
+    house = HouseRules(
+        approval=tuple(ApprovalRule(Scope(**r.scope.model_dump()), r.claims) for r in body.approval),
+        roles=tuple(RoleRule(r.role, r.claims) for r in body.roles),
+        strict_transitions=body.strict_transitions,
+        require_if_match=body.require_if_match,
+    )
+    await execute(call, rules.set_rules, rules.SetRules(house))
+    return answer(await call.app.rules_of(call.caller.organisation, fresh=True))
+
+
+@queue.post("/v1/tokens", action="token.create", answer=models.Listed, status=201)
+async def issue_token(call: Call, body: models.TokenBody) -> Answer:
+    """Issue a token; its secret is shown this once."""
+    if unknown := sorted(set(body.scope or ()) - ACTIONS.keys()):
+        raise Unprocessable([problem("enum", ["body", "scope"], f"Unknown actions: {', '.join(unknown)}", unknown)])
+    secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
+    command = tokens.IssueToken(
+        name=body.name,
+        role=body.role,
+        sha256=hashlib.sha256(secret.encode()).hexdigest(),
+        scope=frozenset(body.scope) if body.scope is not None else None,
+        expires_at=body.expires_at,
+    )
+    done = await execute(call, tokens.issue_token, command, 201)
+    row = shown(await token_row(call, done.resource))
+    return answer(row if done.repeated else {**row, "token": secret}, 201)
+
+
+@queue.get("/v1/tokens", action="token.read", answer=list[models.Listed])
+async def list_tokens(call: Call) -> Answer:
+    """List tokens, revoked ones too; never their secrets."""
+    page = await call.app.views.select(call.caller.organisation, TOKENS, limit=MOST)
+    return answer([shown(row) for row in page.rows])
+
+
+@queue.delete("/v1/tokens/{token_id}", action="token.revoke", answer=models.Listed)
+async def revoke_token(call: Call, token_id: str) -> Answer:
+    """End a token."""
+    done = await execute(call, tokens.revoke_token, tokens.RevokeToken(token_id))
+    return answer(shown(await token_row(call, done.resource)))
+
+
+async def token_row(call: Call, token_id: str) -> Row:
+    """A token that was just written."""
+    page = await call.app.views.select(call.caller.organisation, TOKENS, [equals("key", token_id)])
+    row: Row = page.rows[0]
+    return row
+
+
+def shown(row: Row) -> dict[str, Any]:
+    """A token without its hash."""
+    return {member: value for member, value in row.items() if member not in ("sha256", "owner", "created_position")}

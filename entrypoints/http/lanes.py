@@ -1,0 +1,89 @@
+"""Lanes and the runners that work through them: what is live, claims, heartbeats, approvals, holds."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from adapters.postgres.conditions import equals, one_of
+from application import claims as commands
+from application.deployments import parse_id
+from entrypoints.http import queue_models as models
+from entrypoints.http.commands import execute
+from entrypoints.http.deployments import (
+    changed_row,
+    deployment_answer,
+    find_row,
+    position_asked,
+    position_headers,
+    queue,
+)
+from entrypoints.http.routing import Answer, Call, answer
+from projections.registry import DEPLOYMENTS, LANES
+
+MAX_LANES = 1000
+WAITING_SHOWN = 10_000
+
+
+@queue.get("/v1/lanes", action="lane.read", answer=list[models.Listed])
+async def list_lanes(call: Call, query: models.AsOf) -> Answer:
+    """List lanes: what is live, what runs, what waits, what ran before, what is held back."""
+    organisation = call.caller.organisation
+    as_of = await position_asked(call, query.as_of)
+    page = await call.app.views.select(organisation, LANES, limit=MAX_LANES, as_of=as_of)
+    waiting = await call.app.views.select(
+        organisation, DEPLOYMENTS, [equals("status", "scheduled")], limit=WAITING_SHOWN, as_of=as_of
+    )
+    lanes: dict[str, Any] = {row["id"]: {**row, "waiting": []} for row in page.rows}
+    for row in waiting.rows:
+        if lane := lanes.get(row["lane_id"]):
+            lane["waiting"].append({k: row[k] for k in ("id", "version", "environment", "trigger", "created_at")})
+    return answer(list(lanes.values()), headers=position_headers(page.position, as_of))
+
+
+@queue.get("/v1/lanes/current", action="lane.read", answer=list[models.Listed])
+async def list_live(call: Call, query: models.AsOf) -> Answer:
+    """List the deployments that are live, one a lane."""
+    organisation = call.caller.organisation
+    as_of = await position_asked(call, query.as_of)
+    page = await call.app.views.select(organisation, LANES, limit=MAX_LANES, as_of=as_of)
+    live = [row["live"]["deployment_id"] for row in page.rows if row["live"]]
+    found = await call.app.views.select(organisation, DEPLOYMENTS, [one_of("key", live)], as_of=as_of)
+    return answer(await call.app.render(organisation, found.rows), headers=position_headers(page.position, as_of))
+
+
+@queue.post("/v1/lanes/release", action="lane.release", answer=models.Listed)
+async def release_hold(call: Call, body: models.ReleaseHoldBody) -> Answer:
+    """Let automatic deployments go on after a rollback."""
+    done = await execute(call, commands.release_hold, commands.ReleaseHold(body.taxonomy(), body.reason))
+    page = await call.app.views.select(call.caller.organisation, LANES, [equals("key", done.resource)])
+    return answer(page.rows[0])
+
+
+@queue.post("/v1/deployments/claim", action="deployment.claim", answer=models.DeploymentObject)
+async def claim_deployment(call: Call, body: models.Claim) -> Answer:
+    """Take the next deployment of these lanes, under a lease; 204 when there is none."""
+    lanes = tuple(lane.taxonomy() for lane in body.lanes)
+    command = commands.ClaimDeployment(lanes, body.runner, body.lease_seconds, body.override)
+    done = await execute(call, commands.claim_deployment, command)
+    if not done.resource:
+        return Answer(204)
+    row = await changed_row(call, done)
+    lease = {"fence": row["fence"], "expires_at": row["lease_until"]}
+    return await deployment_answer(call, {**row, "lease": lease})
+
+
+@queue.post("/v1/deployments/{deployment_id}/heartbeat", action="deployment.claim", answer=models.Listed)
+async def prolong_claim(call: Call, deployment_id: str, body: models.Heartbeat) -> Answer:
+    """Keep a claim: 410 when it has ended."""
+    row = await find_row(call, deployment_id)
+    commands.check_claimed(row["claimed_by"], row["fence"], body.fence)
+    until = datetime.now(UTC) + timedelta(seconds=body.lease_seconds)
+    await call.app.leases.prolong(call.caller.organisation, parse_id(deployment_id), body.fence, until)
+    return answer({"fence": body.fence, "expires_at": until})
+
+
+@queue.post("/v1/deployments/{deployment_id}/approve", action="deployment.approve", answer=models.DeploymentObject)
+async def approve_deployment(call: Call, deployment_id: str, body: models.Reason) -> Answer:
+    """Let a manual deployment be claimed; nobody approves their own."""
+    command = commands.ApproveDeployment(deployment_id, call.caller, body.reason)
+    done = await execute(call, commands.approve_deployment, command)
+    return await deployment_answer(call, await changed_row(call, done))
