@@ -9,10 +9,18 @@ from tests.cli.stand_in import Ended, StandIn, rollbook, standing_in
 Run = Callable[..., Ended]
 
 
+@pytest.fixture(scope="session")
+def running() -> Iterator[StandIn]:
+    with standing_in() as stand_in:
+        yield stand_in
+
+
 @pytest.fixture
-def server() -> Iterator[StandIn]:
-    with standing_in() as running:
-        yield running
+def server(running: StandIn) -> StandIn:
+    """The one server of all tests, with nothing said or asked yet."""
+    running.asked.clear()
+    running.answers.clear()
+    return running
 
 
 @pytest.fixture

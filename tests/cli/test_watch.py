@@ -1,0 +1,50 @@
+"""Watching through a pipe: what is new or has changed, a line each."""
+
+import json
+
+from tests.cli.conftest import Run
+from tests.cli.stand_in import StandIn
+
+TWICE = ["watch", "--for", "0.3", "--interval", "0.2", "--retries", "0"]
+WAITS = {"id": "d1", "status": "scheduled"}
+RUNS = {"id": "d1", "status": "in_progress"}
+OTHER = {"id": "d2", "status": "scheduled"}
+
+
+def test_it_tells_changes_only(server: StandIn, run: Run) -> None:
+    server.says(200, [WAITS])
+    server.says(200, [OTHER, WAITS])
+    ended = run(*TWICE, "--json")
+    assert [json.loads(line) for line in ended.out.splitlines()] == [WAITS, OTHER]
+
+
+def test_it_tells_what_became_of_a_deployment(server: StandIn, run: Run) -> None:
+    server.says(200, [WAITS])
+    server.says(200, [RUNS])
+    lines = run(*TWICE).out.splitlines()
+    assert ["scheduled" in lines[0], "in_progress" in lines[1], len(lines)] == [True, True, 2]
+
+
+def test_it_waits_an_outage_out(server: StandIn, run: Run) -> None:
+    server.says(503, {"detail": "restarting"})
+    server.says(200, [WAITS])
+    ended = run(*TWICE)
+    assert (ended.code, len(ended.out.splitlines())) == (0, 1)
+    assert "restarting" in ended.err
+
+
+def test_it_ends_unavailable_when_the_outage_outlasts_it(server: StandIn, run: Run) -> None:
+    server.says(503, {"detail": "restarting"})
+    assert run("watch", "--for", "0", "--retries", "0").code == 5
+
+
+def test_it_ends_at_once_when_it_may_not_look(server: StandIn, run: Run) -> None:
+    server.says(403, {"detail": "no"})
+    assert run(*TWICE).code == 3
+    assert len(server.asked) == 1
+
+
+def test_it_filters_like_a_list(server: StandIn, run: Run) -> None:
+    server.says(200, [])
+    run("watch", "--for", "0", "--status", "scheduled", "--name", "api", "--limit", "7")
+    assert server.asked[0].query == [("status", "scheduled"), ("name", "api"), ("limit", "7")]
