@@ -133,13 +133,13 @@ def command(work: Callable[Concatenate[Session, P], None]) -> Callable[..., None
         from entrypoints.cli.client import Api
 
         with Api(place) as api:
-            work(Session(api, as_json), **given)
+            work(Session(api, as_json), **given)  # type: ignore[call-arg]
 
     signature = inspect.signature(work)
     own = [p.replace(kind=p.KEYWORD_ONLY) for p in list(signature.parameters.values())[1:]]
     run.__signature__ = signature.replace(parameters=[*own, *COMMON.values()])  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in [*own, *COMMON.values()]}
-    del run.__wrapped__  # type: ignore[attr-defined]
+    del run.__wrapped__
     return run
 
 
