@@ -1,6 +1,6 @@
 """The event store on Postgres: loads aggregates, appends commits, keeps snapshots of streams that grow."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -9,10 +9,12 @@ from eventsourcing.utils import resolve_topic
 
 from adapters.postgres import codec
 from adapters.postgres.appender import Appender
+from adapters.postgres.log import COLUMNS
 from adapters.postgres.pools import Pools, again_when_cut_off
 from application.ports.event_store import Appended, CommandKey, Commit
 from domain.errors import KeyReused
 from domain.lane import Lane
+from domain.recorded import RecordedEvent
 
 SNAPSHOT_FORMAT = "1"
 EVENTS_OF_STREAMS = """
@@ -30,6 +32,7 @@ class PostgresEventStore:
         self.pools = pools
         self.appender = Appender(pools)
         self.snapshot_every = snapshot_every
+        self.on_appended: list[Callable[[Commit, Appended], None]] = []
 
     async def load(self, organisation: str, stream_ids: Sequence[str]) -> dict[str, Any]:
         """The aggregates in these streams; absent ones are left out."""
@@ -80,7 +83,22 @@ class PostgresEventStore:
 
     async def append(self, commit: Commit) -> Appended:
         """See the port; commits of this process are appended in groups."""
-        return await self.appender.append(commit)
+        appended = await self.appender.append(commit)
+        if not appended.repeated:
+            for tell in self.on_appended:
+                tell(commit, appended)
+        return appended
+
+    async def history(self, organisation: str, stream_id: str) -> list[RecordedEvent]:
+        """All events of one stream, in order."""
+
+        async def read() -> list[RecordedEvent]:
+            query = f"select {COLUMNS} from rollbook.events where stream_id = %s order by version"
+            async with self.pools.reading(organisation) as connection:
+                cursor = await connection.execute(query.encode(), [stream_id], binary=True)
+                return [RecordedEvent(*row) for row in await cursor.fetchall()]
+
+        return await again_when_cut_off(read)
 
     async def outcome(self, organisation: str, key: CommandKey) -> Appended | None:
         """What came of the command before, within the 7 days that outcomes are kept."""

@@ -6,6 +6,8 @@ from uuid import UUID
 
 from adapters.postgres.pools import Pools, again_when_cut_off
 from domain.errors import LeaseLost
+from projections.read_model import STILL, table
+from projections.registry import DEPLOYMENTS
 
 
 class Leases:
@@ -31,6 +33,21 @@ class Leases:
                     where leases.fence < excluded.fence or (leases.fence = excluded.fence and leases.expires_at < %s)
                    returning fence"""
         return bool(await self.fetch(query, [deployment_id, organisation, fence, now]))
+
+    async def overdue(self, now: datetime, limit: int = 100) -> list[tuple[str, UUID, int]]:
+        """Organisation, deployment and fence of claims whose runner was not heard of in time."""
+        query = f"""select d.organisation, d.key::uuid, (d.document::json ->> 'fence')::int
+                      from rollbook_views.{table(DEPLOYMENTS)} d left join rollbook.leases l on l.deployment_id = d.key::uuid
+                     where d.to_position = {STILL} and d.lease_until < %s
+                       and (l.fence is distinct from (d.document::json ->> 'fence')::int or l.expires_at < %s)
+                     limit %s"""
+
+        async def read() -> list[Any]:
+            async with self.pools.projector.connection() as connection:
+                rows: list[Any] = await (await connection.execute(query.encode(), [now, now, limit])).fetchall()
+                return rows
+
+        return await again_when_cut_off(read)
 
     async def fetch(self, query: str, values: list[Any]) -> list[Any]:
         """Runs a statement of ours as the writer."""

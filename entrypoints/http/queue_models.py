@@ -65,7 +65,7 @@ class CreateDeployment(Lenient):
 class UpdateDeployment(Lenient):
     """What has become of a deployment."""
 
-    status: StatusWord = Field(default=None)  # type: ignore[assignment]
+    status: StatusWord = Field(default="scheduled")
     notes: Text | None = None
     deployment_uri: Text | None = None
     lease: int | None = Field(default=None, description="The fence of the runner's claim")

@@ -297,7 +297,7 @@ grant delete on rollbook.commands to rollbook_writer;
 grant select (recorded_at) on rollbook.commands to rollbook_writer;
 grant select on rollbook.events, rollbook.event_log, rollbook.snapshots, rollbook.commands, rollbook.identity to rollbook_reader;
 grant execute on function rollbook.position_at, rollbook.last_position, rollbook.head, rollbook.commit_before to rollbook_reader;
-grant select on rollbook.events, rollbook.event_log, rollbook.identity to rollbook_projector;
+grant select on rollbook.events, rollbook.event_log, rollbook.identity, rollbook.leases to rollbook_projector;
 grant execute on function rollbook.position_at, rollbook.last_position, rollbook.head, rollbook.commit_before to rollbook_projector;
 grant select, insert, update, delete on all tables in schema rollbook_views to rollbook_projector;
 grant select on all tables in schema rollbook_views to rollbook_reader;

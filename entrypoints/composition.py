@@ -1,0 +1,164 @@
+"""Builds everything: the only place that knows which adapter stands behind which port."""
+
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from adapters import metrics, tracing
+from adapters.identity.github import GitHubTokens
+from adapters.identity.oidc import OidcTokens, TrustedIssuer, github_actions
+from adapters.identity.web import Web
+from adapters.keyring import master_key
+from adapters.nats.relay import Relay
+from adapters.postgres.event_store import PostgresEventStore
+from adapters.postgres.leases import Leases
+from adapters.postgres.log import PostgresLog
+from adapters.postgres.people import People
+from adapters.postgres.pools import Pools
+from adapters.postgres.projector import Projector
+from adapters.postgres.token_directory import PostgresTokenDirectory
+from adapters.postgres.views import PostgresViews, Visibility
+from adapters.settings import Settings
+from application.execution import Executor
+from application.gates import LENIENT
+from application.ports.event_store import Appended, Commit
+from domain.rules import HouseRules, Rules
+from entrypoints.http import governance, lanes
+from entrypoints.http.api import Api, Hooks, Limits
+from entrypoints.http.authentication import Authentication
+from entrypoints.http.commands import authenticated, authorised
+from entrypoints.http.counting import Counting
+from entrypoints.http.deployments import queue
+from entrypoints.http.documentation import documentation
+from entrypoints.http.limits import RateLimits
+from entrypoints.http.rendering import as_users_know_it
+from projections.read_model import Row
+from projections.registry import READ_MODELS
+
+RULES_REMEMBERED_SECONDS = 2.0
+INTERFACES = (queue,)
+ROUTES_OF = (lanes, governance)
+
+
+@dataclass(slots=True)
+class Rollbook:
+    """Everything that one process needs to answer requests and to follow the log."""
+
+    settings: Settings
+    pools: Pools
+    log: PostgresLog
+    store: PostgresEventStore
+    executor: Executor
+    views: PostgresViews
+    visibility: Visibility
+    people: People
+    leases: Leases
+    authentication: Authentication
+    web: Web
+    limits: RateLimits
+    count: Counting
+    rules: dict[str, tuple[float, HouseRules]] = field(default_factory=dict)
+
+    async def rules_of(self, organisation: str, fresh: bool = False) -> HouseRules:
+        """The organisation's rules, at most two seconds old; who may do what changes within that."""
+        known = self.rules.get(organisation)
+        if known and not fresh and known[0] > time.monotonic():
+            return known[1]
+        stream_id = f"rules-{Rules.id_of(organisation)}"
+        found = (await self.store.load(organisation, [stream_id])).get(stream_id)
+        rules: HouseRules = found.rules if found else LENIENT
+        self.rules[organisation] = (time.monotonic() + RULES_REMEMBERED_SECONDS, rules)
+        return rules
+
+    async def render(self, organisation: str, rows: list[Row]) -> list[dict[str, Any]]:
+        """Deployments as their users know them, with logins in the place of pseudonyms."""
+        names = await self.people.logins_of(organisation, {row["actor"] for row in rows})
+        return [as_users_know_it(row, names[row["actor"]]) for row in rows]
+
+    def api(self) -> Api:
+        """The ASGI application of all interfaces."""
+        hooks = Hooks(authenticated, authorised, observe, tracing.new_traceparent)
+        s = self.settings
+        limits = Limits(s.max_body_bytes, s.max_json_depth, s.request_timeout_seconds)
+        return Api([*INTERFACES, documentation(INTERFACES)], self, hooks, limits)
+
+    def projector(self) -> Projector:
+        """Keeps all read models, and lets go the readers of this process that wait for it."""
+        projector = Projector(self.pools, self.log, READ_MODELS, self.settings.projection_batch)
+        projector.on_progress.append(self.visibility.advance)
+        projector.on_progress.append(metrics.PROJECTION_POSITION.set)
+        return projector
+
+    def relay(self, nats_url: str) -> Relay:
+        """Copies the log to NATS."""
+        return Relay(self.log, nats_url, window=self.settings.relay_window)
+
+    async def close(self) -> None:
+        """Waits for what is under way, then lets go of everything."""
+        await self.store.close()
+        await self.authentication.aclose()
+        await self.web.aclose()
+        await self.log.close()
+        await self.pools.close()
+
+
+def observe(method: str, endpoint: str, status: int, seconds: float) -> None:
+    """Counts a request."""
+    metrics.HTTP_REQUESTS.labels(method, endpoint, str(status)).inc()
+    metrics.HTTP_SECONDS.labels(method, endpoint).observe(seconds)
+
+
+def count_authentication(method: str, success: bool) -> None:
+    """Counts an attempt to get in."""
+    metrics.AUTH_REQUESTS.labels(method, str(success).lower()).inc()
+
+
+async def build(settings: Settings, database_url: str) -> Rollbook:
+    """Connects to the database and puts everything together; the caller closes it."""
+    pools = Pools.of(database_url, settings.pool_size)
+    await pools.open()
+    log = PostgresLog(pools, database_url)
+    store = PostgresEventStore(pools)
+    visibility = Visibility()
+    web = Web()
+    count = Counting()
+
+    def wake(commit: Commit, appended: Appended) -> None:
+        log.wake(appended.position)
+
+    store.on_appended += [wake, count.appended]
+    secret = settings.master_key.get_secret_value() if settings.master_key else None
+    return Rollbook(
+        settings=settings,
+        pools=pools,
+        log=log,
+        store=store,
+        executor=Executor(store, lambda: datetime.now(UTC)),
+        views=PostgresViews(pools, visibility, settings.read_wait_ms),
+        visibility=visibility,
+        people=People(pools, master_key(secret, settings.data_dir)),
+        leases=Leases(pools),
+        authentication=authentication(settings, pools, web),
+        web=web,
+        limits=RateLimits(settings.rate_limit_per_minute, settings.rate_limit_address_per_minute),
+        count=count,
+    )
+
+
+def authentication(settings: Settings, pools: Pools, web: Web) -> Authentication:
+    """GitHub's tokens, those of other issuers that the settings name, and our own."""
+    issuers = [github_actions(settings.github_oidc_issuer, settings.github_oidc_audience)]
+    issuers += [TrustedIssuer(**one.model_dump(exclude_none=True)) for one in settings.oidc_issuers]
+    return Authentication(
+        enabled=settings.auth_enabled,
+        default_organisation=settings.dev_organisation,
+        allowed=settings.allowed_organisations,
+        oidc=OidcTokens(issuers, web, time.time, settings.jwks_cache_ttl),
+        github=GitHubTokens(
+            settings.github_api_url, settings.github_api_version, web, time.time, settings.org_membership_cache_ttl
+        ),
+        tokens=PostgresTokenDirectory(pools),
+        clock=time.time,
+        count=count_authentication,
+    )
