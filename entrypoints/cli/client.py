@@ -212,14 +212,20 @@ def refusal(reply: Reply) -> Failure:
         told = json.loads(reply.content)
     except (ValueError, RecursionError):
         told = None
-    detail = told.get("detail", told.get("title")) if isinstance(told, dict) else None
-    message = in_words(detail) or f"The server answered {reply.status}"
-    trace_id = reply.headers.get("x-trace-id")
-    return Failure(message, exit_for(reply.status), code, reply.status, trace_id, detail)
+    message = in_words(told) or f"The server answered {reply.status}"
+    return Failure(message, exit_for(reply.status), code, reply.status, reply.headers.get("x-trace-id"), told)
 
 
-def in_words(detail: Any) -> str:
-    """An error's detail in one line, whether it is a text or a list of what is wrong with which field."""
+def in_words(told: Any) -> str:
+    """An error's body in one line; of a freeze also who declared it and when it ends."""
+    if not isinstance(told, dict):
+        return ""
+    facts = [f"{word} {told[name]}" for name, word in (("who", "by"), ("until", "until")) if told.get(name)]
+    return ", ".join(part for part in (detail_in_words(told.get("detail", told.get("title"))), *facts) if part)
+
+
+def detail_in_words(detail: Any) -> str:
+    """A text, or a list of what is wrong with which field."""
     if not isinstance(detail, list):
         return "" if detail is None else detail if isinstance(detail, str) else json.dumps(detail)
     faults = [fault for fault in detail if isinstance(fault, dict)]

@@ -50,7 +50,7 @@ Since = Annotated[
 Until = Annotated[str | None, typer.Option(help="Created before this time.")]
 Sort = Annotated[
     str | None,
-    typer.Option(help="Field to sort by; with a minus in front, descending."),
+    typer.Option(help="created_at for the oldest first; -created_at is what it does anyway."),
 ]
 
 
@@ -191,5 +191,12 @@ ENTRY_HEADINGS = ("AT", "WHAT", "TOPIC", "WHO", "WHY", "RUN")
 
 def entry_of(entry: dict[str, Any]) -> list[str]:
     """An entry of a history as a row under ENTRY_HEADINGS."""
-    said = [word(entry.get(k)) for k in ("summary", "topic", "actor", "reason", "run")]
-    return [moment(entry.get("at")), *said]
+    said = [word(entry.get(k)) for k in ("summary", "topic", "actor", "reason")]
+    return [moment(entry.get("at")), *said, run_of(entry.get("run"))]
+
+
+def run_of(run: Any) -> str:
+    """Which run of which workflow of which repository."""
+    if not isinstance(run, dict):
+        return word(run)
+    return " ".join(word(run[k]) for k in ("repository", "workflow", "run_id", "run_attempt") if run.get(k))

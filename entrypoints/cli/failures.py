@@ -39,7 +39,7 @@ BY_STATUS = {
 
 
 class Failure(TyperException):
-    """A command that did not succeed. `status` is the HTTP status, None where no answer came."""
+    """A command that did not succeed. `status` and `answer` are the server's, None where no answer came."""
 
     def __init__(
         self,
@@ -48,14 +48,14 @@ class Failure(TyperException):
         code: str,
         status: int | None = None,
         trace_id: str | None = None,
-        detail: Any = None,
+        answer: Any = None,
     ) -> None:
         super().__init__(message)
         self.exit_code = exit_code
         self.code = code
         self.status = status
         self.trace_id = trace_id
-        self.detail = detail
+        self.answer = answer
 
 
 def misuse(message: str) -> Failure:
@@ -83,7 +83,7 @@ def described(failure: TyperException) -> dict[str, Any]:
         "exit_code": int(failure.exit_code),
         "status": getattr(failure, "status", None),
         "trace_id": getattr(failure, "trace_id", None),
-        "detail": getattr(failure, "detail", None),
+        "answer": getattr(failure, "answer", None),
     }
     return {"error": {name: value for name, value in facts.items() if value is not None}}
 

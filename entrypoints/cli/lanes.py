@@ -4,13 +4,12 @@ from typing import Annotated, Any
 
 import typer
 
-from entrypoints.cli.deployments import place_of
+from entrypoints.cli import deployments
 from entrypoints.cli.fields import (
     Account,
     AsOf,
     Cell,
     Cloud,
-    Environment,
     Name,
     Provider,
     Reason,
@@ -35,22 +34,24 @@ def lanes(
     account: Account = None,
     region: Region = None,
     cell: Cell = None,
-    environment: Environment = None,
-    current: Annotated[bool, typer.Option("--current", help="Only where something is live or runs.")] = False,
+    current: Annotated[bool, typer.Option("--current", help="Only the deployments that are live.")] = False,
     as_of: AsOf = None,
 ) -> None:
     """Show each lane: what is live, what runs, what waits, what ran before."""
-    where = query(
-        name=name,
-        provider=provider,
-        cloud_account_id=account,
-        region=region,
-        cell=cell,
-        environment=environment,
-        as_of=as_of,
-    )
-    body = session.api.get("/v1/lanes/current" if current else "/v1/lanes", where).body
-    session.answer(body, lambda found: print_table(HEADINGS, [row_of(lane) for lane in found]))
+    wanted = filled(name=name, provider=provider, cloud_account_id=account, region=region, cell=cell)
+    reply = session.api.get("/v1/lanes/current" if current else "/v1/lanes", query(as_of=as_of))
+    found = [lane for lane in reply.rows if all(lane.get(field) == value for field, value in wanted.items())]
+    session.answer(found, tell_live if current else tell)
+
+
+def tell(lanes_found: list[dict[str, Any]]) -> None:
+    """Prints a row a lane."""
+    print_table(HEADINGS, [row_of(lane) for lane in lanes_found])
+
+
+def tell_live(live: list[dict[str, Any]]) -> None:
+    """Prints a row a deployment."""
+    print_table(deployments.HEADINGS, [deployments.row_of(d) for d in live])
 
 
 def row_of(lane: dict[str, Any]) -> list[str]:
@@ -58,7 +59,7 @@ def row_of(lane: dict[str, Any]) -> list[str]:
     seen = [versions(lane.get(k)) for k in ("live", "in_progress", "waiting", "previous")]
     return [
         word(lane.get("name")),
-        place_of(lane),
+        deployments.place_of(lane),
         *seen,
         "held" if lane.get("held") else "",
     ]

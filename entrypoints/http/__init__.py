@@ -1,0 +1,1 @@
+"""HTTP: one file an interface, on one typed route layer."""

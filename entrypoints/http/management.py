@@ -1,0 +1,41 @@
+"""The management port: health, readiness and metrics."""
+
+import os
+from collections.abc import Awaitable, Callable
+
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+Problems = dict[str, str]
+Readiness = Callable[[], Awaitable[tuple[Problems, Problems]]]
+
+
+def management_app(readiness: Readiness) -> Starlette:
+    """`readiness` answers what fails, and what is merely degraded, each by its part."""
+
+    async def health(request: Request) -> Response:
+        return JSONResponse({"status": "healthy"})
+
+    async def ready(request: Request) -> Response:
+        failing, degraded = await readiness()
+        if failing:
+            return JSONResponse({"status": "not ready", "failing": failing}, 503)
+        return JSONResponse({"status": "ready"} | ({"degraded": degraded} if degraded else {}))
+
+    async def metrics(request: Request) -> Response:
+        return Response(generate_latest(registry()), media_type=CONTENT_TYPE_LATEST)
+
+    return Starlette(routes=[Route("/health", health), Route("/ready", ready), Route("/metrics", metrics)])
+
+
+def registry() -> CollectorRegistry:
+    """This process's metrics, or those of all processes where they share a folder."""
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return REGISTRY
+    together = CollectorRegistry()
+    MultiProcessCollector(together)  # type: ignore[no-untyped-call]
+    return together
