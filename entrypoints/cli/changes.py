@@ -35,11 +35,11 @@ Override = Annotated[
     typer.Option("--override-freeze", help="Start in spite of a freeze: why."),
 ]
 Lease = Annotated[
-    str | None,
+    int | None,
     typer.Option(
         "--lease",
         envvar=["ROLLBOOK_LEASE"],
-        help="The lease of your claim, if you claimed it.",
+        help="The fence of your claim, if you claimed it.",
     ),
 ]
 

@@ -220,7 +220,7 @@ def in_words(told: Any) -> str:
     """An error's body in one line; of a freeze also who declared it and when it ends."""
     if not isinstance(told, dict):
         return ""
-    facts = [f"{word} {told[name]}" for name, word in (("who", "by"), ("until", "until")) if told.get(name)]
+    facts = [f"{said} {told[name]}" for name, said in (("who", "by"), ("until", "until")) if told.get(name)]
     return ", ".join(part for part in (detail_in_words(told.get("detail", told.get("title"))), *facts) if part)
 
 

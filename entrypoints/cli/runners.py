@@ -10,7 +10,7 @@ from entrypoints.cli.deployments import PATH, tell
 from entrypoints.cli.failures import misuse
 from entrypoints.cli.fields import Id
 from entrypoints.cli.output import moment, note
-from entrypoints.cli.session import Session, command, group, part
+from entrypoints.cli.session import Session, command, filled, group, part
 
 FIELDS = ("name", "provider", "cloud_account_id", "region", "cell")
 
@@ -26,6 +26,8 @@ Lanes = Annotated[
     ),
 ]
 
+Seconds = Annotated[int, typer.Option(min=5, max=3600, help="How many seconds it lasts without a heartbeat.")]
+
 
 @commands.command("claim")
 @command
@@ -33,7 +35,8 @@ def claim(
     session: Session,
     lane: Lanes,
     runner: Annotated[str, typer.Option(help="Who you are.", show_default="this machine's name")] = "",
-    lease_seconds: Annotated[int, typer.Option(min=1, help="How long the claim lasts without a heartbeat.")] = 60,
+    lease_seconds: Seconds = 60,
+    override: Annotated[str | None, typer.Option("--override-freeze", help="Start in spite of a freeze: why.")] = None,
 ) -> None:
     """Take the next deployment of some lanes. When nothing may start, stdout stays empty (with --json: null)."""
     lanes = [lane_in(text) for text in lane]
@@ -42,7 +45,7 @@ def claim(
         "runner": runner or platform.node() or "unnamed",
         "lease_seconds": lease_seconds,
     }
-    session.answer(session.api.send("POST", f"{PATH}/claim", body).body, tell_claim)
+    session.answer(session.api.send("POST", f"{PATH}/claim", body | filled(override=override)).body, tell_claim)
 
 
 def lane_in(text: str) -> dict[str, Any]:
@@ -67,7 +70,7 @@ def tell_claim(body: Any) -> None:
     tell(
         {
             **body,
-            "lease": lease.get("token"),
+            "lease": lease.get("fence"),
             "lease_expires_at": moment(lease.get("expires_at")),
         }
     )
@@ -78,8 +81,10 @@ def tell_claim(body: Any) -> None:
 def heartbeat(
     session: Session,
     deployment_id: Id,
-    lease: Annotated[str, typer.Option(envvar=["ROLLBOOK_LEASE"], help="The token of the lease.")],
+    lease: Annotated[int, typer.Option(envvar=["ROLLBOOK_LEASE"], help="The fence of your claim.")],
+    lease_seconds: Seconds = 60,
 ) -> None:
     """Keep a claim alive. Refused (exit code 1) once the lease is lost: stop working then."""
-    body = session.api.send("POST", f"{PATH}/{part(deployment_id)}/heartbeat", {"lease": lease}).body
-    session.answer(body, lambda told: print(moment(told.get("expires_at"))))
+    body = {"fence": lease, "lease_seconds": lease_seconds}
+    reply = session.api.send("POST", f"{PATH}/{part(deployment_id)}/heartbeat", body)
+    session.answer(reply.body, lambda told: print(moment(told.get("expires_at"))))

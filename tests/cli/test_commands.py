@@ -39,9 +39,12 @@ FIELDS = {"name": "api", "provider": "gcp", "cloud_account_id": "main", "region"
         (["update", "d1", "--notes", ""], "PATCH", "/v1/deployments/d1", {"notes": None}),
         (["rollback", "d1"], "POST", "/v1/deployments/d1/rollback", None),
         (["approve", "d1", "--reason", "seen"], "POST", "/v1/deployments/d1/approve", {"reason": "seen"}),
-        (["heartbeat", "d1", "--lease", "l1"], "POST", "/v1/deployments/d1/heartbeat", {"lease": "l1"}),
-        (["lanes"], "GET", "/v1/lanes", None),
-        (["lanes", "--current"], "GET", "/v1/lanes/current", None),
+        (
+            ["heartbeat", "d1", "--lease", "3"],
+            "POST",
+            "/v1/deployments/d1/heartbeat",
+            {"fence": 3, "lease_seconds": 60},
+        ),
         (["hold", "release", *TAXONOMY, "--reason", "ok"], "POST", "/v1/lanes/release", FIELDS | {"reason": "ok"}),
         (["freeze", *TAXONOMY, "--reason", "why"], "POST", "/v1/freezes", {"scope": FIELDS, "reason": "why"}),
         (["freeze", "--all", "--reason", "why"], "POST", "/v1/freezes", {"scope": {}, "reason": "why"}),
@@ -168,23 +171,29 @@ def test_rollback_of_a_taxonomy_asks_by_query(server: StandIn, run: Run) -> None
 
 def test_update_can_insist_on_a_version_and_a_lease(server: StandIn, run: Run) -> None:
     server.says(200, DEPLOYMENT)
-    run("update", "d1", "--status", "deployed", "--if-match", '"3"', ROLLBOOK_LEASE="l1")
+    run("update", "d1", "--status", "deployed", "--if-match", '"3"', ROLLBOOK_LEASE="3")
     assert server.asked[0].headers["if-match"] == '"3"'
-    assert server.asked[0].body == {"status": "deployed", "lease": "l1"}
+    assert server.asked[0].body == {"status": "deployed", "lease": 3}
 
 
 def test_history_is_told_in_words(server: StandIn, run: Run) -> None:
     entry = {"position": 7, "topic": "deployment.approved", "summary": "approved", "at": "2026-01-01T00:00:00Z"}
-    server.says(200, {"deployment_id": "d1", "entries": [entry | {"actor": "bob", "reason": "seen", "run": "17"}]})
+    server.says(
+        200,
+        {
+            "deployment_id": "d1",
+            "entries": [entry | {"actor": "bob", "reason": "seen", "run": {"repository": "a/b", "run_id": "17"}}],
+        },
+    )
     line = run("history", "d1").out.splitlines()[1]
-    assert line.split() == ["2026-01-01T00:00:00Z", "approved", "deployment.approved", "bob", "seen", "17"]
+    assert line.split() == ["2026-01-01T00:00:00Z", "approved", "deployment.approved", "bob", "seen", "a/b", "17"]
 
 
 def test_claim_names_its_lanes_either_way(server: StandIn, run: Run) -> None:
-    server.says(200, DEPLOYMENT | {"lease": {"token": "l1", "expires_at": "2026-01-01T00:01:00Z"}})
+    server.says(200, DEPLOYMENT | {"lease": {"fence": 3, "expires_at": "2026-01-01T00:01:00Z"}})
     lanes = ["--lane", "name=api,provider=gcp,region=r=1", "--lane", json.dumps(FIELDS)]
     out = run("claim", *lanes, "--runner", "r7").out
-    assert "lease             l1\n" in out
+    assert "lease             3\n" in out
     lane = {"name": "api", "provider": "gcp", "region": "r=1"}
     assert server.asked[0].body == {"lanes": [lane, FIELDS], "runner": "r7", "lease_seconds": 60}
 
@@ -207,12 +216,32 @@ def test_lanes_are_told_in_a_table(server: StandIn, run: Run) -> None:
         **FIELDS,
         "live": {"version": "2"},
         "in_progress": [],
-        "waiting": 3,
+        "waiting": [{"version": "3"}],
         "previous": [{"version": "1"}],
         "held": None,
     }
-    server.says(200, [lane])
-    assert run("lanes").out.splitlines()[1].split() == ["api", "gcp/main/r1/c1", "2", "-", "3", "1", "-"]
+    server.says(200, [lane, lane | {"name": "other"}])
+    assert run("lanes", "--name", "api").out.splitlines()[1].split() == [
+        "api",
+        "gcp/main/r1/c1",
+        "2",
+        "-",
+        "3",
+        "1",
+        "-",
+    ]
+
+
+def test_lanes_are_filtered_for_programs_too(server: StandIn, run: Run) -> None:
+    server.says(200, [{"name": "api", "region": "r1"}, {"name": "api", "region": "r2"}])
+    assert run("lanes", "--region", "r2", "--as-of", "7", "--json").json == [{"name": "api", "region": "r2"}]
+    assert (server.asked[0].path, server.asked[0].query) == ("/v1/lanes", [("as_of", "7")])
+
+
+def test_what_is_live_is_told_like_a_list(server: StandIn, run: Run) -> None:
+    server.says(200, [DEPLOYMENT])
+    assert run("lanes", "--current").out.splitlines()[1].startswith(ID)
+    assert server.asked[0].path == "/v1/lanes/current"
 
 
 def test_a_freeze_is_told_with_its_scope(server: StandIn, run: Run) -> None:

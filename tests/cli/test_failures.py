@@ -23,14 +23,15 @@ def test_a_refusal_is_one_line_with_its_code_and_trace(server: StandIn, run: Run
 
 
 def test_a_refusal_is_an_object_where_json_was_asked_for(server: StandIn, run: Run) -> None:
-    server.says(423, {"detail": "Frozen by ann: audit"}, x_error_code="FROZEN", x_trace_id="abc123")
+    body = {"detail": "Frozen: audit", "who": "ann", "why": "audit", "until": None}
+    server.says(423, body, x_error_code="FROZEN", x_trace_id="abc123")
     assert run("release", "d1", "--json").failure == {
         "code": "FROZEN",
-        "message": "Frozen by ann: audit",
+        "message": "Frozen: audit, by ann",
         "exit_code": 6,
         "status": 423,
         "trace_id": "abc123",
-        "detail": "Frozen by ann: audit",
+        "answer": body,
     }
 
 
