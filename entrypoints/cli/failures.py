@@ -17,6 +17,7 @@ class Exit(IntEnum):
     NOT_FOUND = 4
     UNAVAILABLE = 5
     FROZEN = 6
+    INTERRUPTED = 130
 
 
 MEANINGS: Mapping[Exit, str] = {
@@ -27,6 +28,7 @@ MEANINGS: Mapping[Exit, str] = {
     Exit.NOT_FOUND: "there is no such thing (404)",
     Exit.UNAVAILABLE: "the server failed, did not answer in time or cannot be reached (5xx)",
     Exit.FROZEN: "a freeze is in force (423)",
+    Exit.INTERRUPTED: "interrupted (Ctrl-C)",
 }
 EPILOG = "Exit codes:\n\n" + "\n\n".join(f"{code.value}  {meaning}" for code, meaning in MEANINGS.items())
 

@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 from typer.exceptions import Abort, TyperException
 from typer.main import get_group
 
-from entrypoints.cli.failures import EPILOG, described, misuse, sentence
+from entrypoints.cli.failures import EPILOG, Exit, described, misuse, sentence
 from entrypoints.cli.output import note, print_json_line, safe
 from entrypoints.cli.session import MARKUP
 
@@ -24,6 +24,7 @@ COMMANDS = {
     "runners": ("claim", "heartbeat"),
     "tokens": ("token",),
     "rules": ("rules",),
+    "servers": ("up", "serve", "project", "relay", "work"),
 }
 MODULES = {name: module for module, names in COMMANDS.items() for name in names}
 
@@ -55,7 +56,7 @@ class LateGroup(TyperGroup):
             code = failure.exit_code
         except Abort:
             note("Aborted")
-            code = 130
+            code = Exit.INTERRUPTED
         sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -1,11 +1,11 @@
 """Commands for Rollbook's own API tokens: create, list, revoke."""
 
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
+from application.caller import Role
 from entrypoints.cli.changes import offset_time
 from entrypoints.cli.failures import misuse
 from entrypoints.cli.output import moment, note, print_table, safe, word
@@ -17,15 +17,6 @@ HEADINGS = ("ID", "NAME", "ROLE", "SCOPE", "CREATED", "EXPIRES", "REVOKED")
 commands = group()
 token = group()
 commands.add_typer(token, name="token", help="API tokens of this organisation.")
-
-
-class Role(StrEnum):
-    """What the bearer may do; each may do all that the ones before it may."""
-
-    VIEWER = "viewer"
-    DEPLOYER = "deployer"
-    APPROVER = "approver"
-    ADMIN = "admin"
 
 
 @token.callback()
@@ -41,7 +32,7 @@ def create(
     role: Annotated[Role, typer.Option(help="What its bearer may do.")],
     scope: Annotated[
         list[str] | None,
-        typer.Option(help="Only this action of the role; may be given several times."),
+        typer.Option(help="Only this action, such as deployment.create; may be given several times."),
     ] = None,
     expires_at: Annotated[str | None, typer.Option(help="When it ends (ISO 8601 with an offset).")] = None,
     days: Annotated[float | None, typer.Option(min=0.001, max=36500, help="How long it is valid.")] = None,

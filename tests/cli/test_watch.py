@@ -1,9 +1,13 @@
 """Watching through a pipe: what is new or has changed, a line each."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 
 from tests.cli.conftest import Run
-from tests.cli.stand_in import StandIn
+from tests.cli.stand_in import LIMIT, START, StandIn
 
 TWICE = ["watch", "--for", "0.3", "--interval", "0.2", "--retries", "0"]
 WAITS = {"id": "d1", "status": "scheduled"}
@@ -48,3 +52,17 @@ def test_it_filters_like_a_list(server: StandIn, run: Run) -> None:
     server.says(200, [])
     run("watch", "--for", "0", "--status", "scheduled", "--name", "api", "--limit", "7")
     assert server.asked[0].query == [("status", "scheduled"), ("name", "api"), ("limit", "7")]
+
+
+def test_ctrl_c_ends_it_quietly(server: StandIn) -> None:
+    server.says(200, [WAITS])
+    environment = {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "API_URL": server.url, "NO_PROXY": "*"}
+    command = [sys.executable, "-c", START, "watch", "--interval", "600"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert "scheduled" in process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=LIMIT)
+    assert (process.returncode, err.strip()) == (130, "")
