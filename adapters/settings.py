@@ -46,30 +46,30 @@ class Settings(BaseSettings):
     github_api_version: str = "2022-11-28"
     oidc_issuers: list[OidcIssuer] = []
     allowed_organisations: Annotated[frozenset[str], NoDecode] = frozenset()
-    dev_organisation: str = Field("local-dev", min_length=1, max_length=100)
+    dev_organisation: str = Field(default="local-dev", min_length=1, max_length=100)
     default_environment: str | None = None
-    jwks_cache_ttl: int = Field(3600, ge=1)
-    org_membership_cache_ttl: int = Field(300, ge=0)
+    jwks_cache_ttl: int = Field(default=3600, ge=1)
+    org_membership_cache_ttl: int = Field(default=300, ge=0)
     api_host: str = "127.0.0.1"
-    api_port: int = Field(8000, ge=0, le=65535)
+    api_port: int = Field(default=8000, ge=0, le=65535)
     management_host: str = "127.0.0.1"
-    management_port: int = Field(9090, ge=0, le=65535)
+    management_port: int = Field(default=9090, ge=0, le=65535)
     allow_unauthenticated_network: bool = False
     data_dir: Path = Path("data")
     database_url: SecretStr | None = None
     database_owner_url: SecretStr | None = None
     nats_url: SecretStr | None = None
     master_key: SecretStr | None = None
-    pool_size: int = Field(8, ge=1, le=100)
-    read_wait_ms: int = Field(2000, ge=0, le=60_000)
-    max_body_bytes: int = Field(2 * 1024 * 1024, ge=1024)
-    max_json_depth: int = Field(32, ge=4, le=200)
-    request_timeout_seconds: float = Field(30, gt=0, le=600)
-    rate_limit_per_minute: int = Field(0, ge=0)
-    rate_limit_address_per_minute: int = Field(0, ge=0)
-    drain_seconds: int = Field(10, ge=1, le=300)
-    projection_batch: int = Field(1000, ge=1, le=10_000)
-    relay_window: int = Field(256, ge=1, le=10_000)
+    pool_size: int = Field(default=8, ge=1, le=100)
+    read_wait_ms: int = Field(default=2000, ge=0, le=60_000)
+    max_body_bytes: int = Field(default=2 * 1024 * 1024, ge=1024)
+    max_json_depth: int = Field(default=32, ge=4, le=200)
+    request_timeout_seconds: float = Field(default=30, gt=0, le=600)
+    rate_limit_per_minute: int = Field(default=0, ge=0)
+    rate_limit_address_per_minute: int = Field(default=0, ge=0)
+    drain_seconds: int = Field(default=10, ge=1, le=300)
+    projection_batch: int = Field(default=1000, ge=1, le=10_000)
+    relay_window: int = Field(default=256, ge=1, le=10_000)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"
     otel_exporter_otlp_endpoint: str | None = None
@@ -89,8 +89,6 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"AUTH_ENABLED=false on {self.api_host} would let anybody in: set ALLOW_UNAUTHENTICATED_NETWORK=true to allow it"
             )
-        if self.database_url and not self.master_key and not self.data_dir:
-            raise ValueError("MASTER_KEY is required")
         return self
 
 

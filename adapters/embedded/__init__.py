@@ -1,0 +1,1 @@
+"""Servers of our own, from their PyPI wheels, for whoever has none."""

