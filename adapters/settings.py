@@ -1,18 +1,29 @@
 """Every setting, in one place: from the environment, `.env`, or a folder of secrets."""
 
+import base64
 import os
+import sys
+from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit, urlunsplit
 
 import structlog
-from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
+from dotenv import dotenv_values
+from pydantic import (
+    BaseModel,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from application.caller import Role
 
 log = structlog.get_logger()
+DOTENV = ".env"
 MASK = "********"
 
 
@@ -37,7 +48,7 @@ class OidcIssuer(BaseModel):
 class Settings(BaseSettings):
     """What an operator may decide. Unset URLs mean servers of our own, under `data_dir`."""
 
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", secrets_dir=os.environ.get("SECRETS_DIR"))
+    model_config = SettingsConfigDict(env_file=DOTENV, env_ignore_empty=True, extra="ignore")
 
     auth_enabled: bool = True
     github_oidc_issuer: str = "https://token.actions.githubusercontent.com"
@@ -47,9 +58,9 @@ class Settings(BaseSettings):
     oidc_issuers: list[OidcIssuer] = []
     allowed_organisations: Annotated[frozenset[str], NoDecode] = frozenset()
     dev_organisation: str = Field(default="local-dev", min_length=1, max_length=100)
-    default_environment: str | None = None
-    jwks_cache_ttl: int = Field(default=3600, ge=1)
-    org_membership_cache_ttl: int = Field(default=300, ge=0)
+    default_environment: str | None = Field(default=None, max_length=100)
+    jwks_cache_ttl: int = Field(default=3600, ge=1, le=604_800)
+    org_membership_cache_ttl: int = Field(default=300, ge=0, le=86_400)
     api_host: str = "127.0.0.1"
     api_port: int = Field(default=8000, ge=0, le=65535)
     management_host: str = "127.0.0.1"
@@ -62,16 +73,17 @@ class Settings(BaseSettings):
     master_key: SecretStr | None = None
     pool_size: int = Field(default=8, ge=1, le=100)
     read_wait_ms: int = Field(default=2000, ge=0, le=60_000)
-    max_body_bytes: int = Field(default=2 * 1024 * 1024, ge=1024)
+    max_body_bytes: int = Field(default=2 * 1024 * 1024, ge=1024, le=1024**3)
     max_json_depth: int = Field(default=32, ge=4, le=200)
     request_timeout_seconds: float = Field(default=30, gt=0, le=600)
-    rate_limit_per_minute: int = Field(default=0, ge=0)
-    rate_limit_address_per_minute: int = Field(default=0, ge=0)
+    rate_limit_per_minute: int = Field(default=0, ge=0, le=10_000_000)
+    rate_limit_address_per_minute: int = Field(default=0, ge=0, le=10_000_000)
+    lease_seconds: int = Field(default=60, ge=1, le=86_400)
     drain_seconds: int = Field(default=10, ge=1, le=300)
     projection_batch: int = Field(default=1000, ge=1, le=10_000)
     relay_window: int = Field(default=256, ge=1, le=10_000)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    log_format: Literal["json", "console"] = "json"
+    log_format: Literal["json", "console"] = Field(default_factory=lambda: "console" if sys.stderr.isatty() else "json")
     otel_exporter_otlp_endpoint: str | None = None
 
     @field_validator("allowed_organisations", mode="before")
@@ -82,14 +94,37 @@ class Settings(BaseSettings):
             return frozenset(part.strip().lower() for part in value.split(",") if part.strip())
         return value
 
+    @field_validator("log_level", "log_format", mode="before")
+    @classmethod
+    def lower(cls, value: Any) -> Any:
+        """Case says nothing here."""
+        return value.lower() if isinstance(value, str) else value
+
+    @field_validator("master_key")
+    @classmethod
+    def of_32_bytes(cls, value: SecretStr | None) -> SecretStr | None:
+        """A key that cannot be used is refused now, not at the first login."""
+        if value is not None and not is_key(value.get_secret_value()):
+            raise ValueError("must be the base64 of 32 bytes")
+        return value
+
     @model_validator(mode="after")
     def refuse_open_doors(self) -> Self:
         """Without authentication the API answers to this machine only, unless that is asked for twice."""
         if not self.auth_enabled and not self.allow_unauthenticated_network and not is_loopback(self.api_host):
             raise ValueError(
-                f"AUTH_ENABLED=false on {self.api_host} would let anybody in: set ALLOW_UNAUTHENTICATED_NETWORK=true to allow it"
+                f"AUTH_ENABLED=false on API_HOST={self.api_host} would let anybody in: "
+                "set ALLOW_UNAUTHENTICATED_NETWORK=true to allow it"
             )
         return self
+
+
+def is_key(text: str) -> bool:
+    """Whether the text is a 256-bit key in base64."""
+    try:
+        return len(base64.b64decode(text, validate=True)) == 32
+    except ValueError:
+        return False
 
 
 def is_loopback(host: str) -> bool:
@@ -97,57 +132,97 @@ def is_loopback(host: str) -> bool:
     try:
         return ip_address(host).is_loopback
     except ValueError:
-        return host == "localhost"
+        return host.lower() == "localhost"
 
 
 def load_settings() -> Settings:
     """The settings in force; SettingsError when one is wrong."""
+    folder = secrets_folder()
     try:
-        settings = Settings()
+        settings = Settings(_secrets_dir=folder)  # type: ignore[call-arg]
     except ValidationError as error:
-        first = error.errors(include_input=False)[0]
-        name = ".".join(str(part) for part in first["loc"]).upper()
-        message = first["msg"].removeprefix("Value error, ")
-        raise SettingsError(f"{name}: {message}" if name else message) from None
-    except Exception as error:
-        raise SettingsError(str(error).splitlines()[0]) from None
-    if any(name.startswith("SNOWFLAKE_") for name in os.environ):
-        log.warning("settings.ignored", settings="SNOWFLAKE_*", reason="Rollbook keeps its data in Postgres")
+        raise SettingsError(explained(error)) from None
+    except (OSError, ValueError) as error:
+        raise SettingsError(" ".join(f"The settings cannot be read: {error}".split())) from None
+    if any(name.upper().startswith("SNOWFLAKE_") for name in [*os.environ, *in_dotenv()]):
+        warn_of_snowflake()
     return settings
 
 
+def secrets_folder() -> Path | None:
+    """The folder that SECRETS_DIR names, one file a setting."""
+    folder = os.environ.get("SECRETS_DIR")
+    if folder and not Path(folder).is_dir():
+        raise SettingsError(f"SECRETS_DIR: {folder} is not a folder")
+    return Path(folder) if folder else None
+
+
+def explained(error: ValidationError) -> str:
+    """The first fault on one line, without the value, which may be secret."""
+    first = error.errors(include_input=False, include_url=False)[0]
+    name, *inside = (str(part) for part in first["loc"] or ("",))
+    place = ".".join([name.upper(), *inside])
+    message = " ".join(first["msg"].removeprefix("Value error, ").split())
+    return f"{place}: {message}" if place else message
+
+
+@cache
+def warn_of_snowflake() -> None:
+    """Says once that the settings of the original's database mean nothing here."""
+    log.warning(
+        "settings.ignored",
+        settings="SNOWFLAKE_*",
+        reason="Rollbook keeps its data in Postgres",
+    )
+
+
+def in_dotenv() -> dict[str, str | None]:
+    """What `.env` sets, as it stands there."""
+    return dotenv_values(DOTENV) if Path(DOTENV).is_file() else {}
+
+
 def settings_with_origin(settings: Settings) -> list[tuple[str, str, str]]:
-    """Name, value (secrets masked) and origin of each setting."""
+    """Name, value (secrets masked) and origin of each setting: default, environment, .env or secrets."""
+    origins = {name: origin for origin, names in sources().items() for name in names}
     return [
-        (name.upper(), shown(getattr(settings, name)), origin_of(name, settings))
+        (name.upper(), shown(getattr(settings, name)), origins.get(name, "default"))
         for name in type(settings).model_fields
     ]
+
+
+def sources() -> dict[str, set[str]]:
+    """The names that each source sets to something, the strongest source last."""
+    folder = secrets_folder()
+    return {
+        "secrets": {path.name.lower() for path in folder.iterdir() if path.is_file()} if folder else set(),
+        ".env": {name.lower() for name, value in in_dotenv().items() if value},
+        "environment": {name.lower() for name, value in os.environ.items() if value},
+    }
 
 
 def shown(value: Any) -> str:
     """A value that may be printed."""
     if isinstance(value, SecretStr):
-        return without_password(value.get_secret_value())
+        secret = value.get_secret_value()
+        return without_password(secret) if "://" in secret else MASK
     if isinstance(value, frozenset):
         return ",".join(sorted(value))
-    return "" if value is None else str(value)
+    if isinstance(value, list):
+        return ",".join(one.issuer for one in value)
+    return "" if value is None else without_password(str(value))
 
 
-def without_password(secret: str) -> str:
-    """A URL without its password; any other secret is masked whole."""
-    parts = urlsplit(secret)
-    if not parts.scheme or not parts.hostname:
-        return MASK
-    address = parts.hostname + (f":{parts.port}" if parts.port else "")
-    user = f"{parts.username}:{MASK}@" if parts.username else ""
-    return urlunsplit((parts.scheme, user + address, parts.path, "", ""))
+def without_password(address: str) -> str:
+    """URLs (commas may stand between them) without passwords and queries; a lone user name may be a token."""
+    return ",".join(masked(one) for one in address.split(","))
 
 
-def origin_of(name: str, settings: Settings) -> str:
-    """Where a setting's value comes from."""
-    if name not in settings.model_fields_set:
-        return "default"
-    if name.upper() in os.environ or name in os.environ:
-        return "environment"
-    folder = os.environ.get("SECRETS_DIR")
-    return "secrets" if folder and (Path(folder) / name).is_file() else ".env"
+def masked(url: str) -> str:
+    """One URL, its password or lone user name masked. A query may hold anything, so it goes altogether."""
+    scheme, found, rest = url.partition("://")
+    if not found:
+        return url
+    who, at, where = rest.rpartition("@")
+    user = who.partition(":")[0] + ":" if ":" in who else ""
+    place = where.partition("?")[0].partition("#")[0]
+    return f"{scheme}://{user}{MASK}@{place}" if at else f"{scheme}://{place}"

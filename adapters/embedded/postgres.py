@@ -22,7 +22,7 @@ SETTINGS: Mapping[str, str] = {
     "jit": "off",
     "max_wal_size": "2GB",
     "checkpoint_timeout": "15min",
-    "wal_compression": "lz4",
+    "wal_compression": "on",
     "random_page_cost": "1.1",
     "password_encryption": "scram-sha-256",
     "fsync": "on",

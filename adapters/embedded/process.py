@@ -130,7 +130,7 @@ async def run_once(*command: str, **options: Any) -> None:
         *command[1:],
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
-        **ordinary_user(),
+        preexec_fn=ordinary_child(),
         **options,
     )
     _, errors = await asyncio.wait_for(child.communicate(), 120)
