@@ -2,6 +2,7 @@
 
 import base64
 import os
+import re
 import sys
 from functools import cache
 from ipaddress import ip_address
@@ -25,6 +26,7 @@ from application.caller import Role
 log = structlog.get_logger()
 DOTENV = ".env"
 MASK = "********"
+NEXT_URL = re.compile(r",(?=[a-z]+://)")
 
 
 class SettingsError(Exception):
@@ -214,7 +216,7 @@ def shown(value: Any) -> str:
 
 def without_password(address: str) -> str:
     """URLs (commas may stand between them) without passwords and queries; a lone user name may be a token."""
-    return ",".join(masked(one) for one in address.split(","))
+    return ",".join(masked(one) for one in NEXT_URL.split(address))
 
 
 def masked(url: str) -> str:
