@@ -32,6 +32,12 @@ PROJECTION_LAG = Gauge(
 )
 PARKED_STREAMS = Gauge("rollbook_parked_streams", "Streams that a fault of ours has parked", multiprocess_mode="max")
 QUEUE_AGE = Gauge("rollbook_queue_age_seconds", "Age of the oldest scheduled deployment", multiprocess_mode="max")
+RELAY_LAG = Gauge(
+    "rollbook_relay_lag_events", "Events of the log that the feed does not have yet", multiprocess_mode="max"
+)
+RELAY_POSITION = Gauge(
+    "rollbook_relay_position", "Position in the log up to which the feed is complete", multiprocess_mode="max"
+)
 
 _seen: dict[str, set[str]] = {}
 

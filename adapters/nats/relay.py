@@ -9,9 +9,9 @@ import nats.errors
 import structlog
 
 from adapters.failpoints import failpoint
+from adapters.metrics import RELAY_LAG, RELAY_POSITION
 from adapters.nats.cloudevents import message
 from adapters.nats.connection import Connection, Lost, Overtaken, Refused, connection
-from adapters.nats.gauges import RELAY_LAG, RELAY_POSITION
 from adapters.nats.source import Log, StoredEvent
 from adapters.nats.stream import Stream, Tail
 from adapters.nats.windows import pieces
