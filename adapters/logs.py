@@ -8,27 +8,38 @@ from typing import Any
 import structlog
 
 SECRET_NAMES = re.compile(r"authorization|token|password|secret|dsn|api_key|master_key", re.IGNORECASE)
-USERINFO = re.compile(r"(?<=://)[^/@\s]+@")
-BEARER = re.compile(r"(gh[a-z]_|github_pat_|rbk_|eyJ)[A-Za-z0-9_.-]{10,}")
+USERINFO = re.compile(r"(?<=://)[^/?#\s]+@")
+TOKEN = re.compile(r"(gh[a-z]_|github_pat_|rbk_|eyJ)[A-Za-z0-9_.-]{10,}")
 MASK = "********"
+# What structlog itself carries through the chain.
+BOOKKEEPING = frozenset({"_record", "_from_structlog", "exc_info", "stack_info"})
 
 
 def mask_secrets(logger: Any, method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
     """Masks values whose names look secret, passwords in URLs, and whatever looks like a token."""
-    return {name: masked(name, value) for name, value in event.items()}
+    return {name: value if name in BOOKKEEPING else masked(name, value) for name, value in event.items()}
 
 
 def masked(name: str, value: Any) -> Any:
-    """A value that may stand in a log."""
+    """A value that may stand in a log, all the way down; what is no plain value is judged by how it would print."""
     if SECRET_NAMES.search(name):
         return MASK
-    if isinstance(value, str):
-        return BEARER.sub(MASK, USERINFO.sub(f"{MASK}@", value))
-    return value
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, dict):
+        return {without_secrets(str(key)): masked(str(key), one) for key, one in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [masked("", one) for one in value]
+    return without_secrets(value if isinstance(value, str) else repr(value))
+
+
+def without_secrets(text: str) -> str:
+    """The text without user information in URLs and without what looks like a token."""
+    return TOKEN.sub(MASK, USERINFO.sub(f"{MASK}@", text))
 
 
 def configure_logging(level: str, form: str) -> None:
-    """Sends our own lines, and those of libraries, through one chain."""
+    """Sends our own lines, and those of libraries, through one chain; `form` is json or console."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
