@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from opentelemetry import trace
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.propagate import extract
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
@@ -19,7 +18,10 @@ _exporting = False
 def configure_tracing(endpoint: str | None) -> None:
     """Exports spans to an OTLP endpoint over HTTP, if there is one."""
     global _exporting
-    if endpoint:
+    if endpoint and not _exporting:
+        # Imported late: it is slow to load, and most never need it.
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
         provider = TracerProvider(resource=Resource.create({"service.name": "rollbook"}))
         exporter = OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces")
         provider.add_span_processor(BatchSpanProcessor(exporter))
@@ -32,6 +34,11 @@ def new_traceparent(incoming: str | None) -> str:
     if incoming and TRACEPARENT.fullmatch(incoming):
         return f"{incoming[:36]}{secrets.token_hex(8)}{incoming[52:]}"
     return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+
+
+def trace_id(traceparent: str) -> str:
+    """The 32 hex digits that all spans of a trace share."""
+    return traceparent[3:35]
 
 
 @contextmanager
