@@ -1,5 +1,6 @@
 """The management port: health, readiness and metrics."""
 
+import asyncio
 import os
 from collections.abc import Awaitable, Callable
 
@@ -12,6 +13,7 @@ from starlette.routing import Route
 
 Problems = dict[str, str]
 Readiness = Callable[[], Awaitable[tuple[Problems, Problems]]]
+READY_SECONDS = 5.0
 
 
 def management_app(readiness: Readiness) -> Starlette:
@@ -21,7 +23,7 @@ def management_app(readiness: Readiness) -> Starlette:
         return JSONResponse({"status": "healthy"})
 
     async def ready(request: Request) -> Response:
-        failing, degraded = await readiness()
+        failing, degraded = await in_time(readiness)
         if failing:
             return JSONResponse({"status": "not ready", "failing": failing}, 503)
         return JSONResponse({"status": "ready"} | ({"degraded": degraded} if degraded else {}))
@@ -30,6 +32,15 @@ def management_app(readiness: Readiness) -> Starlette:
         return Response(generate_latest(registry()), media_type=CONTENT_TYPE_LATEST)
 
     return Starlette(routes=[Route("/health", health), Route("/ready", ready), Route("/metrics", metrics)])
+
+
+async def in_time(readiness: Readiness) -> tuple[Problems, Problems]:
+    """The answer of `readiness`; none within READY_SECONDS is a failure too."""
+    try:
+        async with asyncio.timeout(READY_SECONDS):
+            return await readiness()
+    except TimeoutError:
+        return {"readiness": f"no answer within {READY_SECONDS:g} s"}, {}
 
 
 def registry() -> CollectorRegistry:
