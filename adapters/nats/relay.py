@@ -90,7 +90,7 @@ class Relay:
                 async with connection(self._url, self._ack_seconds) as opened:
                     self._connection = opened
                     await self._serve(opened)
-            except Exception as error:  # noqa: BLE001 - whatever it was, the feed must go on
+            except Exception as error:
                 self._trouble(error)
             finally:
                 self._connection = None
@@ -103,7 +103,7 @@ class Relay:
                 await self._follow(opened)
             except (Lost, TimeoutError):
                 raise
-            except Exception as error:  # noqa: BLE001 - whatever it was, the feed must go on
+            except Exception as error:
                 self._trouble(error)
                 await self._rest()
         raise Lost("the connection to NATS was lost")

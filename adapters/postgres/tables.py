@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 from psycopg import AsyncConnection, sql
 
-from projections.read_model import STILL, ReadModel, Row, table
+from projections.read_model import STILL, ReadModel, Row
 
 SCHEMA = "rollbook_views"
 

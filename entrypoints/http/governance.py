@@ -55,7 +55,7 @@ async def with_names(call: Call, rows: list[Row]) -> list[Row]:
     """Logins in the place of pseudonyms."""
     people = [row[member] for row in rows for member in ("by", "lifted_by")]
     names = await call.app.people.logins_of(call.caller.organisation, people)
-    named = {member: names for member in ("by", "lifted_by")}
+    named = dict.fromkeys(("by", "lifted_by"), names)
     return [{**row, **{m: named[m].get(row[m]) for m in named}} for row in rows]
 
 

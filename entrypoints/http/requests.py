@@ -81,7 +81,7 @@ def validate(value: Any, parser: TypeAdapter[Any], where: str) -> Any:
 def unstorable(value: Any, loc: tuple[str | int, ...]) -> Any:
     """NUL characters and lone surrogates, wherever they are."""
     if isinstance(value, str):
-        if "\x00" in value or not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value):
+        if "\x00" in value or (not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value)):
             yield problem("string_unicode", list(loc), "Text may not hold NUL characters or broken Unicode", None)
     elif isinstance(value, dict):
         for name, member in value.items():

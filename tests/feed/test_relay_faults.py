@@ -213,7 +213,7 @@ async def test_position_and_lag_are_measured(server: Server, log: MemoryLog, rel
 async def holds(server: Server, count: int) -> bool:
     try:
         await asyncio.wait_for(feed(server.url, count), 2)
-    except Exception:  # noqa: BLE001 - not yet
+    except Exception:
         return False
     return True
 

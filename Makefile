@@ -1,0 +1,54 @@
+# Everything a developer needs; `make help` lists it.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
+PACKAGES := domain application projections adapters entrypoints
+STAMP := $(VENV)/.installed
+
+# What is exported here would send the installer elsewhere.
+unexport UV_PYTHON UV_PROJECT_ENVIRONMENT VIRTUAL_ENV
+
+.PHONY: help install init run run-dev format lint test test-faults bench clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(STAMP) ## Make the environment in .venv, with .venv/bin/rollbook
+init: install ## The same as install
+
+$(STAMP): pyproject.toml uv.lock
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+		{ echo "Rollbook needs Python 3.11 to 3.13; name one with make PYTHON=python3.12"; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@test -x "$(UV)" || $(BIN)/python -m pip install --quiet uv
+	@"$(UV)" sync --locked --quiet --inexact --no-python-downloads --python $(BIN)/python
+	@touch $@
+
+run: install ## Run everything on this machine, without authentication
+	AUTH_ENABLED=false API_HOST=127.0.0.1 LOG_FORMAT=$${LOG_FORMAT:-console} $(BIN)/rollbook up
+
+run-dev: install ## The same, saying more
+	AUTH_ENABLED=false API_HOST=127.0.0.1 LOG_LEVEL=debug LOG_FORMAT=console $(BIN)/rollbook up
+
+format: install ## Format the code
+	$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+lint: install ## Check format, style, types and layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy $(PACKAGES) tests
+	$(BIN)/lint-imports
+
+test: lint ## Check everything, and run the tests on real servers
+	$(BIN)/pytest -q -n 2
+
+test-faults: install ## Run the long crash and fault suite
+	$(BIN)/pytest -q -m faults
+
+bench: install ## Measure, beside what a team would use instead
+	$(BIN)/python -m tests.bench
+
+clean: ## Delete the environment and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -1,0 +1,171 @@
+"""Real servers for the tests: one Postgres and one NATS a session, a fresh database a test."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from adapters.embedded.nats import EmbeddedNats
+from adapters.embedded.postgres import EmbeddedPostgres
+from adapters.embedded.process import free_port
+from adapters.postgres.migrations import migrate
+from adapters.settings import Settings
+from entrypoints.composition import Rollbook, build
+from entrypoints.workers.process import server
+
+TEMPLATE = "migrated"
+numbers = count(1)
+
+
+class Background:
+    """An event loop in a thread, for servers that outlive a test's loop."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
+        self.thread.start()
+
+    def run(self, work: Any) -> Any:
+        """What the coroutine answers, within two minutes."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(120)
+
+    def close(self) -> None:
+        """Ends the loop."""
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join(10)
+
+
+@pytest.fixture(scope="session")
+def background() -> Iterator[Background]:
+    """Where the session's servers are watched."""
+    running = Background()
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="session")
+def postgres(background: Background, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    """A real Postgres; only its flushing is off, for speed."""
+    folder = open_folder(tmp_path_factory, "postgres")
+    running = EmbeddedPostgres(folder, settings={"fsync": "off", "shared_buffers": "64MB"})
+    background.run(running.start())
+    yield running
+    background.run(running.stop())
+
+
+@pytest.fixture(scope="session")
+def nats_server(background: Background, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedNats]:
+    """A real nats-server."""
+    running = EmbeddedNats(open_folder(tmp_path_factory, "nats"))
+    background.run(running.start())
+    yield running
+    background.run(running.stop())
+
+
+def open_folder(factory: pytest.TempPathFactory, name: str) -> Path:
+    """A folder that servers reach who run as an ordinary user."""
+    folder = factory.mktemp(name)
+    for parent in (folder, *folder.parents):
+        if parent.stat().st_mode & 0o001 == 0:
+            parent.chmod(0o711)
+    return folder
+
+
+@dataclass(frozen=True)
+class Database:
+    """A fresh, migrated database."""
+
+    name: str
+    owner_url: str
+    app_url: str
+    admin_url: str
+
+
+@pytest.fixture(scope="session")
+def template(postgres: EmbeddedPostgres) -> str:
+    """A migrated database that others are copied from."""
+    with psycopg.connect(postgres.admin_url, autocommit=True) as admin:
+        admin.execute(f"create database {TEMPLATE} owner rollbook_owner".encode())
+    with psycopg.connect(postgres.url("postgres", TEMPLATE), autocommit=True) as admin:
+        admin.execute("create extension btree_gist")
+    asyncio.run(migrate(postgres.url("rollbook_owner", TEMPLATE), "rollbook_app"))
+    return TEMPLATE
+
+
+@pytest.fixture
+def database(postgres: EmbeddedPostgres, template: str) -> Iterator[Database]:
+    """A database of this test's own."""
+    name = f"test_{next(numbers)}"
+    with psycopg.connect(postgres.admin_url, autocommit=True) as admin:
+        admin.execute(f"create database {name} template {template} owner rollbook_owner".encode())
+    urls = {
+        role: make_conninfo(postgres.url(role), dbname=name) for role in ("rollbook_owner", "rollbook_app", "postgres")
+    }
+    yield Database(name, urls["rollbook_owner"], urls["rollbook_app"], urls["postgres"])
+    with psycopg.connect(postgres.admin_url, autocommit=True) as admin:
+        admin.execute(f"drop database {name} with (force)".encode())
+
+
+@dataclass
+class Running:
+    """Rollbook, answering on a port of its own, with its projector."""
+
+    url: str
+    client: httpx2.AsyncClient
+    app: Rollbook
+
+
+def settings_for(tmp_path: Path, **changes: Any) -> Settings:
+    """The settings of a test; nothing of the machine's environment counts."""
+    facts: dict[str, Any] = {"auth_enabled": False, "data_dir": tmp_path / "data", "_env_file": None, **changes}
+    return Settings(**facts)
+
+
+@pytest.fixture
+async def rollbook(database: Database, tmp_path: Path) -> AsyncIterator[Running]:
+    """A whole Rollbook without authentication: the caller is an administrator of the organisation it names."""
+    async with running_rollbook(settings_for(tmp_path), database) as running:
+        yield running
+
+
+class running_rollbook:
+    """Starts the API and the projector in this loop, and ends both."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self.settings = settings
+        self.database = database
+        self.stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Running:
+        app = await build(self.settings, self.database.app_url)
+        self.stack.push_async_callback(app.close)
+        stop = asyncio.Event()
+        projecting = asyncio.create_task(app.projector().run(stop))
+        port = free_port()
+        listening = server(app.api(), "127.0.0.1", port, 5)
+        serving = asyncio.create_task(listening.serve())
+
+        async def end() -> None:
+            listening.should_exit = True
+            await asyncio.wait_for(serving, 10)
+            stop.set()
+            await asyncio.wait_for(projecting, 10)
+
+        self.stack.push_async_callback(end)
+        while not listening.started:
+            await asyncio.sleep(0.01)
+        url = f"http://127.0.0.1:{port}"
+        client = await self.stack.enter_async_context(httpx2.AsyncClient(base_url=url, timeout=20))
+        return Running(url, client, app)
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stack.aclose()
