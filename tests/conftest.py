@@ -3,10 +3,11 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx2
@@ -53,31 +54,31 @@ def background() -> Iterator[Background]:
 
 
 @pytest.fixture(scope="session")
-def postgres(background: Background, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+def postgres(background: Background) -> Iterator[EmbeddedPostgres]:
     """A real Postgres; only its flushing is off, for speed."""
-    folder = open_folder(tmp_path_factory, "postgres")
-    running = EmbeddedPostgres(folder, settings={"fsync": "off", "shared_buffers": "64MB"})
-    background.run(running.start())
-    yield running
-    background.run(running.stop())
+    with open_folder("postgres") as folder:
+        running = EmbeddedPostgres(folder, settings={"fsync": "off", "shared_buffers": "64MB"})
+        background.run(running.start())
+        yield running
+        background.run(running.stop())
 
 
 @pytest.fixture(scope="session")
-def nats_server(background: Background, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedNats]:
+def nats_server(background: Background) -> Iterator[EmbeddedNats]:
     """A real nats-server."""
-    running = EmbeddedNats(open_folder(tmp_path_factory, "nats"))
-    background.run(running.start())
-    yield running
-    background.run(running.stop())
+    with open_folder("nats") as folder:
+        running = EmbeddedNats(folder)
+        background.run(running.start())
+        yield running
+        background.run(running.stop())
 
 
-def open_folder(factory: pytest.TempPathFactory, name: str) -> Path:
-    """A folder that servers reach who run as an ordinary user."""
-    folder = factory.mktemp(name)
-    for parent in (folder, *folder.parents):
-        if parent.stat().st_mode & 0o001 == 0:
-            parent.chmod(0o711)
-    return folder
+@contextmanager
+def open_folder(name: str) -> Iterator[Path]:
+    """A folder that servers reach who run as an ordinary user; pytest's own are closed to them."""
+    with TemporaryDirectory(prefix=f"rollbook-{name}-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o711)
+        yield Path(folder)
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ class EmbeddedPostgres:
             options = [f"--{name}={value}" for name, value in self.settings.items()]
             command = [str(binaries() / "postgres"), "-D", str(home / "data"), f"--port={self.port}", *options]
             self.child = Child("Postgres", command, self.folder.path / "postgres.log", signal.SIGINT)
-            self.child.before_start = lambda: end_orphan(home / "data")
+            self.child.before_start = lambda: clear_the_way((home / "data").resolve())
             await self.child.start(self.answers)
             await self.prepare()
         except BaseException:
@@ -136,20 +136,36 @@ class EmbeddedPostgres:
         self.folder.release()
 
 
-def end_orphan(data: Path) -> None:
-    """Ends a postmaster that outlived its parent, if it is really the one of these data."""
-    with suppress(FileNotFoundError, ProcessLookupError, ValueError, IndexError, PermissionError):
-        pid = int((data / "postmaster.pid").read_text().splitlines()[0])
-        command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        if str(data).encode() in command:
-            end(pid)
+def clear_the_way(data: Path) -> None:
+    """Ends what outlived its parent in these data, and removes the pid file that it left.
+
+    DATA_DIR is locked by us, so that nobody else's server can be meant. The pid in the file is not trusted: it may
+    belong to somebody else by now, or to a process that is dead and was never waited for.
+    """
+    if not (data / "postmaster.pid").exists():
+        return
+    for pid in processes_in(data):
+        end(pid)
+    with suppress(FileNotFoundError):
+        (data / "postmaster.pid").unlink()
+
+
+def processes_in(data: Path) -> list[int]:
+    """Processes of a server that works in this folder, the oldest first."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if (process / "cwd").readlink() == data:
+                found.append(int(process.name))
+    return sorted(found)
 
 
 def end(pid: int) -> None:
-    """An immediate shutdown, which recovers at the next start; returns when the process is gone."""
-    handle = os.pidfd_open(pid)
-    try:
-        signal.pidfd_send_signal(handle, signal.SIGQUIT)
-        select.select([handle], [], [], 10)
-    finally:
-        os.close(handle)
+    """An immediate shutdown, which recovers at the next start; returns when the process is gone, or after ten seconds."""
+    with suppress(ProcessLookupError):
+        handle = os.pidfd_open(pid)
+        try:
+            signal.pidfd_send_signal(handle, signal.SIGQUIT)
+            select.select([handle], [], [], 10)
+        finally:
+            os.close(handle)

@@ -14,6 +14,8 @@ import uuid_utils.compat as uuid_utils
 from eventsourcing.utils import get_topic
 from psycopg_pool import PoolTimeout
 
+from adapters import metrics
+from adapters.failpoints import failpoint
 from adapters.postgres import codec
 from adapters.postgres.pools import Pools
 from application.ports.event_store import (
@@ -124,9 +126,14 @@ class Appender:
         while True:
             started = perf_counter()
             try:
+                failpoint("before_append")
                 async with self.pools.writer.connection() as connection:
                     cursor = await connection.execute(STATEMENT, parameters, prepare=True, binary=True)
-                    return await cursor.fetchall()
+                    rows = await cursor.fetchall()
+                failpoint("after_append")
+                metrics.APPEND_SECONDS.observe(perf_counter() - started)
+                metrics.APPEND_COMMITS.observe(len(group))
+                return rows
             except psycopg.errors.DiskFull as problem:
                 raise StorageFull("The disk of the event store is full: nothing was recorded") from problem
             except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as problem:

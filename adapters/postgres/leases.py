@@ -37,7 +37,8 @@ class Leases:
     async def overdue(self, now: datetime, limit: int = 100) -> list[tuple[str, UUID, int]]:
         """Organisation, deployment and fence of claims whose runner was not heard of in time."""
         query = f"""select d.organisation, d.key::uuid, (d.document::json ->> 'fence')::int
-                      from rollbook_views.{table(DEPLOYMENTS)} d left join rollbook.leases l on l.deployment_id = d.key::uuid
+                      from rollbook_views.{table(DEPLOYMENTS)} d
+                      left join rollbook.leases l on l.deployment_id = d.key::uuid
                      where d.to_position = {STILL} and d.lease_until < %s
                        and (l.fence is distinct from (d.document::json ->> 'fence')::int or l.expires_at < %s)
                      limit %s"""

@@ -1,4 +1,4 @@
-"""Connections, each in one role: the writer appends, the reader sees one organisation, the projector follows the log."""
+"""Connections, each in one role: writers append, readers see one organisation, projectors follow the log."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager

@@ -77,7 +77,7 @@ class EventStore(Protocol):
     """Streams are named `<aggregate>-<uuid>` and belong to one organisation."""
 
     async def load(self, organisation: str, stream_ids: Sequence[str]) -> dict[str, Any]:
-        """The aggregates that stand in these streams, each folded from its snapshot and events; absent ones left out."""
+        """The aggregates in these streams, each folded from its snapshot and events; absent ones are left out."""
         ...
 
     async def append(self, commit: Commit) -> Appended:

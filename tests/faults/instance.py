@@ -1,0 +1,97 @@
+"""A whole Rollbook in a process group of its own, as a user starts it, to be killed."""
+
+import asyncio
+import os
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import httpx2
+import psutil
+
+from adapters.embedded.process import free_port
+
+READY_SECONDS = 60
+
+
+class Instance:
+    """One DATA_DIR; started and killed any number of times."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.api_port, self.management_port = free_port(), free_port()
+        self.process: asyncio.subprocess.Process | None = None
+
+    @property
+    def url(self) -> str:
+        """Where the API answers."""
+        return f"http://127.0.0.1:{self.api_port}"
+
+    async def start(self, failpoint: str | None = None) -> None:
+        """Returns when it is ready."""
+        environment = {
+            "PATH": os.environ["PATH"],
+            "AUTH_ENABLED": "false",
+            "DATA_DIR": str(self.folder),
+            "API_PORT": str(self.api_port),
+            "MANAGEMENT_PORT": str(self.management_port),
+        }
+        if failpoint:
+            environment["ROLLBOOK_FAILPOINT"] = failpoint
+        command = [str(Path(sys.executable).parent / "rollbook"), "up"]
+        with open(self.folder / "rollbook.log", "ab") as output:
+            self.process = await asyncio.create_subprocess_exec(
+                *command, stdout=output, stderr=output, env=environment, start_new_session=True, cwd=self.folder
+            )
+        await self.wait_ready()
+
+    async def wait_ready(self) -> None:
+        """Until /ready says so; fails with the log's end when it does not within a minute."""
+        assert self.process is not None
+        async with httpx2.AsyncClient(timeout=2) as client:
+            for _ in range(READY_SECONDS * 20):
+                with suppress(httpx2.HTTPError):
+                    if (await client.get(f"http://127.0.0.1:{self.management_port}/ready")).status_code == 200:
+                        return
+                if self.process.returncode is not None:
+                    break
+                await asyncio.sleep(0.05)
+        ends = [(self.folder / name).read_text()[-2000:] for name in ("rollbook.log", "postgres.log")]
+        raise AssertionError("\n".join(ends))
+
+    def members(self) -> list[psutil.Process]:
+        """Everything that runs in its process group's session."""
+        assert self.process is not None
+        found = []
+        for process in psutil.process_iter():
+            with suppress(ProcessLookupError, psutil.Error):
+                if os.getsid(process.pid) == self.process.pid and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process)
+        return found
+
+    async def kill_all(self) -> None:
+        """kill -9 of everything at once, and proof that all of it is dead."""
+        assert self.process is not None
+        members = self.members()
+        for one in members:
+            with suppress(psutil.NoSuchProcess):
+                one.send_signal(signal.SIGKILL)
+        await self.process.wait()
+        for _ in range(200):
+            if not self.members():
+                return
+            await asyncio.sleep(0.05)
+        raise AssertionError(f"still alive: {self.members()}")
+
+    async def wait_dead(self) -> None:
+        """Until a failpoint has killed it; what it leaves behind is killed too."""
+        assert self.process is not None
+        assert await asyncio.wait_for(self.process.wait(), 60) == -signal.SIGKILL
+        await self.kill_all()
+
+    async def terminate(self) -> int:
+        """SIGTERM; the exit code."""
+        assert self.process is not None
+        self.process.terminate()
+        return await asyncio.wait_for(self.process.wait(), 30)
