@@ -22,6 +22,7 @@ $(STAMP): pyproject.toml uv.lock
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
 		{ echo "Rollbook needs Python 3.11 to 3.13; name one with make PYTHON=python3.12"; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@test -x "$(UV)" || $(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip
 	@test -x "$(UV)" || $(BIN)/python -m pip install --quiet uv
 	@"$(UV)" sync --locked --quiet --inexact --no-python-downloads --python $(BIN)/python
 	@touch $@

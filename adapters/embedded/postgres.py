@@ -161,7 +161,7 @@ def processes_in(data: Path) -> list[int]:
 
 
 def end(pid: int) -> None:
-    """An immediate shutdown, which recovers at the next start; returns when the process is gone, or after ten seconds."""
+    """An immediate shutdown, which recovers at the next start; returns when it is over, or after ten seconds."""
     with suppress(ProcessLookupError):
         handle = os.pidfd_open(pid)
         try:

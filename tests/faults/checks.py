@@ -38,7 +38,8 @@ async def everything_holds(instance: Instance, ledger: Ledger) -> None:
         rows = await (
             await admin.execute(
                 "select position, stream_id, version, topic, payload, envelope, previous_hash, hash, event_id, "
-                "schema_version, organisation, sequence, commit_position, recorded_at from rollbook.events order by position"
+                "schema_version, organisation, sequence, commit_position, recorded_at "
+                "from rollbook.events order by position"
             )
         ).fetchall()
         log_is_whole(rows)
