@@ -131,7 +131,8 @@ async def feed_equals_log(instance: Instance, event_ids: list[str]) -> None:
                 break
             await asyncio.sleep(0.05)
         subscription = await stream.subscribe("rollbook.>", ordered_consumer=True)
-        seen = [(await subscription.next_msg(timeout=10)).headers["Nats-Msg-Id"] for _ in event_ids]
+        messages = [await subscription.next_msg(timeout=10) for _ in event_ids]
+        seen = [(message.headers or {})["Nats-Msg-Id"] for message in messages]
     finally:
         await client.close()
     assert seen == event_ids

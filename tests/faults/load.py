@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import uuid4
 
 import httpx2
@@ -69,9 +70,9 @@ async def load_until(
     ledger.enough.clear()
     stop = asyncio.Event()
     tasks = [asyncio.create_task(client(url, n, ledger, stop)) for n in range(clients)]
-    enough = asyncio.create_task(ledger.enough.wait())
-    await asyncio.wait([enough, asyncio.gather(*tasks)], return_when=asyncio.FIRST_COMPLETED, timeout=60)
-    enough.cancel()
+    waiters: list[asyncio.Future[Any]] = [asyncio.create_task(ledger.enough.wait()), asyncio.gather(*tasks)]
+    await asyncio.wait(waiters, return_when=asyncio.FIRST_COMPLETED, timeout=60)
+    waiters[0].cancel()
     return stop, tasks
 
 
