@@ -167,6 +167,7 @@ def settle(waiting: Waiting, row: tuple[Any, ...]) -> None:
     elif outcome == "reused":
         waiting.done.set_exception(KeyReused("This Idempotency-Key came with another request before"))
     else:
+        metrics.CONFLICTS.inc()
         waiting.done.set_exception(Conflict(outcome))
 
 

@@ -25,6 +25,7 @@ COMMANDS = {
     "tokens": ("token",),
     "rules": ("rules",),
     "servers": ("up", "serve", "project", "relay", "work"),
+    "config": ("config",),
 }
 MODULES = {name: module for module, names in COMMANDS.items() for name in names}
 

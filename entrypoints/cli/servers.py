@@ -1,35 +1,42 @@
 """The commands that run Rollbook: everything at once, or its parts."""
 
-import sys
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
-import typer
-import uvloop
+from entrypoints.cli.failures import Exit, Failure, misuse
+from entrypoints.cli.session import group
 
-from adapters.embedded.process import CannotStart
-from adapters.logs import configure_logging
-from adapters.settings import Settings, SettingsError, load_settings
-from entrypoints.workers.process import ALL, Process
+if TYPE_CHECKING:
+    from adapters.settings import Settings
 
-commands = typer.Typer()
+commands = group()
 
 
 def start(parts: frozenset[str], welcome: bool = False) -> None:
-    """Runs until it is told to stop; exit code 2 for a bad setting, 1 when something cannot start."""
+    """Runs until it is told to stop; exit code 2 for a bad setting, 1 when something cannot start.
+
+    Imports late, since the help page should not wait for servers.
+    """
+    import uvloop
+
+    from adapters.embedded.process import CannotStart
+    from adapters.logs import configure_logging
+    from adapters.settings import SettingsError, load_settings
+    from entrypoints.workers.process import Process
+
+    configure_logging("warning", "console")
     try:
         settings = load_settings()
     except SettingsError as problem:
-        print(f"rollbook: {problem}", file=sys.stderr)
-        raise typer.Exit(2) from None
+        raise misuse(str(problem)) from None
     configure_logging(settings.log_level, settings.log_format)
     try:
         uvloop.run(Process(settings, parts).run((lambda: greet(settings)) if welcome else None))
     except (CannotStart, PermissionError) as problem:
-        print(f"rollbook: {problem}", file=sys.stderr)
-        raise typer.Exit(1) from None
+        raise Failure(str(problem), Exit.REFUSED, "CANNOT_START") from None
 
 
-def greet(settings: Settings) -> None:
+def greet(settings: "Settings") -> None:
     """Where everything is, and what to try."""
     api = f"http://{settings.api_host}:{settings.api_port}"
     body = (
@@ -55,7 +62,7 @@ Ctrl-C stops everything.""",
 @commands.command()
 def up() -> None:
     """Run everything on this machine, with a Postgres and a NATS of our own unless the settings name others."""
-    start(ALL, welcome=True)
+    start(frozenset({"serve", "project", "relay", "work"}), welcome=True)
 
 
 @commands.command()
