@@ -32,6 +32,7 @@ from entrypoints.http.counting import Counting
 from entrypoints.http.deployments import queue
 from entrypoints.http.documentation import documentation
 from entrypoints.http.limits import RateLimits
+from entrypoints.http.recent import RecentRows
 from entrypoints.http.rendering import as_users_know_it
 from projections.read_model import Row
 from projections.registry import READ_MODELS
@@ -58,6 +59,7 @@ class Rollbook:
     web: Web
     limits: RateLimits
     count: Counting
+    recent: RecentRows = field(default_factory=RecentRows)
     rules: dict[str, tuple[float, HouseRules]] = field(default_factory=dict)
 
     async def rules_of(self, organisation: str, fresh: bool = False) -> HouseRules:

@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from time import monotonic, perf_counter
 from typing import Any
 from uuid import UUID
@@ -26,6 +27,7 @@ from application.ports.event_store import (
     DomainEvent,
 )
 from domain.errors import KeyReused, RollbookError, StorageFull, TooLarge, Unavailable
+from domain.recorded import RecordedEvent
 
 log = structlog.get_logger()
 MAX_COMMITS = 128
@@ -163,12 +165,23 @@ def settle(waiting: Waiting, row: tuple[Any, ...]) -> None:
         return
     if outcome in ("appended", "repeated"):
         repeated = outcome == "repeated"
-        waiting.done.set_result(Appended(position, at, resource or waiting.commit.resource, status, repeated))
+        events = () if repeated else recorded(waiting, position, at)
+        waiting.done.set_result(Appended(position, at, resource or waiting.commit.resource, status, repeated, events))
     elif outcome == "reused":
         waiting.done.set_exception(KeyReused("This Idempotency-Key came with another request before"))
     else:
         metrics.CONFLICTS.inc()
         waiting.done.set_exception(Conflict(outcome))
+
+
+def recorded(waiting: Waiting, last: int, at: datetime) -> tuple[RecordedEvent, ...]:
+    """The events of a commit as they stand in the log, as far as we know without reading them back."""
+    first = last - len(waiting.rows) + 1
+    organisation = waiting.commit.organisation
+    return tuple(
+        RecordedEvent(first + n, last, i, stream, v, topic, schema, organisation, 0, at, payload, envelope, b"", b"")
+        for n, (i, stream, v, topic, schema, envelope, payload) in enumerate(waiting.rows)
+    )
 
 
 def call_parameters(group: list[Waiting]) -> list[list[Any]]:

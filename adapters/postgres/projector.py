@@ -41,6 +41,8 @@ class Folding:
     async def write(self, connection: AsyncConnection[Any], events: Sequence[RecordedEvent]) -> None:
         """Folds a batch and writes what changed."""
         keyed = [(key, e) for e in events if (key := self.key_of(e)) is not None]
+        if not keyed:
+            return
         await self.fetch_open(connection, {key for key, _ in keyed} - self.open.keys())
         ended: list[tuple[str, int, int]] = []
         made: dict[tuple[str, int], RowVersion] = {}

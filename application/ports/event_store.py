@@ -8,6 +8,8 @@ from uuid import UUID
 
 from eventsourcing.domain import CanMutateAggregate
 
+from domain.recorded import RecordedEvent
+
 DomainEvent = CanMutateAggregate[UUID]
 
 
@@ -60,13 +62,17 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """Where a commit came to stand; `status` and `resource` are those of the first time when it was a repeat."""
+    """Where a commit came to stand; `status` and `resource` are those of the first time when it was a repeat.
+
+    `events` are those of this commit, without their hashes and sequence; empty for a repeat.
+    """
 
     position: int
     recorded_at: datetime
     resource: str
     status: int | None = None
     repeated: bool = False
+    events: tuple[RecordedEvent, ...] = ()
 
 
 class Conflict(Exception):

@@ -214,7 +214,10 @@ async def find_row(call: Call, deployment_id: str, as_of: int | None = None) -> 
 
 async def changed_row(call: Call, done: Appended) -> Row:
     """The row as the command left it; for a repeat, as it left it the first time."""
-    return await find_row(call, done.resource, done.position if done.repeated else None)
+    if done.repeated:
+        return await find_row(call, done.resource, done.position)
+    row: Row | None = call.app.recent.after(done)
+    return row or await find_row(call, done.resource)
 
 
 async def deployment_answer(call: Call, row: Row, status: int = 200, as_of: int | None = None) -> Answer:

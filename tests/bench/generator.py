@@ -24,7 +24,8 @@ class Connection:
 
     async def ask(self, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
         """One request; status and body."""
-        head = f"{method} {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n"
+        head = f"{method} {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+        head += f"content-length: {len(body)}\r\n\r\n"
         self.writer.write(head.encode() + body)
         answered = await self.reader.readuntil(b"\r\n\r\n")
         status = int(answered[9:12])

@@ -1,0 +1,41 @@
+"""Deployments as this process last answered them, so that a writer need not wait for the projector."""
+
+from collections import OrderedDict
+
+from adapters.postgres import codec
+from application.ports.event_store import Appended
+from projections.read_model import Row
+from projections.registry import DEPLOYMENTS
+
+REMEMBERED = 20_000
+
+
+class RecentRows:
+    """Rows by deployment; what a command appended is folded onto them as the projector will fold it."""
+
+    def __init__(self, size: int = REMEMBERED) -> None:
+        self.size = size
+        self.rows: OrderedDict[str, Row] = OrderedDict()
+
+    def after(self, done: Appended, read: Row | None = None) -> Row | None:
+        """The row as the command left it, or None when the row before it is not known here.
+
+        `read` is a row that was just read; without it the remembered one serves.
+        """
+        events = [e for e in done.events if e.stream_id == f"deployment-{done.resource}"]
+        row = read or self.rows.get(done.resource)
+        if not events or (row["version_number"] if row else 0) != events[0].version - 1:
+            return None
+        for event in events:
+            _, data = codec.upcast(event.topic, event.schema_version, event.data)
+            row = DEPLOYMENTS.fold(row, event, data)
+        if row is not None:
+            self.remember(done.resource, row)
+        return row
+
+    def remember(self, deployment_id: str, row: Row) -> None:
+        """Keeps a row, and forgets the oldest beyond the size."""
+        self.rows[deployment_id] = row
+        self.rows.move_to_end(deployment_id)
+        if len(self.rows) > self.size:
+            self.rows.popitem(last=False)
