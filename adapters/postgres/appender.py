@@ -2,11 +2,12 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Hashable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic, perf_counter
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import psycopg
@@ -65,7 +66,15 @@ def event_row(commit: Commit, stream_id: str, event: DomainEvent) -> EventRow:
     if len(payload) + len(envelope) > codec.MAX_EVENT_BYTES:
         raise TooLarge(f"An event of this request would exceed {codec.MAX_EVENT_BYTES} bytes")
     topic = get_topic(type(event))
-    return (event_id, stream_id, event.originator_version, topic, codec.schema_version(type(event)), envelope, payload)
+    return (
+        event_id,
+        stream_id,
+        event.originator_version,
+        topic,
+        codec.schema_version(cast(Hashable, type(event))),
+        envelope,
+        payload,
+    )
 
 
 class Appender:

@@ -36,7 +36,8 @@ def value_objects(event_class: Hashable) -> dict[str, TypeAdapter[Any]]:
     return {n: TypeAdapter(hints[n]) for n in payload_fields(cast(Any, event_class)) if is_dataclass(hints[n])}
 
 
-def schema_version(event_class: type[Any]) -> int:
+@cache
+def schema_version(event_class: Hashable) -> int:
     """The version that this release writes."""
     return int(getattr(event_class, "class_version", 1))
 
@@ -56,7 +57,7 @@ def encode_envelope(
             "stream_id": stream_id,
             "version": event.originator_version,
             "topic": get_topic(type(event)),
-            "schema_version": schema_version(type(event)),
+            "schema_version": schema_version(cast(Hashable, type(event))),
             "organisation": organisation,
             "occurred_at": around.occurred_at,
             "actor": {"id": around.actor.id, "sealed_login": around.actor.sealed_login},
@@ -91,7 +92,7 @@ def upcast(topic: str, from_version: int, data: dict[str, Any]) -> tuple[type[An
         event_class = resolve_topic(topic)
     except TopicError as problem:
         raise UnknownEvent(f"{topic} is not known to this release") from problem
-    newest = schema_version(event_class)
+    newest = schema_version(cast(Hashable, event_class))
     if from_version > newest:
         raise UnknownEvent(f"{topic} version {from_version} is newer than {newest}")
     for step in range(from_version, newest):

@@ -49,6 +49,7 @@ def server(app: Any, host: str, port: int, drain_seconds: int) -> Server:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         timeout_graceful_shutdown=drain_seconds,
     )
     return Server(config)
