@@ -69,7 +69,7 @@ class PostgresViews:
         as_of: int | None = None,
     ) -> Page:
         """The rows that meet all conditions, now or as of a position."""
-        position = await self.visible(organisation, model) if as_of is None else as_of
+        position = await self.visible(organisation, model, as_of)
         query, values = statement(organisation, model, conditions, as_of)
         query += sql.SQL(" order by " + order)
         if limit is not None:
@@ -84,12 +84,14 @@ class PostgresViews:
         query, values = statement(organisation, model, conditions, as_of, what="count(*)")
         return int((await self.fetch(organisation, query, values))[0][0])
 
-    async def visible(self, organisation: str, model: ReadModel, wait: bool = True) -> int:
-        """Waits until everything that the organisation recorded is in the read model; answers the position."""
+    async def visible(self, organisation: str, model: ReadModel, as_of: int | None = None) -> int:
+        """Waits until all that the organisation recorded, or all up to `as_of`, is in the read model; says how far."""
         deadline = monotonic() + self.wait_seconds
         while True:
             last, projected = (await self.fetch(organisation, sql.SQL(FRESHNESS), [organisation, table(model)]))[0]
-            if projected >= last or not wait:
+            if as_of is not None and projected >= as_of:
+                return as_of
+            if as_of is None and projected >= last:
                 return int(projected)
             if monotonic() > deadline:
                 raise Unavailable("The read model has not caught up yet", position=projected, behind=last - projected)

@@ -60,7 +60,7 @@ async def repeats_answer_the_same(instance: Instance, ledger: Ledger) -> None:
         for key, sent in list(ledger.unanswered.items()):
             first = await http.post("/v1/deployments", json=sent, headers={"Idempotency-Key": key})
             again = await http.post("/v1/deployments", json=sent, headers={"Idempotency-Key": key})
-            assert first.status_code == again.status_code == 201
+            assert first.status_code == again.status_code == 201, (first.text, again.text)
             assert first.json()["id"] == again.json()["id"]
             ledger.note(key, first.json()["id"])
 
