@@ -24,7 +24,7 @@ def equals(column: str, value: Any) -> Condition:
 
 def one_of(column: str, values: Sequence[str]) -> Condition:
     """The column has one of these values."""
-    return Condition(sql.SQL("{} = any(%s)").format(sql.Identifier(column)), (list(values),))
+    return Condition(sql.SQL("{} = any(%s)").format(sql.Identifier(column)), ([str(value) for value in values],))
 
 
 def beyond(column: str, value: int, ascending: bool) -> Condition:

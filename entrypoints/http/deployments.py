@@ -9,7 +9,6 @@ from application import deployments as commands
 from application.ports.event_store import Appended
 from domain.errors import Invalid, NotFound, Unprocessable
 from domain.release import Release
-from domain.status import Status
 from domain.taxonomy import Taxonomy
 from entrypoints.http import queue_models as models
 from entrypoints.http.commands import execute
@@ -28,7 +27,7 @@ FILTERS = ("name", "environment", "provider", "cloud_account_id", "region", "cel
 async def create_deployment(call: Call, body: models.CreateDeployment) -> Answer:
     """Queue a release; it is scheduled."""
     command = commands.ScheduleDeployment(
-        taxonomy=Taxonomy(body.name, body.provider, body.cloud_account_id, body.region, body.cell),
+        taxonomy=Taxonomy(body.name, body.provider.value, body.cloud_account_id, body.region, body.cell),
         release=release_of(body, environment_of(call, body)),
         auto=body.auto,
         created_by_repo=call.caller.repository,
@@ -55,7 +54,7 @@ def release_of(body: models.CreateDeployment, environment: str) -> Release:
     return Release(
         version=body.version,
         environment=environment,
-        type=body.type,
+        type=body.type.value,
         commit_sha=body.commit_sha,
         pipeline_extra_params=body.pipeline_extra_params,
         description=body.description,
@@ -150,7 +149,7 @@ async def update_deployment(call: Call, deployment_id: str, body: models.UpdateD
     sent = body.model_fields_set
     command = commands.UpdateDeployment(
         deployment_id=deployment_id,
-        status=Status(body.status) if "status" in sent else None,
+        status=body.status if "status" in sent else None,
         changes={name: getattr(body, name) for name in ("notes", "deployment_uri") if name in sent},
         if_match=version_expected(call),
         fence=body.lease,

@@ -25,7 +25,7 @@ TOKEN_PREFIX = "rbk_"
 @queue.post("/v1/freezes", action="freeze.declare", answer=models.Listed, status=201)
 async def declare_freeze(call: Call, body: models.FreezeBody) -> Answer:
     """Let nothing new start in a scope."""
-    command = freezes.DeclareFreeze(Scope(**body.scope.model_dump()), body.reason, body.until)
+    command = freezes.DeclareFreeze(Scope(**body.scope.model_dump(mode="json")), body.reason, body.until)
     done = await execute(call, freezes.declare_freeze, command, 201)
     return answer(await freeze_row(call, done.resource), 201)
 
@@ -69,7 +69,7 @@ async def show_rules(call: Call) -> Answer:
 async def set_rules(call: Call, body: models.RulesBody) -> Answer:
     """Replace all rules."""
     house = HouseRules(
-        approval=tuple(ApprovalRule(Scope(**r.scope.model_dump()), r.claims) for r in body.approval),
+        approval=tuple(ApprovalRule(Scope(**r.scope.model_dump(mode="json")), r.claims) for r in body.approval),
         roles=tuple(RoleRule(r.role, r.claims) for r in body.roles),
         strict_transitions=body.strict_transitions,
         require_if_match=body.require_if_match,

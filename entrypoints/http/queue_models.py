@@ -1,20 +1,34 @@
 """What the deployment queue takes and gives, as its users send and read it."""
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from application.caller import Role
-from domain.status import Trigger
+from domain.status import Status, Trigger
 from domain.taxonomy import Taxonomy
 
-Provider = Literal["gcp", "aws", "azure"]
-DeploymentType = Literal["k8s", "terraform", "data_pipeline"]
-StatusWord = Literal["scheduled", "in_progress", "deployed", "skipped", "failed", "rolled_back", "cancelled"]
 Text = Annotated[str, StringConstraints(max_length=100_000)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=100_000)]
 Moment = AwareDatetime
+
+
+class Provider(StrEnum):
+    """Whose cloud."""
+
+    GCP = "gcp"
+    AWS = "aws"
+    AZURE = "azure"
+
+
+class DeploymentType(StrEnum):
+    """What kind of thing is deployed."""
+
+    K8S = "k8s"
+    TERRAFORM = "terraform"
+    DATA_PIPELINE = "data_pipeline"
 
 
 def no_filter(value: Any) -> Any:
@@ -65,7 +79,7 @@ class CreateDeployment(Lenient):
 class UpdateDeployment(Lenient):
     """What has become of a deployment."""
 
-    status: StatusWord = Field(default="scheduled")
+    status: Status = Field(default=Status.SCHEDULED)
     notes: Text | None = None
     deployment_uri: Text | None = None
     lease: int | None = Field(default=None, description="The fence of the runner's claim")
@@ -75,7 +89,7 @@ class UpdateDeployment(Lenient):
 class ListDeployments(Lenient):
     """Filters, all of which must agree."""
 
-    status: Annotated[list[StatusWord] | None, BeforeValidator(several)] = None
+    status: Annotated[list[Status] | None, BeforeValidator(several)] = None
     name: OptionalText = None
     environment: OptionalText = None
     provider: Annotated[Provider | None, BeforeValidator(no_filter)] = None
@@ -109,7 +123,7 @@ class LaneFields(Lenient):
 
     def taxonomy(self) -> Taxonomy:
         """The taxonomy that they name; an empty cell is none."""
-        return Taxonomy(self.name, self.provider, self.cloud_account_id, self.region, self.cell or None)
+        return Taxonomy(self.name, self.provider.value, self.cloud_account_id, self.region, self.cell or None)
 
 
 class RollBackQuery(LaneFields):
@@ -233,7 +247,7 @@ class DeploymentObject(BaseModel):
     environment: str
     cell: str | None
     type: DeploymentType
-    status: StatusWord
+    status: Status
     auto: bool
     description: str | None
     notes: str | None

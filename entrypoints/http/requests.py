@@ -3,7 +3,8 @@
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
-from typing import Any, get_origin
+from functools import cache
+from typing import Any, get_args, get_origin
 from urllib.parse import parse_qsl
 
 import orjson
@@ -61,10 +62,12 @@ def parse_query(query_string: bytes, model: type[BaseModel], parser: TypeAdapter
     return validate(values, parser, "query")
 
 
+@cache
 def is_list(model: type[BaseModel], name: str) -> bool:
     """Whether a query parameter may come several times."""
     found = model.model_fields.get(name)
-    return found is not None and get_origin(found.annotation) is list
+    kinds = (found.annotation, *get_args(found.annotation)) if found else ()
+    return any(get_origin(kind) is list for kind in kinds)
 
 
 def validate(value: Any, parser: TypeAdapter[Any], where: str) -> Any:
