@@ -1,7 +1,9 @@
 """The ASGI application: finds the route, asks who is there and whether they may, parses, answers."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from time import perf_counter
 from typing import Any
 
@@ -15,6 +17,7 @@ from entrypoints.http.requests import parse_body, parse_query, read_body
 from entrypoints.http.routing import Answer, Call, Interface, Route
 
 log = structlog.get_logger()
+METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 Observe = Callable[[str, str, int, float], None]
 
 
@@ -63,7 +66,8 @@ class Api:
             log.exception("request.broken", trace_id=call.trace_id, path=call.route.path if call.route else None)
             answer = self.refused(call, Broken("Internal Server Error"))
         template = call.route.path if call.route else "unmatched"
-        self.hooks.observe(call.method, template, answer.status, perf_counter() - started)
+        method = call.method if call.method in METHODS else "other"
+        self.hooks.observe(method, template, answer.status, perf_counter() - started)
         await reply(send, answer, call)
 
     def call_of(self, scope: Any) -> Call:
@@ -121,7 +125,8 @@ class Api:
 async def reply(send: Any, answer: Answer, call: Call) -> None:
     """Sends an answer whole."""
     headers = [(name.encode(), value.encode("latin-1", "replace")) for name, value in answer.headers.items()]
-    headers.append((b"content-length", str(len(answer.body)).encode()))
+    if answer.status != HTTPStatus.NO_CONTENT:
+        headers.append((b"content-length", str(len(answer.body)).encode()))
     if answer.body:
         headers.append((b"content-type", answer.media_type.encode()))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})

@@ -6,6 +6,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from adapters.postgres import conditions
 from application import deployments as commands
+from application import rollbacks
 from application.ports.event_store import Appended
 from domain.errors import Invalid, NotFound, Unprocessable
 from domain.release import Release
@@ -127,10 +128,10 @@ def next_link(call: Call, position: int, last: int) -> str:
 @queue.post("/v1/deployments/rollback", action="deployment.rollback", answer=models.DeploymentObject, status=201)
 async def roll_back_lane(call: Call, query: models.RollBackQuery) -> Answer:
     """Queue again what was live in a lane before."""
-    command = commands.RollBackLane(
+    command = rollbacks.RollBackLane(
         query.taxonomy(), call.caller.repository, call.caller.workflow, query.target_version, query.environment
     )
-    done = await execute(call, commands.roll_back_lane, command, 201)
+    done = await execute(call, rollbacks.roll_back_lane, command, 201)
     row = await changed_row(call, done)
     call.app.count.rolled_back(row)
     return await deployment_answer(call, row, 201)
@@ -178,10 +179,10 @@ def version_expected(call: Call) -> int | None:
 )
 async def roll_back_deployment(call: Call, deployment_id: str, query: models.RollBackTo) -> Answer:
     """Replace a deployment by what is live beside it, at once."""
-    command = commands.RollBackDeployment(
+    command = rollbacks.RollBackDeployment(
         deployment_id, call.caller.repository, call.caller.workflow, query.target_version
     )
-    done = await execute(call, commands.roll_back_deployment, command, 201)
+    done = await execute(call, rollbacks.roll_back_deployment, command, 201)
     row = await changed_row(call, done)
     call.app.count.rolled_back(row)
     return await deployment_answer(call, row, 201)

@@ -42,18 +42,24 @@ class TooSlow(errors.RollbookError):
     code = "REQUEST_TIMEOUT"
 
 
+class CutOff(errors.RollbookError):
+    """The client left before its request was complete; nothing was done."""
+
+    code = "REQUEST_CUT_OFF"
+
+
 class Broken(errors.RollbookError):
     """Our fault; what happened is in the log under the trace id."""
 
     code = "INTERNAL"
 
 
-STATUS |= {NoSuchPath: 404, WrongMethod: 405, TooSlow: 408, Broken: 500}
+STATUS |= {NoSuchPath: 404, WrongMethod: 405, TooSlow: 408, CutOff: 400, Broken: 500}
 
 
 def status_of(refusal: errors.RollbookError) -> int:
     """The HTTP status of a refusal."""
-    return STATUS.get(type(refusal), 400)
+    return next((STATUS[kind] for kind in type(refusal).__mro__ if kind in STATUS), 400)
 
 
 def headers_of(refusal: errors.RollbookError, trace_id: str) -> dict[str, str]:

@@ -10,6 +10,7 @@ from application.authorisation import ACTIONS
 from domain.errors import Unprocessable
 from domain.freezes import Scope
 from domain.rules import ApprovalRule, HouseRules, RoleRule
+from entrypoints.http import governance_models as bodies
 from entrypoints.http import queue_models as models
 from entrypoints.http.commands import execute
 from entrypoints.http.deployments import position_asked, queue
@@ -23,7 +24,7 @@ TOKEN_PREFIX = "rbk_"
 
 
 @queue.post("/v1/freezes", action="freeze.declare", answer=models.Listed, status=201)
-async def declare_freeze(call: Call, body: models.FreezeBody) -> Answer:
+async def declare_freeze(call: Call, body: bodies.FreezeBody) -> Answer:
     """Let nothing new start in a scope."""
     command = freezes.DeclareFreeze(Scope(**body.scope.model_dump(mode="json")), body.reason, body.until)
     done = await execute(call, freezes.declare_freeze, command, 201)
@@ -59,14 +60,14 @@ async def with_names(call: Call, rows: list[Row]) -> list[Row]:
     return [{**row, **{m: named[m].get(row[m]) for m in named}} for row in rows]
 
 
-@queue.get("/v1/rules", action="rules.read", answer=models.RulesBody)
+@queue.get("/v1/rules", action="rules.read", answer=bodies.RulesBody)
 async def show_rules(call: Call) -> Answer:
     """Show the rules in force."""
     return answer(await call.app.rules_of(call.caller.organisation, fresh=True))
 
 
-@queue.put("/v1/rules", action="rules.set", answer=models.RulesBody)
-async def set_rules(call: Call, body: models.RulesBody) -> Answer:
+@queue.put("/v1/rules", action="rules.set", answer=bodies.RulesBody)
+async def set_rules(call: Call, body: bodies.RulesBody) -> Answer:
     """Replace all rules."""
     house = HouseRules(
         approval=tuple(ApprovalRule(Scope(**r.scope.model_dump(mode="json")), r.claims) for r in body.approval),
@@ -79,7 +80,7 @@ async def set_rules(call: Call, body: models.RulesBody) -> Answer:
 
 
 @queue.post("/v1/tokens", action="token.create", answer=models.Listed, status=201)
-async def issue_token(call: Call, body: models.TokenBody) -> Answer:
+async def issue_token(call: Call, body: bodies.TokenBody) -> Answer:
     """Issue a token; its secret is shown this once."""
     if unknown := sorted(set(body.scope or ()) - ACTIONS.keys()):
         raise Unprocessable([problem("enum", ["body", "scope"], f"Unknown actions: {', '.join(unknown)}", unknown)])

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable
+from math import ceil
 from time import monotonic
 
 from domain.errors import RateLimited
@@ -25,7 +26,7 @@ class Buckets:
         level, since = self.levels.get(key, (float(self.per_minute), now))
         level = min(self.per_minute, level + (now - since) * self.per_minute / 60)
         if level < 1:
-            raise RateLimited("Too many requests", retry_after=max(1, round((1 - level) * 60 / self.per_minute)))
+            raise RateLimited("Too many requests", retry_after=ceil((1 - level) * 60 / self.per_minute))
         self.levels[key] = (level - 1, now)
         self.levels.move_to_end(key)
         if len(self.levels) > REMEMBERED:

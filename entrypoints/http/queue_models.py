@@ -4,9 +4,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-from application.caller import Role
 from domain.status import Status, Trigger
 from domain.taxonomy import Taxonomy
 
@@ -165,68 +164,6 @@ class ReleaseHoldBody(LaneFields):
     """Which lane to let go on, and why."""
 
     reason: Text | None = None
-
-
-class ScopeFields(BaseModel):
-    """What a freeze or a rule covers; fields that are left out agree with everything."""
-
-    model_config = ConfigDict(extra="forbid")
-    name: Text | None = None
-    provider: Provider | None = None
-    cloud_account_id: Text | None = None
-    region: Text | None = None
-    cell: Text | None = None
-    environment: Text | None = None
-
-
-class FreezeBody(Lenient):
-    """A freeze to declare."""
-
-    scope: ScopeFields = ScopeFields()
-    reason: Name
-    until: Moment | None = None
-
-
-class ApprovalRuleBody(BaseModel):
-    """Which manual deployments need an approval, by whom."""
-
-    model_config = ConfigDict(extra="forbid")
-    scope: ScopeFields = ScopeFields()
-    claims: dict[str, str] = {}
-
-
-class RoleRuleBody(BaseModel):
-    """Which role comes with which claims."""
-
-    model_config = ConfigDict(extra="forbid")
-    role: Role
-    claims: Annotated[dict[str, str], Field(min_length=1)]
-
-
-class RulesBody(BaseModel):
-    """All rules of an organisation."""
-
-    model_config = ConfigDict(extra="forbid")
-    approval: list[ApprovalRuleBody] = []
-    roles: list[RoleRuleBody] = []
-    strict_transitions: bool = False
-    require_if_match: bool = False
-
-
-def in_utc(moment: datetime | None) -> datetime | None:
-    """A moment within the calendar that events can hold."""
-    if moment is not None and not 1970 <= moment.year < 9999:
-        raise ValueError("The year must be between 1970 and 9998")
-    return moment
-
-
-class TokenBody(Lenient):
-    """A token to issue."""
-
-    name: Annotated[str, StringConstraints(min_length=1, max_length=200)]
-    role: Role = Role.DEPLOYER
-    scope: list[str] | None = None
-    expires_at: Annotated[Moment | None, AfterValidator(in_utc)] = None
 
 
 class DeploymentObject(BaseModel):

@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from functools import cache
+from itertools import islice
 from typing import Any, get_args, get_origin
 from urllib.parse import parse_qsl
 
@@ -11,27 +12,31 @@ import orjson
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from domain.errors import TooLarge, Unprocessable
-from entrypoints.http.errors import TooSlow
+from entrypoints.http.errors import CutOff, TooSlow
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
-NESTING = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+# Possessive, and a text may lack its end: else a hostile body costs time that grows with its square.
+NESTING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 SHOWN_INPUT = 200
+SHOWN_FAULTS = 100
 
 
 async def read_body(receive: Receive, limit: int, seconds: float) -> bytes:
-    """The whole body; TooLarge beyond `limit` bytes, TooSlow after `seconds`."""
+    """The whole body; TooLarge beyond `limit` bytes, TooSlow after `seconds`, CutOff when the client left before."""
     chunks: list[bytes] = []
     size = 0
     try:
         async with asyncio.timeout(seconds):
             while True:
                 message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise CutOff("The body is not complete")
                 chunk = message.get("body", b"")
                 size += len(chunk)
                 if size > limit:
                     raise TooLarge(f"The body exceeds {limit} bytes")
                 chunks.append(chunk)
-                if message["type"] == "http.disconnect" or not message.get("more_body"):
+                if not message.get("more_body"):
                     return b"".join(chunks)
     except TimeoutError:
         raise TooSlow("The body did not arrive in time") from None
@@ -52,9 +57,14 @@ def parse_body(raw: bytes, parser: TypeAdapter[Any], max_depth: int) -> Any:
 
 
 def parse_query(query_string: bytes, model: type[BaseModel], parser: TypeAdapter[Any]) -> Any:
-    """The query as its model: the last of several values, or all of them where the model wants a list."""
+    """The query as its model: the last of several values, or all of them where the model wants a list.
+
+    Parameters that the model does not know are ignored, whatever they hold.
+    """
     values: dict[str, Any] = {}
     for name, value in parse_qsl(query_string.decode("latin-1"), keep_blank_values=True, errors="surrogateescape"):
+        if name not in model.model_fields:
+            continue
         if is_list(model, name):
             values.setdefault(name, []).append(value)
         else:
@@ -72,13 +82,13 @@ def is_list(model: type[BaseModel], name: str) -> bool:
 
 def validate(value: Any, parser: TypeAdapter[Any], where: str) -> Any:
     """The value as its model; texts that the store cannot hold are refused at their field."""
-    if faults := list(unstorable(value, (where,))):
+    if faults := list(islice(unstorable(value, (where,)), SHOWN_FAULTS)):
         raise Unprocessable(faults)
     try:
         return parser.validate_python(value)
     except ValidationError as error:
         listed = error.errors(include_url=False, include_context=True)
-        raise Unprocessable([as_listed(dict(e), where) for e in listed]) from None
+        raise Unprocessable([as_listed(dict(e), where) for e in listed[:SHOWN_FAULTS]]) from None
 
 
 def unstorable(value: Any, loc: tuple[str | int, ...]) -> Any:
@@ -105,7 +115,8 @@ def as_listed(error: dict[str, Any], where: str) -> dict[str, Any]:
 
 def problem(kind: str, loc: list[Any], message: str, value: Any, context: Any = None) -> dict[str, Any]:
     """An entry of a 422's list."""
-    entry = {"type": kind, "loc": loc, "msg": message, "input": value}
+    shown = [part[:SHOWN_INPUT] if isinstance(part, str) else part for part in loc]
+    entry = {"type": kind, "loc": shown, "msg": message, "input": value}
     return entry | {"ctx": context} if context else entry
 
 

@@ -1,0 +1,57 @@
+"""Events are for ever: what has landed keeps its topic, its version and its fields."""
+
+from dataclasses import fields
+from inspect import getmembers, isclass
+from typing import Any
+
+from eventsourcing.domain import CanMutateAggregate
+
+from adapters.postgres.codec import NOT_PAYLOAD
+from domain.aggregates import AGGREGATES
+
+LANDED = {
+    "deployment.annotated": (1, "changes"),
+    "deployment.approved": (1, "reason"),
+    "deployment.cancelled": (1, ""),
+    "deployment.claim_lapsed": (1, "fence"),
+    "deployment.claimed": (1, "runner fence lease_until override"),
+    "deployment.deployed": (1, ""),
+    "deployment.failed": (1, ""),
+    "deployment.rescheduled": (1, ""),
+    "deployment.rolled_back": (1, "replaced_by"),
+    "deployment.scheduled": (
+        1,
+        "organisation taxonomy release number trigger notes deployment_uri source_deployment_id "
+        "rollback_from_deployment_id requested_by created_by_repo created_by_workflow",
+    ),
+    "deployment.skipped": (1, "skipped_by rule"),
+    "deployment.started": (1, "override"),
+    "freezes.declared": (1, "freeze"),
+    "freezes.lifted": (1, "freeze_id reason"),
+    "freezes.opened": (1, "organisation"),
+    "lane.deployment_moved": (1, "entry"),
+    "lane.held": (1, "hold"),
+    "lane.opened": (1, "organisation taxonomy"),
+    "lane.released": (1, "reason"),
+    "lane.superseded": (1, "by below automatic_only"),
+    "rules.opened": (1, "organisation"),
+    "rules.set": (1, "rules"),
+    "token.issued": (1, "organisation name role scope expires_at sha256 owner"),
+    "token.revoked": (1, ""),
+}
+
+
+def events() -> dict[str, tuple[int, str]]:
+    """Topic, version and fields of every event that there is."""
+    found: dict[str, tuple[int, str]] = {}
+    for aggregate in AGGREGATES:
+        for name, member in getmembers(aggregate, isclass):
+            if issubclass(member, CanMutateAggregate) and name != "Event":
+                event: Any = member
+                names = [f.name for f in fields(event) if f.name not in NOT_PAYLOAD]
+                found[event.TOPIC] = (getattr(event, "class_version", 1), " ".join(names))
+    return found
+
+
+def test_no_event_that_has_landed_is_changed_or_missing() -> None:
+    assert events() == LANDED
