@@ -37,7 +37,6 @@ class People:
         key = await self.organisation_key(organisation)
         actor = await self.find_or_add(organisation, login, key)
         self.remember(self.actors, (organisation, login), actor)
-        self.remember(self.logins, (organisation, str(actor.id)), login)
         return actor
 
     def remember(self, among: OrderedDict[Any, Any], key: tuple[str, str], value: Any) -> None:

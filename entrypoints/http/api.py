@@ -11,7 +11,7 @@ import structlog
 from pydantic import TypeAdapter
 
 from application.caller import Caller
-from domain.errors import RollbookError
+from domain.errors import RollbookError, Unavailable
 from entrypoints.http.errors import Broken, NoSuchPath, WrongMethod, headers_of, status_of
 from entrypoints.http.requests import parse_body, parse_query, read_body
 from entrypoints.http.routing import Answer, Call, Interface, Route
@@ -96,7 +96,17 @@ class Api:
             call.body = await read_body(receive, self.limits.body_bytes, self.limits.seconds)
         if route.body_parser:
             arguments["body"] = parse_body(call.body, route.body_parser, self.limits.json_depth)
-        return await route.endpoint(call, **arguments)
+        return await self.in_time(route.endpoint(call, **arguments))
+
+    async def in_time(self, work: Awaitable[Answer]) -> Answer:
+        """What the endpoint answers; Unavailable when it takes too long, which leaves open what was recorded."""
+        try:
+            async with asyncio.timeout(self.limits.seconds) as limit:
+                return await work
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise Unavailable("The request took too long; repeat it with its Idempotency-Key") from None
 
     def find(self, call: Call) -> Route:
         """The route, or NoSuchPath or WrongMethod."""
