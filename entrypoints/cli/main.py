@@ -26,6 +26,7 @@ COMMANDS = {
     "rules": ("rules",),
     "servers": ("up", "serve", "project", "relay", "work"),
     "config": ("config",),
+    "rebuild": ("rebuild",),
 }
 MODULES = {name: module for module, names in COMMANDS.items() for name in names}
 

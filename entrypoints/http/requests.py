@@ -85,7 +85,7 @@ def validate(value: Any, parser: TypeAdapter[Any], where: str) -> Any:
     if faults := list(islice(unstorable(value, (where,)), SHOWN_FAULTS)):
         raise Unprocessable(faults)
     try:
-        return parser.validate_python(value)
+        return parser.validate_python(value, from_attributes=True)
     except ValidationError as error:
         listed = error.errors(include_url=False, include_context=True)
         raise Unprocessable([as_listed(dict(e), where) for e in listed[:SHOWN_FAULTS]]) from None

@@ -96,10 +96,9 @@ class Shop:
     ) -> Reply:
         """One request in chunks; a client that `leaves` or `stalls` never finishes its body."""
         chunks = [body] if isinstance(body, bytes) else list(body)
-        last = {"type": "http.disconnect"} if leaves else {"type": "http.request", "body": b"", "more_body": False}
-        messages = [{"type": "http.request", "body": chunk, "more_body": True} for chunk in chunks] + [last] * (
-            not stalls
-        )
+        messages = [{"type": "http.request", "body": chunk, "more_body": True} for chunk in chunks]
+        if not stalls:
+            messages.append({"type": "http.disconnect"} if leaves else {"type": "http.request", "more_body": False})
         sent: list[Any] = []
 
         async def receive() -> Any:

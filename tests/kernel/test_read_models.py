@@ -14,6 +14,7 @@ from adapters.postgres import codec
 from adapters.postgres.conditions import one_of
 from adapters.postgres.log import PostgresLog
 from adapters.postgres.projector import Projector
+from adapters.postgres.rebuild import rebuild
 from adapters.postgres.views import PostgresViews, Visibility
 from application.deployments import UpdateDeployment, schedule_deployment, update_deployment
 from application.freezes import DeclareFreeze, declare_freeze
@@ -23,12 +24,13 @@ from domain.freezes import Scope
 from domain.recorded import RecordedEvent
 from domain.status import Status
 from domain.taxonomy import Taxonomy
-from projections.read_model import ReadModel, Row
+from projections.read_model import ReadModel, Row, table
 from projections.registry import DEPLOYMENTS, READ_MODELS
-from tests.conftest import Database
+from tests.conftest import Database, Running
 from tests.kernel.conftest import Kernel
 from tests.kernel.history import fresh_kernel
 from tests.kernel.test_append import SHOP, schedule
+from tests.queue.conftest import Queue
 
 STEPS = st.lists(
     st.one_of(
@@ -185,3 +187,37 @@ async def test_projecting_again_changes_nothing(kernel: Kernel, database: Databa
     before = plain((await first.views.select("acme", DEPLOYMENTS)).rows)
     again = await project(kernel, database.app_url, batch)
     assert plain((await again.views.select("acme", DEPLOYMENTS)).rows) == before
+
+
+async def test_a_rebuilt_read_model_is_the_same_row_by_row_also_twice(kernel: Kernel, database: Database) -> None:
+    steps = [("schedule", n, Status.SCHEDULED) for n in range(6)] + [("report", n, Status.DEPLOYED) for n in (1, 4)]
+    await live_through(kernel, steps)
+    projected = await project(kernel, database.app_url, 4)
+    for model in READ_MODELS:
+        before = versions(database, model)
+        for _ in range(2):
+            seen: list[int] = []
+
+            def note(position: int, head: int, seen: list[int] = seen) -> None:
+                seen.append(position)
+
+            count = await rebuild(kernel.pools, projected.log, model, note)
+            assert seen[-1] == count == await projected.log.head()
+            assert versions(database, model) == before
+    await kernel.run(schedule_deployment, schedule())
+    assert len((await (await project(kernel, database.app_url, 4)).views.select("acme", DEPLOYMENTS)).rows) == 7
+
+
+def versions(database: Database, model: ReadModel) -> list[Any]:
+    """Every version of every row."""
+    with psycopg.connect(database.admin_url) as admin:
+        return admin.execute(f"select * from rollbook_views.{table(model)} order by 1, 3".encode()).fetchall()
+
+
+async def test_a_projector_that_runs_goes_on_after_a_rebuild(rollbook: Running) -> None:
+    queue = Queue(rollbook.client)
+    first = await queue.create("1")
+    await rebuild(rollbook.app.pools, rollbook.app.log, DEPLOYMENTS, lambda position, head: None)
+    await queue.report(first, "deployed")
+    await queue.create("2")
+    assert [d["status"] for d in await queue.ask("GET", "/v1/deployments")] == ["scheduled", "deployed"]

@@ -1,0 +1,56 @@
+"""Builds a read model anew beside the one that serves, and swaps them; readers never see half of it."""
+
+from collections.abc import Callable
+from typing import Any
+
+from psycopg import AsyncConnection, sql
+
+from adapters.postgres import tables
+from adapters.postgres.log import PostgresLog
+from adapters.postgres.pools import Pools
+from adapters.postgres.projector import Folding
+from projections.read_model import ReadModel, table
+
+BATCH = 5000
+Progress = Callable[[int, int], None]
+
+
+async def rebuild(pools: Pools, log: PostgresLog, model: ReadModel, progress: Progress) -> int:
+    """Folds the whole log into a shadow table with the projector's own code, then swaps; answers how many events.
+
+    `progress` is told how far it is, and how far it must go. A projector that runs notices that its checkpoint moved
+    and goes on from the new one. Memory does not grow with the log.
+    """
+    shadow = f"{table(model)}_shadow"
+    async with pools.projector.connection() as connection:
+        await connection.execute(sql.SQL("drop table if exists {}").format(tables.named(shadow)))
+        await tables.create(connection, model, shadow)
+        folding = Folding(model, shadow)
+        position, head = 0, await log.head()
+        while events := await log.read_after(position, BATCH):
+            async with connection.transaction():
+                await folding.write(connection, events)
+            position = events[-1].commit_position
+            head = max(head, position)
+            progress(position, head)
+        await tables.index(connection, model, shadow)
+        await swap(connection, model, shadow, position)
+    return position
+
+
+async def swap(connection: AsyncConnection[Any], model: ReadModel, shadow: str, position: int) -> None:
+    """Puts the shadow in the place of the table, with its checkpoint, in one transaction."""
+    name = table(model)
+    async with connection.transaction():
+        await connection.execute("select from checkpoints where read_model = %s for update", [name])
+        await connection.execute(sql.SQL("drop table if exists {}").format(tables.named(name)))
+        rename = sql.SQL("alter table {} rename to {}").format(tables.named(shadow), sql.Identifier(name))
+        await connection.execute(rename)
+        for suffix in (*model.indexes, "pkey"):
+            old, new = tables.named(f"{shadow}_{suffix}"), sql.Identifier(f"{name}_{suffix}")
+            await connection.execute(sql.SQL("alter index {} rename to {}").format(old, new))
+        await connection.execute(
+            """insert into checkpoints (read_model, position) values (%s, %s)
+               on conflict (read_model) do update set position = excluded.position""",
+            [name, position],
+        )
