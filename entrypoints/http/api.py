@@ -59,9 +59,7 @@ class Api:
         started = perf_counter()
         call = self.call_of(scope)
         try:
-            answer = await self.answer(call, receive)
-        except RollbookError as refusal:
-            answer = self.refused(call, refusal)
+            answer = await self.answer_or_refusal(call, receive)
         except Exception:
             log.exception("request.broken", trace_id=call.trace_id, path=call.route.path if call.route else None)
             answer = self.refused(call, Broken("Internal Server Error"))
@@ -82,6 +80,13 @@ class Api:
             address=scope["client"][0] if scope.get("client") else "",
             traceparent=self.hooks.continue_trace(headers.get("traceparent")),
         )
+
+    async def answer_or_refusal(self, call: Call, receive: Any) -> Answer:
+        """What the route answers, or why not."""
+        try:
+            return await self.answer(call, receive)
+        except RollbookError as refusal:
+            return self.refused(call, refusal)
 
     async def answer(self, call: Call, receive: Any) -> Answer:
         """401 and 403 come before anything is read, 422 before anything is looked up."""
