@@ -94,10 +94,9 @@ async def test_a_kind_of_refusal_that_is_finer_has_the_status_of_its_kind(shop: 
     assert (await shop.ask("POST", "/v1/refused")).status == 404
 
 
-@pytest.mark.parametrize("path", ["/v1/refused", "/own/broken"])
-async def test_a_fault_of_ours_tells_nothing_of_the_inside(shop: Shop, path: str) -> None:
+async def test_a_fault_of_ours_tells_nothing_of_the_inside(shop: Shop) -> None:
     shop.refusal = RuntimeError("secret at /home/rollbook")
-    reply = await shop.ask("POST", path)
+    reply = await shop.ask("POST", "/v1/refused")
     assert (reply.status, reply.headers["x-error-code"]) == (500, "INTERNAL")
     assert b"secret" not in reply.body
     assert reply.json()["detail"] == "Internal Server Error"
