@@ -24,7 +24,7 @@ $(STAMP): pyproject.toml uv.lock
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@test -x "$(UV)" || $(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip
 	@test -x "$(UV)" || $(BIN)/python -m pip install --quiet uv
-	@"$(UV)" sync --locked --quiet --inexact --no-python-downloads --python $(BIN)/python
+	@UV_NATIVE_TLS=1 UV_SYSTEM_CERTS=1 "$(UV)" sync --locked --quiet --inexact --no-python-downloads --python $(BIN)/python
 	@touch $@
 
 run: install ## Run everything on this machine, without authentication
