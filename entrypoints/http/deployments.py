@@ -81,7 +81,8 @@ async def list_deployments(call: Call, query: models.ListDeployments) -> Answer:
     counted = list(wanted)
     oldest_first = query.sort == "created_at"
     if query.cursor:
-        as_of, after = cursor_of(query.cursor)
+        shown, after = cursor_of(query.cursor)
+        as_of = await call.app.views.resolve(call.caller.organisation, str(shown))
         wanted.append(conditions.beyond("created_position", after, oldest_first))
     page = await views.select(
         organisation,
@@ -102,7 +103,8 @@ async def list_deployments(call: Call, query: models.ListDeployments) -> Answer:
 async def created_between(call: Call, since: datetime | None, until: datetime | None) -> list[Any]:
     """Conditions on created_at, which grows with the position."""
     found = []
-    if since:
+    # Nothing precedes year 1, from which no microsecond can be taken.
+    if since and since.year > 1:
         before = await call.app.views.position_at(call.caller.organisation, since - timedelta(microseconds=1))
         found.append(conditions.beyond("created_position", before, True))
     if until:

@@ -1,0 +1,46 @@
+"""Values at the edge of what the store can hold are answered, not stumbled over."""
+
+import pytest
+
+from tests.conftest import Running
+
+DEPLOYMENT = {"name": "shop", "version": "1", "provider": "gcp", "environment": "production", "type": "k8s"}
+MOMENTS = ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00%2B14:00", "9999-12-31T23:59:59-14:00")
+
+
+@pytest.fixture
+async def stocked(rollbook: Running) -> Running:
+    """A Rollbook that holds one deployment, which can be read."""
+    assert (await rollbook.client.post("/v1/deployments", json=DEPLOYMENT)).status_code == 201
+    assert (await rollbook.client.get("/v1/deployments")).status_code == 200
+    return rollbook
+
+
+async def test_everything_was_created_since_the_first_year_and_nothing_until_then(stocked: Running) -> None:
+    since = await stocked.client.get(f"/v1/deployments?since={MOMENTS[0]}")
+    until = await stocked.client.get(f"/v1/deployments?until={MOMENTS[0]}")
+    assert (len(since.json()), until.json()) == (1, [])
+
+
+async def test_no_moment_breaks_a_list(stocked: Running) -> None:
+    for moment in MOMENTS:
+        for parameter in ("since", "until", "as_of"):
+            answer = await stocked.client.get(f"/v1/deployments?{parameter}={moment}")
+            assert answer.status_code in (200, 400), (parameter, moment, answer.text)
+
+
+@pytest.mark.parametrize("cursor", ["99999999999999999999-1", "9223372036854775807-1", "x", "1", "-", "²-1"])
+async def test_a_cursor_that_was_never_given_out_is_a_400_at_once(stocked: Running, cursor: str) -> None:
+    assert (await stocked.client.get("/v1/deployments", params={"cursor": cursor})).status_code == 400
+
+
+@pytest.mark.parametrize("identifier", ["%00", "%ff", "%C3%BC", "x%0Ay", "9" * 5000])
+async def test_any_text_is_a_legal_id_of_nothing(stocked: Running, identifier: str) -> None:
+    path = f"/v1/deployments/{identifier}"
+    for answer in (
+        await stocked.client.get(path),
+        await stocked.client.get(f"{path}/history"),
+        await stocked.client.patch(path, json={"status": "deployed"}),
+        await stocked.client.post(f"{path}/rollback"),
+    ):
+        assert (answer.status_code, answer.json()) == (404, {"detail": "Deployment not found"})
