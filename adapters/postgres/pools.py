@@ -86,12 +86,14 @@ class Pools:
 
 
 async def again_when_cut_off(read: Callable[[], Awaitable[T]], attempts: int = 3) -> T:
-    """Repeats a read whose connection was lost; what still fails is Unavailable, a full disk StorageFull."""
+    """Repeats a read that lost its connection; what still fails or has no table is Unavailable, a full disk StorageFull."""
     for left in reversed(range(attempts)):
         try:
             return await read()
         except psycopg.errors.DiskFull as problem:
             raise StorageFull("The disk of the event store is full") from problem
+        except psycopg.errors.UndefinedTable as problem:
+            raise Unavailable("The read model is still being built") from problem
         except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as problem:
             if not left:
                 raise Unavailable("The event store does not answer") from problem
