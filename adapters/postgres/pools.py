@@ -86,7 +86,7 @@ class Pools:
 
 
 async def again_when_cut_off(read: Callable[[], Awaitable[T]], attempts: int = 3) -> T:
-    """Repeats a read that lost its connection; what still fails or has no table is Unavailable, a full disk StorageFull."""
+    """Repeats a read that lost its connection; what fails still or has no table is Unavailable, no disk StorageFull."""
     for left in reversed(range(attempts)):
         try:
             return await read()
