@@ -52,8 +52,10 @@ def command_key(call: Call, status: int) -> CommandKey | None:
 
 async def authenticated(call: Call) -> Caller:
     """The caller, bound to the owner behind the organisation's name, with the role that its rules give."""
+    # Before a token is looked at, so that guessing tokens is limited too.
+    call.app.limits.addresses.spend(call.address)
     caller: Caller = await call.app.authentication.authenticate(call.headers)
-    call.app.limits.spend(caller.organisation, call.address)
+    call.app.limits.organisations.spend(caller.organisation)
     await call.app.people.bind_owner(caller.organisation, caller.organisation_id)
     caller = with_role(caller, await call.app.rules_of(caller.organisation))
     interface = call.route.interface if call.route else "unknown"

@@ -39,8 +39,3 @@ class RateLimits:
     def __init__(self, per_organisation: int, per_address: int) -> None:
         self.organisations = Buckets(per_organisation)
         self.addresses = Buckets(per_address)
-
-    def spend(self, organisation: str, address: str) -> None:
-        """Takes one request from both, or raises RateLimited."""
-        self.addresses.spend(address)
-        self.organisations.spend(organisation)
