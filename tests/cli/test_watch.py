@@ -54,12 +54,18 @@ def test_it_filters_like_a_list(server: StandIn, run: Run) -> None:
     assert server.asked[0].query == [("status", "scheduled"), ("name", "api"), ("limit", "7")]
 
 
+def hear_ctrl_c() -> None:
+    """A shell that runs the tests in the background has its children ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_ends_it_quietly(server: StandIn) -> None:
     server.says(200, [WAITS])
     environment = {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "API_URL": server.url, "NO_PROXY": "*"}
     command = [sys.executable, "-c", START, "watch", "--interval", "600"]
+    pipe = subprocess.PIPE
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True
+        command, stdout=pipe, stderr=pipe, env=environment, text=True, preexec_fn=hear_ctrl_c
     ) as process:
         assert process.stdout is not None
         assert "scheduled" in process.stdout.readline()
