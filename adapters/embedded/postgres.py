@@ -2,6 +2,7 @@
 
 import os
 import select
+import shutil
 import signal
 from collections.abc import Mapping
 from contextlib import suppress
@@ -97,17 +98,19 @@ class EmbeddedPostgres:
 
     async def make(self, home: Path) -> None:
         """Initialises the data; what an interrupted start left is made again."""
-        password = home / "password"
-        password.write_text(self.folder.secret(ADMIN))
+        new, password = home / "data.new", home / "password"
+        shutil.rmtree(new, ignore_errors=True)
+        with open(os.open(password, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(self.folder.secret(ADMIN))
         if os.geteuid() == 0:
             os.chown(password, home.stat().st_uid, home.stat().st_gid)
-        password.chmod(0o600)
-        command = [str(binaries() / "initdb"), "-D", str(home / "data"), "-U", ADMIN, f"--pwfile={password}"]
+        command = [str(binaries() / "initdb"), "-D", str(new), "-U", ADMIN, f"--pwfile={password}"]
         choices = ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--data-checksums"]
         try:
             await run_once(*command, *choices, cwd=str(home), env={**os.environ, "HOME": str(home)})
         finally:
             password.unlink()
+        new.rename(home / "data")
 
     async def answers(self) -> bool:
         """Whether it lets us in."""

@@ -53,9 +53,13 @@ class Folder:
         folder = self.path / "secrets"
         folder.mkdir(exist_ok=True, mode=0o700)
         path = folder / name
-        if not path.exists():
-            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        if not path.exists() or not path.stat().st_size:
+            new = path.with_name(f"{name}.new")
+            with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
                 file.write(secrets.token_urlsafe(24))
+                file.flush()
+                os.fsync(file.fileno())
+            new.replace(path)
         return path.read_text()
 
     def port(self, name: str, wanted: int | None) -> int:
@@ -63,7 +67,8 @@ class Folder:
         if wanted:
             return wanted
         path = self.path / f"{name}.port"
-        last = int(path.read_text()) if path.exists() else 0
+        noted = path.read_text() if path.exists() else ""
+        last = int(noted) if noted.isdecimal() else 0
         port = last if last and is_free(last) else free_port()
         path.write_text(str(port))
         return port
@@ -74,7 +79,7 @@ class Folder:
         path.mkdir(exist_ok=True, mode=0o700)
         if os.geteuid() == 0:
             refuse_closed_parents(path)
-            for one in [path, *path.rglob("*")] if path.stat().st_uid != NOBODY else []:
+            for one in [*path.rglob("*"), path] if path.stat().st_uid != NOBODY else []:
                 os.chown(one, NOBODY, NOBODY, follow_symlinks=False)
         return path
 
