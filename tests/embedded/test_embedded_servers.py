@@ -34,7 +34,7 @@ async def hold():
         os.setuid(int(sys.argv[2]))
     async with EmbeddedPostgres(Path(sys.argv[1]), settings={"shared_buffers": "16MB"}) as running:
         print(running.app_url, flush=True)
-        await asyncio.to_thread(sys.stdin.read)
+        await asyncio.sleep(60)
 
 asyncio.run(hold())
 """
@@ -52,8 +52,7 @@ def folder() -> Iterator[Path]:
 def holder(data: Path, user: int | None = None) -> Iterator[subprocess.Popen[str]]:
     """Another copy on these data; it becomes `user` once Python is loaded, which may be closed to that user."""
     command = [sys.executable, "-c", HOLDER, str(data), *([str(user)] if user else [])]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=REPOSITORY) as child:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY) as child:
         try:
             yield child
         finally:
