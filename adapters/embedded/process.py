@@ -8,8 +8,8 @@ import secrets
 import shutil
 import signal
 import socket
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -128,16 +128,25 @@ def ordinary_child(death_signal: int = signal.SIGKILL) -> Callable[[], None]:
     return prepare
 
 
+@contextmanager
+def closed_program_refused(program: str) -> Iterator[None]:
+    """As root, servers run as an ordinary user, who must be able to come to their programs too."""
+    try:
+        yield
+    except PermissionError:
+        raise CannotStart(f"{program} is closed to ordinary users: install Rollbook where they may go") from None
+
+
 async def run_once(*command: str, **options: Any) -> None:
     """Runs a command to its end; CannotStart with its last line when it fails."""
-    child = await asyncio.create_subprocess_exec(
-        command[0],
-        *command[1:],
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-        preexec_fn=ordinary_child(),
-        **options,
-    )
+    with closed_program_refused(command[0]):
+        child = await asyncio.create_subprocess_exec(
+            *command,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+            preexec_fn=ordinary_child(),
+            **options,
+        )
     _, errors = await asyncio.wait_for(child.communicate(), 120)
     if child.returncode:
         lines = errors.decode(errors="replace").strip().splitlines() or ["no reason given"]
@@ -160,7 +169,8 @@ class Child:
         """Returns when the server answers; CannotStart when it ends, or does not answer in time."""
         if shutil.which(self.command[0]) is None:
             raise CannotStart(f"{self.command[0]} is not there or may not be run")
-        await self.spawn()
+        with closed_program_refused(self.command[0]):
+            await self.spawn()
         self.watcher = asyncio.create_task(self.watch())
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):

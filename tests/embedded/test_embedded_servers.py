@@ -3,6 +3,7 @@
 import asyncio
 import os
 import pwd
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import pytest
 
 from adapters.embedded.nats import EmbeddedNats
 from adapters.embedded.postgres import DATABASE, EmbeddedPostgres
-from adapters.embedded.process import CannotStart
+from adapters.embedded.process import CannotStart, run_once
 
 SMALL = {"shared_buffers": "16MB"}
 REPOSITORY = Path(__file__).parents[2]
@@ -181,6 +182,15 @@ async def test_root_is_told_that_a_closed_folder_cannot_be_used(folder: Path) ->
     with pytest.raises(CannotStart, match="is closed to ordinary users"):
         await EmbeddedPostgres(folder / "data").start()
     assert folder.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes somebody else")
+async def test_root_is_told_that_a_closed_program_cannot_be_run(folder: Path) -> None:
+    (folder / "closed").mkdir(mode=0o700)
+    program = folder / "closed" / "true"
+    shutil.copy("/bin/true", program)
+    with pytest.raises(CannotStart, match="is closed to ordinary users"):
+        await run_once(str(program))
 
 
 @pytest.mark.parametrize("name", ["with spaces and 'quotes'", "d" * 120])
