@@ -204,7 +204,17 @@ class Child:
             pause = 0.05 if asyncio.get_running_loop().time() - started > 30 else min(pause * 2, MAX_PAUSE)
             log.warning("child.died", name=self.name, code=code, again_in=pause)
             await asyncio.sleep(pause)
-            await self.spawn()
+            await self.spawn_at_last(pause)
+
+    async def spawn_at_last(self, pause: float) -> None:
+        """Starts it again as soon as the machine allows: no memory, files or disk space may pass."""
+        while True:
+            try:
+                return await self.spawn()
+            except OSError as problem:
+                pause = min(pause * 2, MAX_PAUSE)
+                log.warning("child.not_started", name=self.name, reason=problem.strerror, again_in=pause)
+                await asyncio.sleep(pause)
 
     async def stop(self) -> None:
         """Asks it to stop, and ends it after ten seconds."""

@@ -140,6 +140,22 @@ async def test_postgres_is_started_again_when_it_is_killed(folder: Path) -> None
         assert await eventually(running.app_url) == 1
 
 
+async def test_a_start_that_fails_for_a_while_is_tried_again(folder: Path) -> None:
+    async with EmbeddedPostgres(folder, settings=SMALL) as running:
+        child = running.child
+        assert child is not None
+        assert child.process is not None
+        child.log_path.rename(folder / "kept.log")
+        child.log_path.mkdir()
+        child.process.send_signal(signal.SIGKILL)
+        await child.process.wait()
+        await asyncio.sleep(0.2)
+        assert child.watcher is not None
+        assert not child.watcher.done()
+        child.log_path.rmdir()
+        assert await eventually(running.app_url) == 1
+
+
 async def test_postgres_starts_on_what_a_killed_copy_left(folder: Path) -> None:
     with holder(folder) as other:
         assert first_line(other).startswith("postgresql://")
