@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Iterator
+from itertools import islice
 from typing import Annotated, Any
 
 import typer
@@ -30,6 +31,7 @@ Duration = Annotated[
     float,
     typer.Option("--for", min=0, max=7 * 86400, help="Seconds until it ends by itself."),
 ]
+Looks = Annotated[int | None, typer.Option("--count", min=1, help="End after this many looks.")]
 Look = list[dict[str, Any]] | Failure
 
 
@@ -49,13 +51,15 @@ def watch(
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many of the newest.")] = 20,
     interval: Interval = 2.0,
     duration: Duration = 3600.0,
+    count: Looks = None,
 ) -> None:
-    """Watch deployments until Ctrl-C or the time is up; an outage of the server is waited out.
+    """Watch deployments until Ctrl-C, the time or the count is up; an outage of the server is waited out.
 
     In a pipe each deployment is one line whenever it is new or has changed, with --json an object.
     """
     where = filters(status, name, environment, provider, account, region, cell, no_cell, trigger)
     looks = look_again(session, [*where, ("limit", str(limit))], interval, duration)
+    looks = islice(looks, count)
     live = sys.stdout.isatty() and not session.as_json
     last = draw(looks) if live else report_changes(looks, session.as_json)
     if isinstance(last, Failure):

@@ -54,6 +54,13 @@ def test_it_filters_like_a_list(server: StandIn, run: Run) -> None:
     assert server.asked[0].query == [("status", "scheduled"), ("name", "api"), ("limit", "7")]
 
 
+def test_it_ends_after_as_many_looks_as_were_asked_for(server: StandIn, run: Run) -> None:
+    for _ in range(3):
+        server.says(200, [WAITS])
+    assert run("watch", "--count", "2", "--interval", "0.2").code == 0
+    assert len(server.asked) == 2
+
+
 def hear_ctrl_c() -> None:
     """A shell that runs the tests in the background has its children ignore Ctrl-C."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
