@@ -29,7 +29,7 @@ class Place:
     token: str | None = field(default=None, repr=False)
     organisation: str | None = None
     timeout: float = 30.0
-    retries: int = 4
+    retries: int = 3
 
     def headers(self) -> dict[str, str]:
         """What goes with every request."""

@@ -105,7 +105,7 @@ def options(
     token: Token = None,
     org: Organisation = None,
     timeout: Timeout = 30.0,
-    retries: Retries = 4,
+    retries: Retries = 3,
     as_json: AsJson = False,
 ) -> tuple["Place", bool]:
     """What the options of every client command say."""
