@@ -47,7 +47,7 @@ Since = Annotated[
     str | None,
     typer.Option(help="Created at or after this time (ISO 8601 with an offset)."),
 ]
-Until = Annotated[str | None, typer.Option(help="Created before this time.")]
+Until = Annotated[str | None, typer.Option(help="Created at or before this time.")]
 Sort = Annotated[
     str | None,
     typer.Option(help="created_at for the oldest first; -created_at is what it does anyway."),

@@ -79,9 +79,9 @@ def scope_in_words(scope: Any) -> str:
     return " ".join(set_fields) or "everything"
 
 
-@commands.command("unfreeze")
+@commands.command("thaw")
 @command
-def unfreeze(
+def thaw(
     session: Session,
     freeze_id: Annotated[str, typer.Argument(metavar="ID", help="A freeze's id.")],
     reason: WhyNot = None,

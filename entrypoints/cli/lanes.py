@@ -21,8 +21,8 @@ from entrypoints.cli.session import Session, command, filled, group, query
 HEADINGS = ("NAME", "WHERE", "LIVE", "IN PROGRESS", "WAITING", "BEFORE", "HELD")
 
 commands = group()
-hold = group()
-commands.add_typer(hold, name="hold", help="The hold on a lane after a rollback.")
+one_lane = group()
+commands.add_typer(one_lane, name="lane", help="One lane.")
 
 
 @commands.command("lanes")
@@ -72,9 +72,9 @@ def versions(value: Any) -> str:
     return word(value.get("version")) if isinstance(value, dict) else word(value)
 
 
-@hold.command("release")
+@one_lane.command("release-hold")
 @command
-def release(
+def release_hold(
     session: Session,
     name: Annotated[str, typer.Option(help="Component or service.")],
     provider: Annotated[Provider, typer.Option(help="Cloud provider.")],
@@ -89,6 +89,6 @@ def release(
     session.answer(body, lambda _: note("The hold is released"))
 
 
-@hold.callback()
-def holds() -> None:
-    """The hold on a lane after a rollback."""
+@one_lane.callback()
+def lane() -> None:
+    """One lane."""

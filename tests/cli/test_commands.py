@@ -45,10 +45,10 @@ FIELDS = {"name": "api", "provider": "gcp", "cloud_account_id": "main", "region"
             "/v1/deployments/d1/heartbeat",
             {"fence": 3, "lease_seconds": 60},
         ),
-        (["hold", "release", *TAXONOMY, "--reason", "ok"], "POST", "/v1/lanes/release", FIELDS | {"reason": "ok"}),
+        (["lane", "release-hold", *TAXONOMY, "--reason", "ok"], "POST", "/v1/lanes/release", FIELDS | {"reason": "ok"}),
         (["freeze", *TAXONOMY, "--reason", "why"], "POST", "/v1/freezes", {"scope": FIELDS, "reason": "why"}),
         (["freeze", "--all", "--reason", "why"], "POST", "/v1/freezes", {"scope": {}, "reason": "why"}),
-        (["unfreeze", "f1", "--reason", "over"], "POST", "/v1/freezes/f1/lift", {"reason": "over"}),
+        (["thaw", "f1", "--reason", "over"], "POST", "/v1/freezes/f1/lift", {"reason": "over"}),
         (["freezes"], "GET", "/v1/freezes", None),
         (["rules", "show"], "GET", "/v1/rules", None),
         (
@@ -209,6 +209,14 @@ def test_a_new_token_stands_alone_on_stdout(server: StandIn, run: Run) -> None:
     server.says(201, {"id": "t1", "token": "rb_secret"})
     assert run("token", "create", "--name", "ci", "--role", "deployer", "--days", "7").out == "rb_secret\n"
     assert server.asked[0].body["expires_at"].endswith("+00:00")
+
+
+def test_a_token_whose_secret_was_lost_on_the_way_is_named(server: StandIn, run: Run) -> None:
+    server.says(201, {"id": "t1"})
+    ended = run("token", "create", "--name", "ci", "--role", "deployer")
+    assert (ended.code, ended.out) == (5, "")
+    assert "t1" in ended.err
+    assert "SECRET_LOST" in ended.err
 
 
 def test_lanes_are_told_in_a_table(server: StandIn, run: Run) -> None:
