@@ -52,9 +52,7 @@ def ending(expires_at: str | None, days: float | None) -> str | None:
 def tell_once(body: dict[str, Any]) -> None:
     """The token alone on stdout, so that it can be stored without cutting."""
     if "token" not in body:
-        lost = (
-            f"Token {word(body.get('id'))} was made, but its secret was lost on the way: revoke it, make another"
-        )
+        lost = f"Token {word(body.get('id'))} was made, but its secret was lost on the way: revoke it, make another"
         raise Failure(lost, Exit.UNAVAILABLE, "SECRET_LOST")
     note(f"Token {safe(word(body.get('id')))}: keep it now, it is not shown again")
     print(safe(body["token"]))
