@@ -54,8 +54,8 @@ def agrees(wanted: Mapping[str, str], facts: Mapping[str, Any]) -> bool:
     return all(str(facts.get(name)) == value for name, value in wanted.items())
 
 
-def may_approve(caller: Caller, rules: HouseRules, taxonomy: Any, environment: str) -> None:
-    """Approvers and administrators may, or whom a rule for this deployment names by claims."""
+def may_approve(caller: Caller, rules: HouseRules, taxonomy: Any, environment: str) -> str:
+    """Approvers and administrators may, or whom a rule for this deployment names by claims; answers which it was."""
     facts = {"login": caller.login, **caller.claims}
     ruled = [r for r in rules.approval if r.scope.covers(taxonomy, environment)]
     named = [r for r in ruled if r.claims]
@@ -63,3 +63,4 @@ def may_approve(caller: Caller, rules: HouseRules, taxonomy: Any, environment: s
         raise Forbidden("A rule of the organisation names others as approvers")
     if not named and RANK[caller.role] < RANK[Role.APPROVER]:
         raise Forbidden(f"Role '{caller.role}' may not approve deployments")
+    return "approver-by-claims" if named else "approver-by-role"

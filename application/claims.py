@@ -7,7 +7,7 @@ from uuid import UUID
 
 from application.authorisation import may_approve
 from application.caller import Caller
-from application.deployments import entry_of, load_deployment, load_lane, skip
+from application.deployments import entry_of, load_deployment, load_lane, skip_older
 from application.execution import Work
 from application.gates import house_rules
 from domain.deployment import Deployment
@@ -19,6 +19,7 @@ from domain.status import Trigger
 from domain.taxonomy import Taxonomy
 
 CLAIM_RULE = "scheduled-before-claimed"
+ORDER_RULE = "rollback-first-then-newest"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +100,10 @@ async def take(work: Work, lane: Lane, entry: Entry, command: ClaimDeployment) -
     older = lane.waiting_before(entry.number, automatic_only=True)
     queue = await work.load_all(Deployment, [UUID(e.deployment_id) for e in older])
     until = work.now + timedelta(seconds=command.lease_seconds)
+    work.explain(deployment, ORDER_RULE, lane=str(lane.id), lane_version=lane.version)
     deployment.claim(command.runner, work.now, until, command.override)
     lane.place(entry_of(deployment), work.now)
-    for skipped in lane.supersede(entry, work.now, automatic_only=True):
-        skip(work, queue, skipped, entry.deployment_id, CLAIM_RULE)
+    skip_older(work, lane, entry, queue, CLAIM_RULE, automatic_only=True)
     return entry.deployment_id
 
 
@@ -111,7 +112,8 @@ async def approve_deployment(work: Work, command: ApproveDeployment) -> str:
     deployment = await load_deployment(work, command.deployment_id)
     rules = await house_rules(work)
     lane = await load_lane(work, deployment.taxonomy)
-    may_approve(command.approver, rules, deployment.taxonomy, deployment.release.environment)
+    rule = may_approve(command.approver, rules, deployment.taxonomy, deployment.release.environment)
+    work.explain(deployment, rule, role=command.approver.role)
     deployment.approve(work.actor, work.now, command.reason, own_allowed=command.approver.method == "off")
     if lane:
         lane.place(entry_of(deployment), work.now)

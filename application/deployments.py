@@ -160,12 +160,17 @@ def settle_in_lane(work: Work, lane: Lane, deployment: Deployment, queue: dict[U
     entry = entry_of(deployment)
     lane.place(entry, work.now)
     if deployment.status is Status.DEPLOYED:
-        for skipped in lane.supersede(entry, work.now):
-            skip(work, queue, skipped, entry.deployment_id, SKIP_RULE)
+        skip_older(work, lane, entry, queue, SKIP_RULE)
 
 
-def skip(work: Work, queue: dict[UUID, Deployment], deployment_id: str, skipped_by: str, rule: str) -> None:
-    """Skips one of the deployments that were loaded; one that came since is a reason to decide again."""
-    if (deployment := queue.get(UUID(deployment_id))) is None:
-        raise Conflict("The queue grew while it was read")
-    deployment.skip(work.now, skipped_by, rule)
+def skip_older(
+    work: Work, lane: Lane, by: Entry, queue: dict[UUID, Deployment], rule: str, automatic_only: bool = False
+) -> None:
+    """Skips what `by` supersedes among those that were loaded; one that came since is a reason to decide again."""
+    facts = {"lane": str(lane.id), "lane_version": lane.version, "automatic_only": automatic_only}
+    for deployment_id in lane.supersede(by, work.now, automatic_only):
+        if (deployment := queue.get(UUID(deployment_id))) is None:
+            raise Conflict("The queue grew while it was read")
+        deployment.skip(work.now, by.deployment_id, rule)
+        for decided in (deployment, lane):
+            work.explain(decided, rule, skipped_by=by.deployment_id, below=by.number, **facts)

@@ -68,6 +68,7 @@ class Work:
     guards: dict[str, int] = field(default_factory=dict)
     taken: dict[str, str] = field(default_factory=dict)
     released: set[str] = field(default_factory=set)
+    decisions: dict[str, dict[str, Any]] = field(default_factory=dict)
     from_cache: bool = False
 
     @property
@@ -105,6 +106,11 @@ class Work:
         """Takes a new aggregate into the commit."""
         self.keep(stream_of(type(aggregate), aggregate.id), aggregate)
 
+    def explain(self, aggregate: BaseAggregate[UUID], rule: str, **inputs: Any) -> None:
+        """Records the rule behind an aggregate's new events, and on what it decided; the first explanation stands."""
+        explained = {"rule": rule, "inputs": {**inputs, "read": dict(self.guards)}}
+        self.decisions.setdefault(stream_of(type(aggregate), aggregate.id), explained)
+
     def keep(self, stream_id: str, aggregate: Any) -> None:
         """Remembers an aggregate for this attempt and the next commands."""
         self.touched[stream_id] = aggregate
@@ -128,7 +134,17 @@ class Work:
             s: list(a.collect_events()) for s, a in self.touched.items() if a.pending_events
         }
         guards = {s: v for s, v in self.guards.items() if s not in streams}
-        return Commit(self.organisation, self.circumstances, streams, guards, self.taken, self.released, key, resource)
+        return Commit(
+            self.organisation,
+            self.circumstances,
+            streams,
+            guards,
+            self.taken,
+            self.released,
+            self.decisions,
+            key,
+            resource,
+        )
 
 
 Handler = Callable[[Work, Any], Awaitable[str]]

@@ -44,7 +44,10 @@ async def roll_back_lane(work: Work, command: RollBackLane) -> str:
     if lane is None or source is None:
         raise nothing_to_go_back_to(command.target_version)
     origin = await load_deployment(work, source.deployment_id)
+    version = lane.version
     deployment = enter_copy(work, lane, origin, current, command)
+    for decided in (deployment, lane):
+        explain_source(work, decided, version, command, source, current)
     if current:
         lane.hold(current, work.now)
     return str(deployment.id)
@@ -55,6 +58,27 @@ def find_source(
 ) -> Entry | None:
     """What to go back to, if anything."""
     return lane.source(other_than, version, environment) if lane else None
+
+
+def explain_source(
+    work: Work,
+    decided: Deployment | Lane,
+    lane_version: int,
+    command: RollBackLane | RollBackDeployment,
+    source: Entry,
+    current: Entry | None,
+) -> None:
+    """Records by which rule the source was chosen, and from what."""
+    wanted = command.target_version
+    work.explain(
+        decided,
+        "newest-deployed-of-version" if wanted else "newest-other-deployed",
+        source=source.deployment_id,
+        current=current.deployment_id if current else None,
+        target_version=wanted,
+        environment=getattr(command, "environment", None),
+        lane_version=lane_version,
+    )
 
 
 def nothing_to_go_back_to(version: str | None) -> NotFound:
@@ -94,8 +118,10 @@ async def roll_back_deployment(work: Work, command: RollBackDeployment) -> str:
         raise NotFound("No successful deployment found to rollback to")
     origin = await load_deployment(work, source.deployment_id)
     await check_freeze(work, replaced.taxonomy, replaced.release.environment, None)
-    current = entry_of(replaced)
+    current, version = entry_of(replaced), lane.version
     deployment = enter_copy(work, lane, origin, current, command)
+    for decided in (deployment, replaced, lane):
+        explain_source(work, decided, version, command, source, current)
     deployment.report(Status.IN_PROGRESS, work.now)
     replaced.roll_back(work.now, str(deployment.id))
     lane.place(entry_of(replaced), work.now)

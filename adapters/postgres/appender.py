@@ -55,14 +55,19 @@ class Waiting:
 
 def event_rows(commit: Commit) -> list[EventRow]:
     """The commit's events as they will be stored; TooLarge when one exceeds the limit."""
-    return [event_row(commit, stream_id, e) for stream_id, events in commit.streams.items() for e in events]
+    command_id = commit.key.command_id if commit.key else uuid_utils.uuid7()
+    return [
+        event_row(commit, command_id, stream_id, event)
+        for stream_id, events in commit.streams.items()
+        for event in events
+    ]
 
 
-def event_row(commit: Commit, stream_id: str, event: DomainEvent) -> EventRow:
+def event_row(commit: Commit, command_id: UUID, stream_id: str, event: DomainEvent) -> EventRow:
     """One event in bytes."""
     event_id = uuid_utils.uuid7()
     payload = codec.encode_payload(event)
-    envelope = codec.encode_envelope(event, event_id, stream_id, commit.organisation, commit.circumstances)
+    envelope = codec.encode_envelope(event, event_id, stream_id, command_id, commit)
     if len(payload) + len(envelope) > codec.MAX_EVENT_BYTES:
         raise TooLarge(f"An event of this request would exceed {codec.MAX_EVENT_BYTES} bytes")
     topic = get_topic(type(event))

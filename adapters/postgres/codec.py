@@ -11,7 +11,7 @@ import orjson
 from eventsourcing.utils import TopicError, get_topic, resolve_topic
 from pydantic import TypeAdapter
 
-from application.ports.event_store import Circumstances, DomainEvent
+from application.ports.event_store import Commit, DomainEvent
 from domain.aggregates import TOPICS
 
 MAX_EVENT_BYTES = 256 * 1024
@@ -47,10 +47,9 @@ def encode_payload(event: DomainEvent) -> bytes:
     return orjson.dumps({name: getattr(event, name) for name in payload_fields(cast(Hashable, type(event)))})
 
 
-def encode_envelope(
-    event: DomainEvent, event_id: UUID, stream_id: str, organisation: str, around: Circumstances
-) -> bytes:
+def encode_envelope(event: DomainEvent, event_id: UUID, stream_id: str, command_id: UUID, commit: Commit) -> bytes:
     """Everything around the payload but what the append itself adds (position, sequence, recorded_at)."""
+    around = commit.circumstances
     return orjson.dumps(
         {
             "event_id": event_id,
@@ -58,16 +57,17 @@ def encode_envelope(
             "version": event.originator_version,
             "topic": get_topic(type(event)),
             "schema_version": schema_version(cast(Hashable, type(event))),
-            "organisation": organisation,
+            "organisation": commit.organisation,
             "occurred_at": around.occurred_at,
             "actor": {"id": around.actor.id, "sealed_login": around.actor.sealed_login},
             "cause": {
                 "correlation_id": around.correlation_id,
                 "causation_id": around.causation_id,
+                "command_id": command_id,
                 "traceparent": around.traceparent,
             },
             "origin": around.origin,
-            "decision": decision_of(event),
+            "decision": commit.decisions.get(stream_id) or decision_of(event),
             "algorithm": "sha256",
             "writer": WRITER,
         }

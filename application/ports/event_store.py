@@ -47,7 +47,8 @@ class Commit:
     """Events of one command, appended together or not at all.
 
     `streams` holds the new events of each stream, by stream id. `guards` are streams that were read and must
-    still be at that version. `taken` and `released` are keys that must be free and become so.
+    still be at that version. `taken` and `released` are keys that must be free and become so. `decisions` say
+    by which rule, and on what, the new events of a stream were decided.
     """
 
     organisation: str
@@ -56,6 +57,7 @@ class Commit:
     guards: dict[str, int] = field(default_factory=dict)
     taken: dict[str, str] = field(default_factory=dict)
     released: set[str] = field(default_factory=set)
+    decisions: dict[str, dict[str, Any]] = field(default_factory=dict)
     key: CommandKey | None = None
     resource: str = ""
 
