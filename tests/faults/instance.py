@@ -4,8 +4,10 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import psutil
@@ -16,10 +18,12 @@ READY_SECONDS = 60
 
 
 class Instance:
-    """One DATA_DIR; started and killed any number of times."""
+    """One DATA_DIR, all parts or one of them, with these settings; started and killed any number of times."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, part: str = "up", settings: Mapping[str, str] | None = None) -> None:
         self.folder = folder
+        self.part = part
+        self.settings = settings or {}
         self.api_port, self.management_port = free_port(), free_port()
         self.process: asyncio.subprocess.Process | None = None
 
@@ -27,6 +31,11 @@ class Instance:
     def url(self) -> str:
         """Where the API answers."""
         return f"http://127.0.0.1:{self.api_port}"
+
+    @property
+    def management_url(self) -> str:
+        """Where /ready answers."""
+        return f"http://127.0.0.1:{self.management_port}"
 
     async def start(self, failpoint: str | None = None) -> None:
         """Returns when it is ready."""
@@ -36,10 +45,11 @@ class Instance:
             "DATA_DIR": str(self.folder),
             "API_PORT": str(self.api_port),
             "MANAGEMENT_PORT": str(self.management_port),
+            **self.settings,
         }
         if failpoint:
             environment["ROLLBOOK_FAILPOINT"] = failpoint
-        command = [str(Path(sys.executable).parent / "rollbook"), "up"]
+        command = [str(Path(sys.executable).parent / "rollbook"), self.part]
         with open(self.folder / "rollbook.log", "ab") as output:
             self.process = await asyncio.create_subprocess_exec(
                 *command, stdout=output, stderr=output, env=environment, start_new_session=True, cwd=self.folder
@@ -52,13 +62,31 @@ class Instance:
         async with httpx2.AsyncClient(timeout=2) as client:
             for _ in range(READY_SECONDS * 20):
                 with suppress(httpx2.HTTPError):
-                    if (await client.get(f"http://127.0.0.1:{self.management_port}/ready")).status_code == 200:
+                    if (await client.get(f"{self.management_url}/ready")).status_code == 200:
                         return
                 if self.process.returncode is not None:
                     break
                 await asyncio.sleep(0.05)
-        ends = [(self.folder / name).read_text()[-2000:] for name in ("rollbook.log", "postgres.log")]
+        logs = [self.folder / name for name in ("rollbook.log", "postgres.log")]
+        ends = [log.read_text()[-2000:] for log in logs if log.exists()]
         raise AssertionError("\n".join(ends))
+
+    async def ready(self) -> dict[str, Any]:
+        """What /ready says, which must come in time and fit its status."""
+        async with httpx2.AsyncClient(timeout=10) as client:
+            answer = await client.get(f"{self.management_url}/ready")
+        said: dict[str, Any] = answer.json()
+        assert (answer.status_code, said["status"]) in ((200, "ready"), (503, "not ready"))
+        return said
+
+    async def says(self, ready: bool, degraded: bool = False) -> None:
+        """Until /ready says this, for a minute at most."""
+        for _ in range(READY_SECONDS * 10):
+            said = await self.ready()
+            if (said["status"] == "ready", "degraded" in said) == (ready, degraded):
+                return
+            await asyncio.sleep(0.1)
+        raise AssertionError(said)
 
     def members(self) -> list[psutil.Process]:
         """Everything that runs in its process group's session."""
