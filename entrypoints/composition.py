@@ -34,6 +34,7 @@ from entrypoints.http.documentation import documentation
 from entrypoints.http.limits import RateLimits
 from entrypoints.http.recent import RecentRows
 from entrypoints.http.rendering import as_users_know_it
+from entrypoints.http.traced import Traced
 from projections.read_model import Row
 from projections.registry import READ_MODELS
 
@@ -78,12 +79,13 @@ class Rollbook:
         names = await self.people.logins_of(organisation, {row["actor"] for row in rows})
         return [as_users_know_it(row, names[row["actor"]]) for row in rows]
 
-    def api(self) -> Api:
+    def api(self) -> Api | Traced:
         """The ASGI application of all interfaces."""
-        hooks = Hooks(authenticated, authorised, observe, tracing.new_traceparent)
+        hooks = Hooks(authenticated, authorised, observe, tracing.traceparent_of)
         s = self.settings
         limits = Limits(s.max_body_bytes, s.max_json_depth, s.request_timeout_seconds)
-        return Api([*INTERFACES, documentation(INTERFACES)], self, hooks, limits)
+        api = Api([*INTERFACES, documentation(INTERFACES)], self, hooks, limits)
+        return Traced(api) if tracing.exporting() else api
 
     def projector(self) -> Projector:
         """Keeps all read models, and lets go the readers of this process that wait for it."""
@@ -106,7 +108,8 @@ class Rollbook:
 
 
 def observe(method: str, endpoint: str, status: int, seconds: float) -> None:
-    """Counts a request."""
+    """Counts a request, and says on its span how it ended."""
+    tracing.answered(method, endpoint, status)
     metrics.HTTP_REQUESTS.labels(method, endpoint, str(status)).inc()
     metrics.HTTP_SECONDS.labels(method, endpoint).observe(seconds)
 

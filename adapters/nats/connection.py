@@ -13,6 +13,7 @@ from nats.errors import NoServersError
 from nats.js import JetStreamContext
 
 from adapters.nats.cloudevents import Message
+from adapters.tracing import linked_span
 
 log = structlog.get_logger()
 
@@ -105,6 +106,11 @@ class Connection:
         Raises Refused, Lost or TimeoutError; then some of the first messages may have been taken.
         """
         self._check_sizes(messages)
+        causes = (message.headers.get("traceparent") for message in messages)
+        with linked_span("relay publish", causes, **{"rollbook.position": messages[-1].position}):
+            return await self._publish_all(messages, after)
+
+    async def _publish_all(self, messages: Sequence[Message], after: int) -> int:
         answers: dict[int, asyncio.Future[Msg | None]] = {}
         try:
             for sequence, message in enumerate(messages, after + 1):

@@ -11,6 +11,7 @@ from adapters.postgres import codec
 from adapters.postgres.appender import Appender
 from adapters.postgres.log import COLUMNS
 from adapters.postgres.pools import Pools, again_when_cut_off
+from adapters.tracing import note, span
 from application.ports.event_store import Appended, CommandKey, Commit
 from domain.errors import KeyReused
 from domain.lane import Lane
@@ -83,7 +84,9 @@ class PostgresEventStore:
 
     async def append(self, commit: Commit) -> Appended:
         """See the port; commits of this process are appended in groups."""
-        appended = await self.appender.append(commit)
+        with span("append") as current:
+            appended = await self.appender.append(commit)
+            note(current, **{"rollbook.position": appended.position, "rollbook.events": len(appended.events)})
         if not appended.repeated:
             for tell in self.on_appended:
                 tell(commit, appended)

@@ -15,6 +15,7 @@ from adapters.postgres import codec, tables
 from adapters.postgres.log import PostgresLog
 from adapters.postgres.pools import Pools
 from adapters.postgres.tables import RowVersion
+from adapters.tracing import linked_span
 from domain.errors import RollbookError
 from domain.recorded import RecordedEvent
 from projections.read_model import STILL, ReadModel, Row, table
@@ -182,10 +183,12 @@ class Projector:
     ) -> None:
         """One batch in one transaction; the checkpoint is compared and swapped."""
         last = events[-1].commit_position
-        async with connection.transaction():
-            for folding in foldings:
-                await folding.write(connection, events)
-            await swap_checkpoint(connection, [f.name for f in foldings], self.position, last)
+        causes = (event.envelope["cause"].get("traceparent") for event in events)
+        with linked_span("project", causes, **{"rollbook.position": last, "rollbook.events": len(events)}):
+            async with connection.transaction():
+                for folding in foldings:
+                    await folding.write(connection, events)
+                await swap_checkpoint(connection, [f.name for f in foldings], self.position, last)
         for folding in foldings:
             folding.position = last
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid5
 
+from adapters.tracing import span
 from application.authorisation import authorise, with_role
 from application.caller import Caller
 from application.execution import Handler
@@ -28,9 +29,10 @@ async def execute(call: Call, handler: Handler, command: Any, status: int = 200)
         traceparent=call.traceparent,
     )
     try:
-        appended: Appended = await call.app.executor.execute(
-            caller.organisation, circumstances, handler, command, command_key(call, status)
-        )
+        with span(f"command {getattr(handler, '__name__', 'unnamed')}"):
+            appended: Appended = await call.app.executor.execute(
+                caller.organisation, circumstances, handler, command, command_key(call, status)
+            )
     except Frozen as refusal:
         who = refusal.details["who"]
         names = await call.app.people.logins_of(caller.organisation, [who])

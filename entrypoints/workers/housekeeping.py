@@ -4,12 +4,13 @@ import asyncio
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import psycopg
 import structlog
 from psycopg_pool import PoolTimeout
 
+from adapters.tracing import exporting, linked_span, trace_id, traceparent_of
 from application.caller import Origin
 from application.claims import LapseClaim, lapse_claim
 from application.ports.event_store import Circumstances
@@ -51,17 +52,31 @@ class Housekeeping:
 
     async def lapse(self, organisation: str, deployment_id: UUID, fence: int) -> None:
         """Ends one claim; an outcome that came in between stands."""
-        circumstances = Circumstances(
+        command = LapseClaim(str(deployment_id), fence)
+        try:
+            with linked_span("policy lapse_claim", await self.causes(organisation, deployment_id)):
+                circumstances = await self.circumstances(organisation)
+                await self.rollbook.executor.execute(organisation, circumstances, lapse_claim, command)
+        except RollbookError as refusal:
+            log.info("claim.stands", deployment_id=str(deployment_id), code=refusal.code)
+
+    async def circumstances(self, organisation: str) -> Circumstances:
+        """Rollbook itself acts, in a trace of its own."""
+        traceparent = traceparent_of(None)
+        return Circumstances(
             actor=await self.rollbook.people.actor(organisation, ACTOR),
             origin=asdict(Origin(interface="housekeeping")),
             occurred_at=datetime.now(UTC),
-            correlation_id=uuid4().hex,
+            correlation_id=trace_id(traceparent),
+            traceparent=traceparent,
         )
-        command = LapseClaim(str(deployment_id), fence)
-        try:
-            await self.rollbook.executor.execute(organisation, circumstances, lapse_claim, command)
-        except RollbookError as refusal:
-            log.info("claim.stands", deployment_id=str(deployment_id), code=refusal.code)
+
+    async def causes(self, organisation: str, deployment_id: UUID) -> list[str | None]:
+        """The trace in which the deployment was last touched; not looked for while nobody wants to know."""
+        if not exporting():
+            return []
+        events = await self.rollbook.store.history(organisation, f"deployment-{deployment_id}")
+        return [event.envelope["cause"]["traceparent"] for event in events[-1:]]
 
     async def forget_commands(self) -> None:
         """Idempotency keys are kept for 7 days."""

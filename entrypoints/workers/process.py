@@ -19,7 +19,7 @@ from adapters.postgres.migrations import migrate
 from adapters.postgres.pools import refuse_powerful_role
 from adapters.postgres.projector import Projector
 from adapters.settings import Settings
-from adapters.tracing import configure_tracing
+from adapters.tracing import configure_tracing, stop_tracing
 from domain.errors import RollbookError
 from entrypoints.composition import Rollbook, build
 from entrypoints.http.management import management_app
@@ -73,6 +73,7 @@ class Process:
             loop.add_signal_handler(number, self.stop.set)
         configure_tracing(self.settings.otel_exporter_otlp_endpoint)
         async with AsyncExitStack() as stack:
+            stack.push_async_callback(asyncio.to_thread, stop_tracing)
             database_url, nats_url = await self.servers(stack)
             self.rollbook = await build(self.settings, database_url)
             stack.push_async_callback(self.rollbook.close)

@@ -3,7 +3,7 @@
 import pytest
 from opentelemetry import trace
 
-from adapters.tracing import new_traceparent, span, trace_id
+from adapters.tracing import linked_span, new_traceparent, span, trace_id
 
 INCOMING = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"
 
@@ -33,5 +33,6 @@ def test_anything_else_starts_a_trace(incoming: str | None) -> None:
 
 
 def test_no_span_is_made_while_nothing_exports_it() -> None:
-    with span("append", INCOMING):
+    with span("append") as made, linked_span("project", [INCOMING]) as linked:
+        assert made is linked is None
         assert trace.get_current_span() is trace.INVALID_SPAN
