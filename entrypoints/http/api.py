@@ -117,8 +117,8 @@ class Api:
         """The route, or NoSuchPath or WrongMethod."""
         if route := self.exact.get((call.method, call.path)):
             return route
-        allowed = []
-        for route in self.routes:
+        allowed = [method for method, path in self.exact if path == call.path]
+        for route in self.routes if not allowed else ():
             if matched := route.pattern.fullmatch(call.path):
                 if route.method == call.method:
                     call.params = matched.groupdict()
@@ -132,7 +132,7 @@ class Api:
         """The refusal in the shape of the interface that the path belongs to."""
         nearest = [i for i in self.interfaces if call.path.startswith(i.prefix)] or self.interfaces[:1]
         shape = call.route.errors if call.route else max(nearest, key=lambda i: len(i.prefix)).errors
-        answer = shape(refusal, status_of(refusal))
+        answer = shape.write(refusal, status_of(refusal))
         answer.headers |= headers_of(refusal, call.trace_id)
         return answer
 

@@ -1,19 +1,18 @@
 """The deployment queue: schedule, list, report, roll back."""
 
-from datetime import datetime, timedelta
-from typing import Any
-from urllib.parse import parse_qsl, urlencode
-
 from adapters.postgres import conditions
 from application import deployments as commands
 from application import rollbacks
 from application.ports.event_store import Appended
-from domain.errors import Invalid, NotFound, Unprocessable
+from domain.errors import Clash, Frozen, LeaseLost, NotFound, Unprocessable, VersionMismatch
 from domain.release import Release
 from domain.taxonomy import Taxonomy
+from entrypoints.http import answers
 from entrypoints.http import queue_models as models
 from entrypoints.http.commands import execute
 from entrypoints.http.errors import detail_errors
+from entrypoints.http.headers import AS_OF, ETAG, IF_MATCH, LINK, POSITION, PREFER, TOTAL_COUNT
+from entrypoints.http.paging import created_between, cursor_of, next_link, position_asked, position_headers
 from entrypoints.http.requests import problem
 from entrypoints.http.routing import Answer, Call, Interface, answer
 from projections.history import entry_in_words
@@ -21,10 +20,11 @@ from projections.read_model import Row
 from projections.registry import DEPLOYMENTS
 
 queue = Interface("queue", "/v1", detail_errors)
+ONE = (ETAG, POSITION)
 FILTERS = ("name", "environment", "provider", "cloud_account_id", "region", "cell", "trigger")
 
 
-@queue.post("/v1/deployments", action="deployment.create", answer=models.DeploymentObject, status=201)
+@queue.post("/v1/deployments", action="deployment.create", answer=models.DeploymentObject, status=201, gives=ONE)
 async def create_deployment(call: Call, body: models.CreateDeployment) -> Answer:
     """Queue a release; it is scheduled."""
     command = commands.ScheduleDeployment(
@@ -67,7 +67,13 @@ def release_of(body: models.CreateDeployment, environment: str) -> Release:
     )
 
 
-@queue.get("/v1/deployments", action="deployment.read", answer=list[models.DeploymentObject])
+@queue.get(
+    "/v1/deployments",
+    action="deployment.read",
+    answer=list[models.DeploymentObject],
+    takes=(PREFER,),
+    gives=(POSITION, AS_OF, LINK, TOTAL_COUNT),
+)
 async def list_deployments(call: Call, query: models.ListDeployments) -> Answer:
     """List deployments, newest first."""
     views, organisation = call.app.views, call.caller.organisation
@@ -100,34 +106,14 @@ async def list_deployments(call: Call, query: models.ListDeployments) -> Answer:
     return answer(await call.app.render(organisation, page.rows), headers=headers)
 
 
-async def created_between(call: Call, since: datetime | None, until: datetime | None) -> list[Any]:
-    """Conditions on created_at, which grows with the position."""
-    found = []
-    # Nothing precedes year 1, from which no microsecond can be taken.
-    if since and since.year > 1:
-        before = await call.app.views.position_at(call.caller.organisation, since - timedelta(microseconds=1))
-        found.append(conditions.beyond("created_position", before, True))
-    if until:
-        last = await call.app.views.position_at(call.caller.organisation, until)
-        found.append(conditions.at_most("created_position", last))
-    return found
-
-
-def cursor_of(cursor: str) -> tuple[int, int]:
-    """The position that the first page showed, and where the last one ended."""
-    as_of, _, after = cursor.partition("-")
-    if not (as_of.isdigit() and after.isdigit() and len(cursor) <= 40 and cursor.isascii()):
-        raise Invalid("This cursor is not one of ours")
-    return int(as_of), int(after)
-
-
-def next_link(call: Call, position: int, last: int) -> str:
-    """The next page of the same list, as of the same position."""
-    given = [(n, v) for n, v in parse_qsl(call.query_string.decode("latin-1")) if n not in ("cursor", "as_of")]
-    return f'<{call.path}?{urlencode([*given, ("cursor", f"{position}-{last}")])}>; rel="next"'
-
-
-@queue.post("/v1/deployments/rollback", action="deployment.rollback", answer=models.DeploymentObject, status=201)
+@queue.post(
+    "/v1/deployments/rollback",
+    action="deployment.rollback",
+    answer=models.DeploymentObject,
+    status=201,
+    raises=(NotFound,),
+    gives=ONE,
+)
 async def roll_back_lane(call: Call, query: models.RollBackQuery) -> Answer:
     """Queue again what was live in a lane before."""
     command = rollbacks.RollBackLane(
@@ -139,14 +125,27 @@ async def roll_back_lane(call: Call, query: models.RollBackQuery) -> Answer:
     return await deployment_answer(call, row, 201)
 
 
-@queue.get("/v1/deployments/{deployment_id}", action="deployment.read", answer=models.DeploymentObject)
+@queue.get(
+    "/v1/deployments/{deployment_id}",
+    action="deployment.read",
+    answer=models.DeploymentObject,
+    raises=(NotFound,),
+    gives=(*ONE, AS_OF),
+)
 async def show_deployment(call: Call, deployment_id: str, query: models.AsOf) -> Answer:
     """Show one deployment."""
     as_of = await position_asked(call, query.as_of)
     return await deployment_answer(call, await find_row(call, deployment_id, as_of), as_of=as_of)
 
 
-@queue.patch("/v1/deployments/{deployment_id}", action="deployment.update", answer=models.DeploymentObject)
+@queue.patch(
+    "/v1/deployments/{deployment_id}",
+    action="deployment.update",
+    answer=models.DeploymentObject,
+    raises=(NotFound, Clash, LeaseLost, VersionMismatch, Frozen),
+    takes=(IF_MATCH,),
+    gives=ONE,
+)
 async def update_deployment(call: Call, deployment_id: str, body: models.UpdateDeployment) -> Answer:
     """Say what has become of a deployment; going live skips what was queued before it."""
     sent = body.model_fields_set
@@ -178,6 +177,8 @@ def version_expected(call: Call) -> int | None:
     action="deployment.rollback",
     answer=models.DeploymentObject,
     status=201,
+    raises=(NotFound, Frozen),
+    gives=ONE,
 )
 async def roll_back_deployment(call: Call, deployment_id: str, query: models.RollBackTo) -> Answer:
     """Replace a deployment by what is live beside it, at once."""
@@ -190,7 +191,9 @@ async def roll_back_deployment(call: Call, deployment_id: str, query: models.Rol
     return await deployment_answer(call, row, 201)
 
 
-@queue.get("/v1/deployments/{deployment_id}/history", action="deployment.read", answer=models.Listed)
+@queue.get(
+    "/v1/deployments/{deployment_id}/history", action="deployment.read", answer=answers.History, raises=(NotFound,)
+)
 async def show_history(call: Call, deployment_id: str) -> Answer:
     """Tell a deployment's events in words: who, when, what, why, from which run."""
     identifier = commands.parse_id(deployment_id)
@@ -227,16 +230,3 @@ async def deployment_answer(call: Call, row: Row, status: int = 200, as_of: int 
     rendered = await call.app.render(call.caller.organisation, [row])
     headers = position_headers(row["position"], as_of) | {"etag": f'"{row["version_number"]}"'}
     return answer(rendered[0], status, headers)
-
-
-async def position_asked(call: Call, as_of: str | None) -> int | None:
-    """The position that as_of means, if it was given."""
-    if as_of is None:
-        return None
-    position: int = await call.app.views.resolve(call.caller.organisation, as_of)
-    return position
-
-
-def position_headers(position: int, as_of: int | None) -> dict[str, str]:
-    """Which position an answer shows."""
-    return {"x-rollbook-position": str(position)} | ({"x-rollbook-as-of": str(as_of)} if as_of is not None else {})

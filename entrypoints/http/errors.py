@@ -3,8 +3,11 @@
 from http import HTTPStatus
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict
+
 from domain import errors
-from entrypoints.http.routing import Answer, answer
+from entrypoints.http.headers import ALLOW, CHALLENGE, ERROR_CODE, RETRY_AFTER, TRACE_ID, Header
+from entrypoints.http.routing import Answer, ErrorShape, answer
 
 STATUS: dict[type[errors.RollbookError], int] = {
     errors.Invalid: 400,
@@ -42,6 +45,24 @@ class TooSlow(errors.RollbookError):
     code = "REQUEST_TIMEOUT"
 
 
+class WrongMediaType(errors.RollbookError):
+    """The body says that it is no JSON."""
+
+    code = "UNSUPPORTED_MEDIA_TYPE"
+
+
+class HeadTooLarge(errors.RollbookError):
+    """The address and the headers of the request exceed a limit of size."""
+
+    code = "HEAD_TOO_LARGE"
+
+
+class Malformed(errors.RollbookError):
+    """What came is no HTTP."""
+
+    code = "MALFORMED"
+
+
 class CutOff(errors.RollbookError):
     """The client left before its request was complete; nothing was done."""
 
@@ -54,12 +75,32 @@ class Broken(errors.RollbookError):
     code = "INTERNAL"
 
 
-STATUS |= {NoSuchPath: 404, WrongMethod: 405, TooSlow: 408, CutOff: 400, Broken: 500}
+STATUS |= {
+    Malformed: 400,
+    CutOff: 400,
+    NoSuchPath: 404,
+    WrongMethod: 405,
+    TooSlow: 408,
+    WrongMediaType: 415,
+    HeadTooLarge: 431,
+    Broken: 500,
+}
+HEADERS: dict[int, tuple[Header, ...]] = {
+    401: (CHALLENGE,),
+    405: (ALLOW,),
+    429: (RETRY_AFTER,),
+    503: (RETRY_AFTER,),
+}
 
 
 def status_of(refusal: errors.RollbookError) -> int:
     """The HTTP status of a refusal."""
-    return next((STATUS[kind] for kind in type(refusal).__mro__ if kind in STATUS), 400)
+    return status_of_kind(type(refusal))
+
+
+def status_of_kind(refused: type[errors.RollbookError]) -> int:
+    """The HTTP status of a kind of refusal."""
+    return next((STATUS[kind] for kind in refused.__mro__ if kind in STATUS), 400)
 
 
 def headers_of(refusal: errors.RollbookError, trace_id: str) -> dict[str, str]:
@@ -74,7 +115,54 @@ def headers_of(refusal: errors.RollbookError, trace_id: str) -> dict[str, str]:
     return headers
 
 
-def detail_errors(refusal: errors.RollbookError, status: int) -> Answer:
+def declared_headers(status: int) -> tuple[Header, ...]:
+    """What refusals of this status carry."""
+    return (ERROR_CODE, TRACE_ID, *HEADERS.get(status, ()))
+
+
+class Fault(BaseModel):
+    """A value that is refused, and where it stands."""
+
+    type: str
+    loc: list[str | int]
+    msg: str
+    input: Any
+    ctx: dict[str, Any] = {}
+
+
+class Detail(BaseModel):
+    """Why the request is refused."""
+
+    detail: str
+
+
+class FaultsDetail(BaseModel):
+    """Which values are refused; a text where it is not about one value."""
+
+    detail: list[Fault] | str
+
+
+class FrozenDetail(Detail):
+    """Which freeze stands in the way."""
+
+    freeze_id: str
+    who: str
+    why: str
+    until: str | None
+
+
+class Problem(BaseModel):
+    """A refusal as RFC 9457 describes it; some have more members."""
+
+    model_config = ConfigDict(extra="allow")
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+
+
+def write_detail(refusal: errors.RollbookError, status: int) -> Answer:
     """`{"detail": ...}`: a text, or for refused values a list of them."""
     if isinstance(refusal, errors.Unprocessable):
         return answer({"detail": refusal.errors}, status)
@@ -84,7 +172,16 @@ def detail_errors(refusal: errors.RollbookError, status: int) -> Answer:
     return answer(body, status)
 
 
-def problem_details(refusal: errors.RollbookError, status: int) -> Answer:
+def detail_model(status: int) -> type[BaseModel]:
+    """What write_detail writes."""
+    models: dict[int, type[BaseModel]] = {422: FaultsDetail, 423: FrozenDetail}
+    return models.get(status, Detail)
+
+
+PROBLEM = "application/problem+json"
+
+
+def write_problem(refusal: errors.RollbookError, status: int) -> Answer:
     """RFC 9457."""
     body = {
         "type": "about:blank",
@@ -94,4 +191,8 @@ def problem_details(refusal: errors.RollbookError, status: int) -> Answer:
         "code": refusal.code,
         **refusal.details,
     }
-    return answer(body, status, media_type="application/problem+json")
+    return answer(body, status, media_type=PROBLEM)
+
+
+detail_errors = ErrorShape(write_detail, detail_model)
+problem_details = ErrorShape(write_problem, lambda _: Problem, PROBLEM)

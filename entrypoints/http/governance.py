@@ -7,13 +7,15 @@ from typing import Any
 from adapters.postgres.conditions import equals
 from application import freezes, rules, tokens
 from application.authorisation import ACTIONS
-from domain.errors import Unprocessable
+from domain.errors import Clash, NotFound, Unprocessable
 from domain.freezes import Scope
 from domain.rules import ApprovalRule, HouseRules, RoleRule
+from entrypoints.http import answers
 from entrypoints.http import governance_models as bodies
 from entrypoints.http import queue_models as models
 from entrypoints.http.commands import execute
-from entrypoints.http.deployments import position_asked, queue
+from entrypoints.http.deployments import queue
+from entrypoints.http.paging import position_asked
 from entrypoints.http.requests import problem
 from entrypoints.http.routing import Answer, Call, answer
 from projections.read_model import Row
@@ -23,7 +25,7 @@ MOST = 1000
 TOKEN_PREFIX = "rbk_"
 
 
-@queue.post("/v1/freezes", action="freeze.declare", answer=models.Listed, status=201)
+@queue.post("/v1/freezes", action="freeze.declare", answer=answers.FreezeObject, status=201)
 async def declare_freeze(call: Call, body: bodies.FreezeBody) -> Answer:
     """Let nothing new start in a scope."""
     command = freezes.DeclareFreeze(Scope(**body.scope.model_dump(mode="json")), body.reason, body.until)
@@ -31,7 +33,7 @@ async def declare_freeze(call: Call, body: bodies.FreezeBody) -> Answer:
     return answer(await freeze_row(call, done.resource), 201)
 
 
-@queue.get("/v1/freezes", action="freeze.read", answer=list[models.Listed])
+@queue.get("/v1/freezes", action="freeze.read", answer=list[answers.FreezeObject])
 async def list_freezes(call: Call, query: models.AsOf) -> Answer:
     """List freezes, newest first, lifted ones too."""
     as_of = await position_asked(call, query.as_of)
@@ -39,7 +41,7 @@ async def list_freezes(call: Call, query: models.AsOf) -> Answer:
     return answer(await with_names(call, page.rows))
 
 
-@queue.post("/v1/freezes/{freeze_id}/lift", action="freeze.lift", answer=models.Listed)
+@queue.post("/v1/freezes/{freeze_id}/lift", action="freeze.lift", answer=answers.FreezeObject, raises=(NotFound,))
 async def lift_freeze(call: Call, freeze_id: str, body: models.Reason) -> Answer:
     """End a freeze before its time."""
     done = await execute(call, freezes.lift_freeze, freezes.LiftFreeze(freeze_id, body.reason))
@@ -79,7 +81,7 @@ async def set_rules(call: Call, body: bodies.RulesBody) -> Answer:
     return answer(await call.app.rules_of(call.caller.organisation, fresh=True))
 
 
-@queue.post("/v1/tokens", action="token.create", answer=models.Listed, status=201)
+@queue.post("/v1/tokens", action="token.create", answer=answers.IssuedToken, status=201)
 async def issue_token(call: Call, body: bodies.TokenBody) -> Answer:
     """Issue a token; its secret is shown this once."""
     if unknown := sorted(set(body.scope or ()) - ACTIONS.keys()):
@@ -97,14 +99,14 @@ async def issue_token(call: Call, body: bodies.TokenBody) -> Answer:
     return answer(row if done.repeated else {**row, "token": secret}, 201)
 
 
-@queue.get("/v1/tokens", action="token.read", answer=list[models.Listed])
+@queue.get("/v1/tokens", action="token.read", answer=list[answers.TokenObject])
 async def list_tokens(call: Call) -> Answer:
     """List tokens, revoked ones too; never their secrets."""
     page = await call.app.views.select(call.caller.organisation, TOKENS, limit=MOST)
     return answer([shown(row) for row in page.rows])
 
 
-@queue.delete("/v1/tokens/{token_id}", action="token.revoke", answer=models.Listed)
+@queue.delete("/v1/tokens/{token_id}", action="token.revoke", answer=answers.TokenObject, raises=(NotFound, Clash))
 async def revoke_token(call: Call, token_id: str) -> Answer:
     """End a token."""
     done = await execute(call, tokens.revoke_token, tokens.RevokeToken(token_id))

@@ -6,16 +6,19 @@ from typing import Any
 from adapters.postgres.conditions import equals, one_of
 from application import claims as commands
 from application.deployments import parse_id
+from domain.errors import Clash, Frozen, LeaseLost, NotFound
+from entrypoints.http import answers
 from entrypoints.http import queue_models as models
 from entrypoints.http.commands import execute
 from entrypoints.http.deployments import (
+    ONE,
     changed_row,
     deployment_answer,
     find_row,
-    position_asked,
-    position_headers,
     queue,
 )
+from entrypoints.http.headers import AS_OF, POSITION
+from entrypoints.http.paging import position_asked, position_headers
 from entrypoints.http.routing import Answer, Call, answer
 from projections.registry import DEPLOYMENTS, LANES
 
@@ -23,7 +26,7 @@ MAX_LANES = 1000
 WAITING_SHOWN = 10_000
 
 
-@queue.get("/v1/lanes", action="lane.read", answer=list[models.Listed])
+@queue.get("/v1/lanes", action="lane.read", answer=list[answers.LaneObject], gives=(POSITION, AS_OF))
 async def list_lanes(call: Call, query: models.AsOf) -> Answer:
     """List lanes: what is live, what runs, what waits, what ran before, what is held back."""
     organisation = call.caller.organisation
@@ -39,7 +42,7 @@ async def list_lanes(call: Call, query: models.AsOf) -> Answer:
     return answer(list(lanes.values()), headers=position_headers(page.position, as_of))
 
 
-@queue.get("/v1/lanes/current", action="lane.read", answer=list[models.Listed])
+@queue.get("/v1/lanes/current", action="lane.read", answer=list[models.DeploymentObject], gives=(POSITION, AS_OF))
 async def list_live(call: Call, query: models.AsOf) -> Answer:
     """List the deployments that are live, one a lane."""
     organisation = call.caller.organisation
@@ -50,7 +53,7 @@ async def list_live(call: Call, query: models.AsOf) -> Answer:
     return answer(await call.app.render(organisation, found.rows), headers=position_headers(page.position, as_of))
 
 
-@queue.post("/v1/lanes/release", action="lane.release", answer=models.Listed)
+@queue.post("/v1/lanes/release", action="lane.release", answer=answers.LaneObject, raises=(NotFound,))
 async def release_hold(call: Call, body: models.ReleaseHoldBody) -> Answer:
     """Let automatic deployments go on after a rollback."""
     done = await execute(call, commands.release_hold, commands.ReleaseHold(body.taxonomy(), body.reason))
@@ -58,7 +61,14 @@ async def release_hold(call: Call, body: models.ReleaseHoldBody) -> Answer:
     return answer(page.rows[0])
 
 
-@queue.post("/v1/deployments/claim", action="deployment.claim", answer=models.DeploymentObject)
+@queue.post(
+    "/v1/deployments/claim",
+    action="deployment.claim",
+    answer=answers.ClaimedDeployment,
+    empty={204: "Nothing may start"},
+    raises=(Frozen,),
+    gives=ONE,
+)
 async def claim_deployment(call: Call, body: models.Claim) -> Answer:
     """Take the next deployment of these lanes, under a lease; 204 when there is none."""
     lanes = tuple(lane.taxonomy() for lane in body.lanes)
@@ -71,7 +81,13 @@ async def claim_deployment(call: Call, body: models.Claim) -> Answer:
     return await deployment_answer(call, {**row, "lease": lease})
 
 
-@queue.post("/v1/deployments/{deployment_id}/heartbeat", action="deployment.claim", answer=models.Listed)
+@queue.post(
+    "/v1/deployments/{deployment_id}/heartbeat",
+    action="deployment.claim",
+    answer=answers.LeaseObject,
+    appends=False,
+    raises=(NotFound, LeaseLost),
+)
 async def prolong_claim(call: Call, deployment_id: str, body: models.Heartbeat) -> Answer:
     """Keep a claim: 410 when it has ended."""
     row = await find_row(call, deployment_id)
@@ -81,7 +97,13 @@ async def prolong_claim(call: Call, deployment_id: str, body: models.Heartbeat) 
     return answer({"fence": body.fence, "expires_at": until})
 
 
-@queue.post("/v1/deployments/{deployment_id}/approve", action="deployment.approve", answer=models.DeploymentObject)
+@queue.post(
+    "/v1/deployments/{deployment_id}/approve",
+    action="deployment.approve",
+    answer=models.DeploymentObject,
+    raises=(NotFound, Clash),
+    gives=ONE,
+)
 async def approve_deployment(call: Call, deployment_id: str, body: models.Reason) -> Answer:
     """Let a manual deployment be claimed; nobody approves their own."""
     command = commands.ApproveDeployment(deployment_id, call.caller, body.reason)

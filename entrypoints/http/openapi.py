@@ -7,37 +7,56 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from domain import errors
+from entrypoints.http.errors import (
+    Broken,
+    CutOff,
+    HeadTooLarge,
+    TooSlow,
+    WrongMediaType,
+    WrongMethod,
+    declared_headers,
+    status_of_kind,
+)
+from entrypoints.http.headers import IDEMPOTENCY_KEY, ORGANISATION, TRACEPARENT, Header
 from entrypoints.http.routing import JSON, Interface, Route, summary
 
-REFUSALS = {
+MEANING = {
     400: "The request makes no sense",
     401: "Nobody knows who is asking",
     403: "The caller may not do this",
     404: "There is no such thing in the caller's organisation",
-    408: "The body did not arrive in time",
+    405: "The path has other methods",
+    408: "The request did not arrive in time",
     409: "The request contradicts the present state",
     410: "The claim has ended",
     412: "If-Match names another version",
-    413: "The request is too large",
-    422: "A value is refused",
+    413: "The request, or an event that it would record, is too large",
+    415: "The body says that it is no JSON",
+    422: "A value is refused, or an Idempotency-Key came with another request before",
     423: "A freeze covers this",
     429: "Too many requests",
+    431: "The address and the headers are too large",
+    500: "A fault of ours; what happened is in the log under the trace id",
     503: "Something that is needed does not answer",
     507: "The disk of the event store is full",
 }
+ANY_ROUTE = (WrongMethod, HeadTooLarge, Broken)
+CLOSED_ROUTE = (
+    errors.Invalid,
+    errors.Unauthenticated,
+    errors.Forbidden,
+    errors.RateLimited,
+    errors.Unavailable,
+    errors.StorageFull,
+)
+READS_BODY = (CutOff, TooSlow, errors.TooLarge)
 COMPONENT = "#/components/schemas/{model}"
-IDEMPOTENCY_KEY = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "required": False,
-    "description": "A repeat with the same key answers what came of it the first time",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
-}
 
 
 def document(interfaces: Sequence[Interface]) -> dict[str, Any]:
     """Everything a client can know."""
-    schemas: dict[str, Any] = {"Error": error_schema()}
+    schemas: dict[str, Any] = {}
     paths: dict[str, Any] = {}
     for interface in interfaces:
         for route in interface.routes:
@@ -48,12 +67,6 @@ def document(interfaces: Sequence[Interface]) -> dict[str, Any]:
         "paths": paths,
         "components": {"schemas": schemas, "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}}},
     }
-
-
-def error_schema() -> dict[str, Any]:
-    """The body of every refusal."""
-    listed = {"type": "array", "items": {"type": "object"}}
-    return {"type": "object", "required": ["detail"], "properties": {"detail": {"anyOf": [{"type": "string"}, listed]}}}
 
 
 def operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
@@ -83,16 +96,24 @@ def parameters(route: Route) -> list[dict[str, Any]]:
         required = described.get("required", [])
         for name, one in described.get("properties", {}).items():
             found.append({"name": name, "in": "query", "required": name in required, "schema": one})
-    if not route.open:
-        found.append({"name": "X-Organisation", "in": "header", "required": False, "schema": organisation_name()})
-    if route.appends:
-        found.append(IDEMPOTENCY_KEY)
-    return found
+    return found + [header_parameter(one) for one in request_headers(route)]
 
 
-def organisation_name() -> dict[str, Any]:
-    """Which organisation a personal token speaks for."""
-    return {"type": "string", "minLength": 1, "maxLength": 100, "pattern": "^[A-Za-z0-9._-]+$"}
+def request_headers(route: Route) -> list[Header]:
+    """What a request may carry."""
+    found = [] if route.open else [ORGANISATION, TRACEPARENT]
+    return [*found, *([IDEMPOTENCY_KEY] if route.appends else []), *route.takes]
+
+
+def header_parameter(header: Header) -> dict[str, Any]:
+    """A header of a request."""
+    return {
+        "name": header.name,
+        "in": "header",
+        "required": False,
+        "description": header.meaning,
+        "schema": header.schema,
+    }
 
 
 def inlined(described: dict[str, Any]) -> dict[str, Any]:
@@ -122,12 +143,43 @@ def schema(model: Any, schemas: dict[str, Any]) -> dict[str, Any]:
 
 
 def responses(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
-    """The answer, and every refusal."""
-    content = {JSON: {"schema": schema(route.answer, schemas)}} if route.answer else {}
-    found: dict[str, Any] = {str(route.status): {"description": "Done", "content": content}}
-    if route.path.endswith("/claim"):
-        found["204"] = {"description": "Nothing may start"}
-    if route.open:
-        return found
-    error = {JSON: {"schema": {"$ref": COMPONENT.format(model="Error")}}}
-    return found | {str(status): {"description": text, "content": error} for status, text in REFUSALS.items()}
+    """The answer, the answers without a body, and every refusal."""
+    found = {route.status: described_answer("Done", content(route.answer, schemas), route.gives)}
+    found |= {status: described_answer(meaning, {}, ()) for status, meaning in route.empty.items()}
+    for status in sorted({status_of_kind(kind) for kind in refusals(route)}):
+        body = content(route.errors.model(status), schemas, route.errors.media_type)
+        found[status] = described_answer(MEANING[status], body, declared_headers(status))
+    return {str(status): one for status, one in found.items()}
+
+
+def refusals(route: Route) -> set[type[errors.RollbookError]]:
+    """Every kind of refusal that the route can give: what follows from its record, and its own."""
+    found: set[type[errors.RollbookError]] = {*ANY_ROUTE, *route.raises}
+    if not route.open:
+        found |= set(CLOSED_ROUTE)
+    if route.method not in ("GET", "HEAD"):
+        found |= set(READS_BODY)
+    if route.body:
+        found |= {WrongMediaType, errors.Unprocessable}
+    if route.query:
+        found.add(errors.Unprocessable)
+    if route.appends:
+        found.add(errors.KeyReused)
+    return found
+
+
+def content(model: Any, schemas: dict[str, Any], media_type: str = JSON) -> dict[str, Any]:
+    """A body by its media type; nothing where there is no body."""
+    return {media_type: {"schema": schema(model, schemas)}} if model else {}
+
+
+def described_answer(meaning: str, body: dict[str, Any], headers: tuple[Header, ...]) -> dict[str, Any]:
+    """One answer: what it means, holds and carries."""
+    found: dict[str, Any] = {"description": meaning}
+    if body:
+        found["content"] = body
+    if headers:
+        found["headers"] = {
+            h.name: {"description": h.meaning, "required": h.always, "schema": h.schema} for h in headers
+        }
+    return found

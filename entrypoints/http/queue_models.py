@@ -197,9 +197,13 @@ class DeploymentObject(BaseModel):
     created_by_repo: str
     created_by_workflow: str
     created_by_actor: str
-
-
-class Listed(BaseModel):
-    """A record of Rollbook's own."""
-
-    model_config = ConfigDict(extra="allow")
+    skipped_by: str | None
+    skip_rule: str | None
+    approved: bool
+    claimed_by: str | None
+    version_number: int
+    position: int
+    lane_id: str
+    committed_at: datetime | None
+    change_url: str | None
+    incident_id: str | None

@@ -4,17 +4,18 @@ import inspect
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, get_type_hints
+from types import MappingProxyType
+from typing import Any, TypedDict, Unpack, get_type_hints
 
 import orjson
 from pydantic import BaseModel, TypeAdapter
 
 from application.caller import Caller
 from domain.errors import RollbookError
+from entrypoints.http.headers import Header
 
 JSON = "application/json"
 Endpoint = Callable[..., Awaitable["Answer"]]
-ErrorShape = Callable[[RollbookError, int], "Answer"]
 
 
 @dataclass(slots=True)
@@ -61,16 +62,40 @@ def answer(value: Any, status: int = 200, headers: dict[str, str] | None = None,
 
 
 @dataclass(frozen=True, slots=True)
+class ErrorShape:
+    """How an interface tells a refusal of some status: `write` makes the body that `model` describes."""
+
+    write: Callable[[RollbookError, int], Answer]
+    model: Callable[[int], type[BaseModel]]
+    media_type: str = JSON
+
+
+class RouteFacts(TypedDict, total=False):
+    """What may be said of a route beside its method, path and endpoint; see Route."""
+
+    action: str
+    answer: Any
+    status: int
+    open: bool
+    appends: bool
+    raises: tuple[type[RollbookError], ...]
+    empty: Mapping[int, str]
+    takes: tuple[Header, ...]
+    gives: tuple[Header, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
-    """One method of one path. `action` is what the caller must be allowed to do; open routes need nobody."""
+    """One method of one path. `action` is what the caller must be allowed to do; open routes need nobody.
+
+    `appends` is whether it records something, so that an Idempotency-Key makes sense. `raises` are the refusals of
+    its own, beside those that follow from the rest of the record. `empty` are the statuses of answers without a body
+    and what they mean. `takes` and `gives` are headers of its own.
+    """
 
     method: str
     path: str
     endpoint: Endpoint
-    status: int
-    answer: Any
-    action: str
-    open: bool
     tag: str
     errors: ErrorShape
     interface: str
@@ -78,11 +103,15 @@ class Route:
     query: type[BaseModel] | None
     pattern: re.Pattern[str]
     body_parser: TypeAdapter[Any] | None
-
-    @property
-    def appends(self) -> bool:
-        """Whether it changes something, so that an Idempotency-Key makes sense."""
-        return self.method in ("POST", "PATCH", "PUT", "DELETE") and not self.open
+    appends: bool
+    action: str = ""
+    answer: Any = None
+    status: int = 200
+    open: bool = False
+    raises: tuple[type[RollbookError], ...] = ()
+    empty: Mapping[int, str] = MappingProxyType({})
+    takes: tuple[Header, ...] = ()
+    gives: tuple[Header, ...] = ()
 
 
 def pattern_of(path: str) -> re.Pattern[str]:
@@ -100,10 +129,9 @@ class Interface:
         self.errors = errors
         self.routes: list[Route] = []
 
-    def route(
-        self, method: str, path: str, *, action: str = "", answer: Any = None, status: int = 200, open: bool = False
-    ) -> Callable[[Endpoint], Endpoint]:
+    def route(self, method: str, path: str, **facts: Unpack[RouteFacts]) -> Callable[[Endpoint], Endpoint]:
         """Registers an endpoint; its `body` and `query` parameters are parsed by their annotations."""
+        facts.setdefault("appends", method in ("POST", "PATCH", "PUT", "DELETE") and not facts.get("open"))
 
         def register(endpoint: Endpoint) -> Endpoint:
             hints = get_type_hints(endpoint)
@@ -113,10 +141,6 @@ class Interface:
                     method=method,
                     path=path,
                     endpoint=endpoint,
-                    status=status,
-                    answer=answer,
-                    action=action,
-                    open=open,
                     tag=self.name,
                     errors=self.errors,
                     interface=self.name,
@@ -124,29 +148,30 @@ class Interface:
                     query=hints.get("query"),
                     pattern=pattern_of(path),
                     body_parser=TypeAdapter(body) if body else None,
+                    **facts,
                 )
             )
             return endpoint
 
         return register
 
-    def get(self, path: str, **facts: Any) -> Callable[[Endpoint], Endpoint]:
+    def get(self, path: str, **facts: Unpack[RouteFacts]) -> Callable[[Endpoint], Endpoint]:
         """Registers a GET."""
         return self.route("GET", path, **facts)
 
-    def post(self, path: str, **facts: Any) -> Callable[[Endpoint], Endpoint]:
+    def post(self, path: str, **facts: Unpack[RouteFacts]) -> Callable[[Endpoint], Endpoint]:
         """Registers a POST."""
         return self.route("POST", path, **facts)
 
-    def patch(self, path: str, **facts: Any) -> Callable[[Endpoint], Endpoint]:
+    def patch(self, path: str, **facts: Unpack[RouteFacts]) -> Callable[[Endpoint], Endpoint]:
         """Registers a PATCH."""
         return self.route("PATCH", path, **facts)
 
-    def put(self, path: str, **facts: Any) -> Callable[[Endpoint], Endpoint]:
+    def put(self, path: str, **facts: Unpack[RouteFacts]) -> Callable[[Endpoint], Endpoint]:
         """Registers a PUT."""
         return self.route("PUT", path, **facts)
 
-    def delete(self, path: str, **facts: Any) -> Callable[[Endpoint], Endpoint]:
+    def delete(self, path: str, **facts: Unpack[RouteFacts]) -> Callable[[Endpoint], Endpoint]:
         """Registers a DELETE."""
         return self.route("DELETE", path, **facts)
 

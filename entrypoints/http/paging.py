@@ -1,0 +1,49 @@
+"""Pages and moments of a list: cursors, positions of the past, and what an answer says of them."""
+
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+from adapters.postgres import conditions
+from domain.errors import Invalid
+from entrypoints.http.routing import Call
+
+
+async def position_asked(call: Call, as_of: str | None) -> int | None:
+    """The position that as_of means, if it was given."""
+    if as_of is None:
+        return None
+    position: int = await call.app.views.resolve(call.caller.organisation, as_of)
+    return position
+
+
+def position_headers(position: int, as_of: int | None) -> dict[str, str]:
+    """Which position an answer shows."""
+    return {"x-rollbook-position": str(position)} | ({"x-rollbook-as-of": str(as_of)} if as_of is not None else {})
+
+
+async def created_between(call: Call, since: datetime | None, until: datetime | None) -> list[Any]:
+    """Conditions on created_at, which grows with the position."""
+    found = []
+    # Nothing precedes year 1, from which no microsecond can be taken.
+    if since and since.year > 1:
+        before = await call.app.views.position_at(call.caller.organisation, since - timedelta(microseconds=1))
+        found.append(conditions.beyond("created_position", before, True))
+    if until:
+        last = await call.app.views.position_at(call.caller.organisation, until)
+        found.append(conditions.at_most("created_position", last))
+    return found
+
+
+def cursor_of(cursor: str) -> tuple[int, int]:
+    """The position that the first page showed, and where the last one ended."""
+    as_of, _, after = cursor.partition("-")
+    if not (as_of.isdigit() and after.isdigit() and len(cursor) <= 40 and cursor.isascii()):
+        raise Invalid("This cursor is not one of ours")
+    return int(as_of), int(after)
+
+
+def next_link(call: Call, position: int, last: int) -> str:
+    """The next page of the same list, as of the same position."""
+    given = [(n, v) for n, v in parse_qsl(call.query_string.decode("latin-1")) if n not in ("cursor", "as_of")]
+    return f'<{call.path}?{urlencode([*given, ("cursor", f"{position}-{last}")])}>; rel="next"'
