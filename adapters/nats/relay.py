@@ -113,6 +113,7 @@ class Relay:
         place = await self._resume(stream)
         while opened.alive:
             events = await self._log.read_after(place.position, self._window)
+            await self._confirm_log(place)
             if events:
                 place = await self._publish(opened, place, events)
             else:
@@ -152,10 +153,13 @@ class Relay:
         failpoint("after_publish")
         return place
 
+    async def _confirm_log(self, place: Place) -> None:
+        """Asked after every read: what was read before the log was restored is published in its own epoch or never."""
+        if await self._log.identity() != (place.store, place.epoch):
+            raise Moved("the log was restored, or is another one")
+
     async def _confirm(self, stream: Stream, place: Place) -> None:
         """Notices, while nothing happens, that the stream or the log was exchanged behind our back."""
-        if await self._log.identity() != (place.store, place.epoch):
-            raise Moved("the log has another identity")
         if await self._log.head() < place.position:
             raise Moved(f"the log ends before {place.position}")
         if await stream.last_sequence() != place.sequence:

@@ -36,8 +36,8 @@ MAX_EVENTS = 4000
 GIVE_UP_SECONDS = 8.0
 EventRow = tuple[UUID, str, int, str, int, bytes, bytes]
 STATEMENT = """
-select outcome, last_position, at, first_status, first_resource from rollbook.append(
-    %b::text[], %b::int4[], %b::int4[],
+select outcome, last_position, at, first_status, first_resource from rollbook.append_in_epoch(
+    %b::int4, %b::text[], %b::int4[], %b::int4[],
     %b::uuid[], %b::text[], %b::int4[], %b::text[], %b::int4[], %b::bytea[], %b::bytea[],
     %b::int4[], %b::text[], %b::int4[], %b::int4[], %b::text[], %b::text[], %b::bool[],
     %b::uuid[], %b::bytea[], %b::int4[], %b::text[])
@@ -83,10 +83,14 @@ def event_row(commit: Commit, command_id: UUID, stream_id: str, event: DomainEve
 
 
 class Appender:
-    """Takes commits in the order in which they were decided; one call to the database is under way at a time."""
+    """Takes commits in the order in which they were decided; one call to the database is under way at a time.
 
-    def __init__(self, pools: Pools) -> None:
+    `epoch` is the one in which everything was read that commits rest on; in another one nothing is appended.
+    """
+
+    def __init__(self, pools: Pools, epoch: int | None = None) -> None:
         self.pools = pools
+        self.epoch = epoch
         self.queue: deque[Waiting] = deque()
         self.flushing: asyncio.Task[None] | None = None
 
@@ -137,7 +141,7 @@ class Appender:
 
     async def call(self, group: list[Waiting]) -> list[tuple[Any, ...]]:
         """Repeats the call while the database is away: the events' ids make that harmless."""
-        parameters = call_parameters(group)
+        parameters = [self.epoch, *call_parameters(group)]
         deadline = monotonic() + GIVE_UP_SECONDS
         while True:
             started = perf_counter()
@@ -183,6 +187,8 @@ def settle(waiting: Waiting, row: tuple[Any, ...]) -> None:
         waiting.done.set_result(Appended(position, at, resource or waiting.commit.resource, status, repeated, events))
     elif outcome == "reused":
         waiting.done.set_exception(KeyReused("This Idempotency-Key came with another request before"))
+    elif outcome == "restored":
+        waiting.done.set_exception(Unavailable("The store was restored from a backup; nothing was recorded"))
     else:
         metrics.CONFLICTS.inc()
         waiting.done.set_exception(Conflict(outcome))

@@ -29,9 +29,9 @@ select e.stream_id, e.version, e.topic, e.schema_version, e.recorded_at, e.paylo
 class PostgresEventStore:
     """Reads through row-level security, so that a stream of another organisation does not exist."""
 
-    def __init__(self, pools: Pools, snapshot_every: int = 500) -> None:
+    def __init__(self, pools: Pools, snapshot_every: int = 500, epoch: int | None = None) -> None:
         self.pools = pools
-        self.appender = Appender(pools)
+        self.appender = Appender(pools, epoch)
         self.snapshot_every = snapshot_every
         self.on_appended: list[Callable[[Commit, Appended], None]] = []
 

@@ -9,6 +9,7 @@ import structlog
 from psycopg_pool import PoolTimeout
 
 from adapters.postgres.pools import Pools, again_when_cut_off
+from domain.errors import RollbookError
 from domain.recorded import RecordedEvent
 
 log = structlog.get_logger()
@@ -54,6 +55,17 @@ class PostgresLog:
         """The store's id, and its epoch: how often it was restored from a backup."""
         store_id, epoch = (await self.row("select store_id, epoch from rollbook.identity")) or ("", 0)
         return str(store_id), int(epoch)
+
+    async def until_another(self, identity: tuple[str, int], stop: asyncio.Event) -> bool:
+        """True as soon as the log is another one, or of another epoch; False when told to stop before."""
+        while not stop.is_set():
+            with suppress(RollbookError):
+                if (now := await self.identity()) != identity:
+                    log.warning("store.restored", store=now[0], epoch=now[1], before=identity[1])
+                    return True
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), POLL_SECONDS)
+        return False
 
     async def value(self, query: str) -> Any:
         """The one value that a query of ours answers."""

@@ -126,6 +126,7 @@ class Projector:
         self.models = models
         self.batch = batch
         self.position = 0
+        self.epoch = 0
         self.leading = False
         self.on_progress: list[Callable[[int], None]] = []
 
@@ -162,7 +163,10 @@ class Projector:
 
     async def follow(self, connection: AsyncConnection[Any], stop: asyncio.Event) -> None:
         """Folds batch after batch."""
-        foldings = await prepare(connection, self.models)
+        # What was heard of another epoch's end says nothing of this one.
+        self.log.seen = 0
+        _, self.epoch = await self.log.identity()
+        foldings = await prepare(connection, self.models, self.epoch)
         self.position = min(f.position for f in foldings)
         self.leading = True
         self.progress()
@@ -176,6 +180,7 @@ class Projector:
                 self.position = min(f.position for f in foldings)
                 self.progress()
             else:
+                await self.confirm()
                 await self.log.wait_beyond(self.position)
 
     async def project(
@@ -188,9 +193,14 @@ class Projector:
             async with connection.transaction():
                 for folding in foldings:
                     await folding.write(connection, events)
-                await swap_checkpoint(connection, [f.name for f in foldings], self.position, last)
+                await swap_checkpoint(connection, [f.name for f in foldings], self.position, last, self.epoch)
         for folding in foldings:
             folding.position = last
+
+    async def confirm(self) -> None:
+        """Notices, while nothing happens, that the log was restored; else the checkpoint notices."""
+        if (await self.log.identity())[1] != self.epoch:
+            raise CheckpointMoved("the store was restored from a backup")
 
     def progress(self) -> None:
         """Tells whoever waits for this position."""
@@ -206,14 +216,15 @@ async def pause_unless(stop: asyncio.Event, seconds: float) -> None:
         return
 
 
-async def prepare(connection: AsyncConnection[Any], models: Sequence[ReadModel]) -> list[Folding]:
-    """Makes what tables are missing; answers a folding for each read model."""
+async def prepare(connection: AsyncConnection[Any], models: Sequence[ReadModel], epoch: int) -> list[Folding]:
+    """Makes what tables are missing, or are of another epoch; answers a folding for each read model."""
     foldings = []
     for model in models:
         name = table(model)
+        await drop_other_epoch(connection, model, name, epoch)
         await tables.create(connection, model, name)
         await tables.index(connection, model, name)
-        await connection.execute("insert into checkpoints values (%s, 0) on conflict do nothing", [name])
+        await connection.execute("insert into checkpoints values (%s, 0, %s) on conflict do nothing", [name, epoch])
         at = await (
             await connection.execute("select position from checkpoints where read_model = %s", [name])
         ).fetchone()
@@ -223,6 +234,15 @@ async def prepare(connection: AsyncConnection[Any], models: Sequence[ReadModel])
     return foldings
 
 
+async def drop_other_epoch(connection: AsyncConnection[Any], model: ReadModel, name: str, epoch: int) -> None:
+    """A read model of a log that is no more is not continued."""
+    async with connection.transaction():
+        query = "delete from checkpoints where read_model = %s and epoch <> %s"
+        if (await connection.execute(query, [name, epoch])).rowcount:
+            await connection.execute(sql.SQL("drop table if exists {}").format(tables.named(name)))
+            await connection.execute("delete from parked_streams where read_model = %s", [model.name])
+
+
 def hindmost(foldings: list[Folding]) -> tuple[list[Folding], int | None]:
     """Those that are furthest behind, and the position at which the next ones wait for them."""
     lowest = min(f.position for f in foldings)
@@ -230,9 +250,11 @@ def hindmost(foldings: list[Folding]) -> tuple[list[Folding], int | None]:
     return [f for f in foldings if f.position == lowest], min(beyond) if beyond else None
 
 
-async def swap_checkpoint(connection: AsyncConnection[Any], names: list[str], before: int, after: int) -> None:
-    """Moves the checkpoints, or raises CheckpointMoved when another leader did."""
-    statement = "update checkpoints set position = %s where read_model = any(%s) and position = %s"
-    cursor = await connection.execute(statement, [after, names, before])
+async def swap_checkpoint(
+    connection: AsyncConnection[Any], names: list[str], before: int, after: int, epoch: int
+) -> None:
+    """Moves the checkpoints, or raises CheckpointMoved when another leader did, or the log was restored."""
+    statement = "update checkpoints set position = %s where read_model = any(%s) and position = %s and epoch = %s"
+    cursor = await connection.execute(statement, [after, names, before, epoch])
     if cursor.rowcount != len(names):
         raise CheckpointMoved(f"checkpoints are not at {before}")

@@ -50,7 +50,7 @@ async def swap(connection: AsyncConnection[Any], model: ReadModel, shadow: str, 
             old, new = tables.named(f"{shadow}_{suffix}"), sql.Identifier(f"{name}_{suffix}")
             await connection.execute(sql.SQL("alter index {} rename to {}").format(old, new))
         await connection.execute(
-            """insert into checkpoints (read_model, position) values (%s, %s)
-               on conflict (read_model) do update set position = excluded.position""",
+            """insert into checkpoints select %s, %s, epoch from rollbook.identity
+               on conflict (read_model) do update set position = excluded.position, epoch = excluded.epoch""",
             [name, position],
         )
