@@ -1,7 +1,7 @@
 """A deployment: one release on its way to one target, from scheduled to its end."""
 
 from datetime import datetime
-from functools import singledispatchmethod
+from functools import singledispatch
 from typing import Any
 from uuid import UUID
 
@@ -22,7 +22,7 @@ class Deployment(BaseAggregate[UUID]):
         """Something that happened to a deployment."""
 
         def apply(self, aggregate: Any) -> None:
-            aggregate.evolve(self)
+            evolve(self, aggregate)
 
     class Scheduled(Event, AggregateCreated):
         """It entered its lane as number `number` (from 1, in order of arrival)."""
@@ -187,51 +187,36 @@ class Deployment(BaseAggregate[UUID]):
         self.status = status
         self.claimed = False
 
-    @singledispatchmethod
-    def evolve(self, event: AggregateEvent) -> None:
-        """How each event changes the state; what is not registered changes nothing that decisions need."""
 
-    @evolve.register
-    def _(self, event: Started) -> None:
-        self.become(Status.IN_PROGRESS)
+BECOMES: dict[type[AggregateEvent], Status] = {
+    Deployment.Started: Status.IN_PROGRESS,
+    Deployment.ClaimLapsed: Status.SCHEDULED,
+    Deployment.Deployed: Status.DEPLOYED,
+    Deployment.Failed: Status.FAILED,
+    Deployment.Skipped: Status.SKIPPED,
+    Deployment.Cancelled: Status.CANCELLED,
+    Deployment.RolledBack: Status.ROLLED_BACK,
+    Deployment.Rescheduled: Status.SCHEDULED,
+}
 
-    @evolve.register
-    def _(self, event: Claimed) -> None:
-        self.become(Status.IN_PROGRESS)
-        self.fence = event.fence
-        self.claimed = True
 
-    @evolve.register
-    def _(self, event: ClaimLapsed) -> None:
-        self.become(Status.SCHEDULED)
+@singledispatch
+def evolve(event: AggregateEvent, deployment: Deployment) -> None:
+    """How each event changes the state: most say what it becomes, some change nothing that decisions need."""
+    if status := BECOMES.get(type(event)):
+        deployment.become(status)
 
-    @evolve.register
-    def _(self, event: Deployed) -> None:
-        self.become(Status.DEPLOYED)
 
-    @evolve.register
-    def _(self, event: Failed) -> None:
-        self.become(Status.FAILED)
+@evolve.register
+def _(event: Deployment.Claimed, deployment: Deployment) -> None:
+    deployment.become(Status.IN_PROGRESS)
+    deployment.fence = event.fence
+    deployment.claimed = True
 
-    @evolve.register
-    def _(self, event: Skipped) -> None:
-        self.become(Status.SKIPPED)
 
-    @evolve.register
-    def _(self, event: Cancelled) -> None:
-        self.become(Status.CANCELLED)
-
-    @evolve.register
-    def _(self, event: RolledBack) -> None:
-        self.become(Status.ROLLED_BACK)
-
-    @evolve.register
-    def _(self, event: Rescheduled) -> None:
-        self.become(Status.SCHEDULED)
-
-    @evolve.register
-    def _(self, event: Approved) -> None:
-        self.approved = True
+@evolve.register
+def _(event: Deployment.Approved, deployment: Deployment) -> None:
+    deployment.approved = True
 
 
 REPORTS: dict[Status, tuple[type[Deployment.Event], dict[str, Any]]] = {

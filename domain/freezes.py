@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from functools import singledispatchmethod
+from functools import singledispatch
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -51,7 +51,7 @@ class Freezes(BaseAggregate[UUID]):
         """Something that happened to an organisation's freezes."""
 
         def apply(self, aggregate: Any) -> None:
-            aggregate.evolve(self)
+            evolve(self, aggregate)
 
     class Opened(Event, AggregateCreated):
         """The organisation declares its first freeze."""
@@ -102,17 +102,20 @@ class Freezes(BaseAggregate[UUID]):
         self.organisation = organisation
         self.declared: dict[str, Freeze] = {}
 
-    @singledispatchmethod
-    def evolve(self, event: AggregateEvent) -> None:
-        """How each event changes the state."""
 
-    @evolve.register
-    def _(self, event: Declared) -> None:
-        self.declared[event.freeze.id] = event.freeze
+@singledispatch
+def evolve(event: AggregateEvent, freezes: Freezes) -> None:
+    """How each event changes the state."""
 
-    @evolve.register
-    def _(self, event: Lifted) -> None:
-        self.declared.pop(event.freeze_id, None)
+
+@evolve.register
+def _(event: Freezes.Declared, freezes: Freezes) -> None:
+    freezes.declared[event.freeze.id] = event.freeze
+
+
+@evolve.register
+def _(event: Freezes.Lifted, freezes: Freezes) -> None:
+    freezes.declared.pop(event.freeze_id, None)
 
 
 def in_force(freeze: Freeze, now: datetime) -> bool:

@@ -4,7 +4,7 @@ from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import singledispatchmethod
+from functools import singledispatch
 from typing import Any
 from uuid import UUID
 
@@ -54,7 +54,7 @@ class Lane(BaseAggregate[UUID]):
         """Something that happened in a lane."""
 
         def apply(self, aggregate: Any) -> None:
-            aggregate.evolve(self)
+            evolve(self, aggregate)
 
     class Opened(Event, AggregateCreated):
         """The first deployment for this taxonomy arrived."""
@@ -162,30 +162,6 @@ class Lane(BaseAggregate[UUID]):
         self.numbers: dict[Status, list[int]] = {status: [] for status in LIVE}
         self.ran: list[int] = []
 
-    @singledispatchmethod
-    def evolve(self, event: AggregateEvent) -> None:
-        """How each event changes the state; what is not registered changes nothing that decisions need."""
-
-    @evolve.register
-    def _(self, event: Moved) -> None:
-        self.forget(event.entry.number)
-        self.last_number = max(self.last_number, event.entry.number)
-        if event.entry.status in RAN or event.entry.status is Status.SCHEDULED:
-            self.remember(event.entry)
-
-    @evolve.register
-    def _(self, event: Superseded) -> None:
-        for entry in self.waiting_before(event.below, event.automatic_only):
-            self.forget(entry.number)
-
-    @evolve.register
-    def _(self, event: Held) -> None:
-        self.held = event.hold
-
-    @evolve.register
-    def _(self, event: Released) -> None:
-        self.held = None
-
     def remember(self, entry: Entry) -> None:
         """Files an entry under its number and status."""
         self.entries[entry.number] = entry
@@ -227,6 +203,35 @@ class Lane(BaseAggregate[UUID]):
             entry = Entry(**one)
             lane.remember(replace(entry, status=Status(entry.status), trigger=Trigger(entry.trigger)))
         return lane
+
+
+@singledispatch
+def evolve(event: AggregateEvent, lane: Lane) -> None:
+    """How each event changes the state; what is not registered changes nothing that decisions need."""
+
+
+@evolve.register
+def _(event: Lane.Moved, lane: Lane) -> None:
+    lane.forget(event.entry.number)
+    lane.last_number = max(lane.last_number, event.entry.number)
+    if event.entry.status in RAN or event.entry.status is Status.SCHEDULED:
+        lane.remember(event.entry)
+
+
+@evolve.register
+def _(event: Lane.Superseded, lane: Lane) -> None:
+    for entry in lane.waiting_before(event.below, event.automatic_only):
+        lane.forget(entry.number)
+
+
+@evolve.register
+def _(event: Lane.Held, lane: Lane) -> None:
+    lane.held = event.hold
+
+
+@evolve.register
+def _(event: Lane.Released, lane: Lane) -> None:
+    lane.held = None
 
 
 def fits(entry: Entry, version: str | None, environment: str | None) -> bool:

@@ -9,13 +9,14 @@ from uuid import UUID
 from pydantic_core import from_json
 
 
-@dataclass(frozen=True)
+@dataclass
 class RecordedEvent:
     """One event of the log.
 
     `position` is its place in the one global order; `commit_position` is the position of the last event
     that was appended with it, and no reader ever stops between the two. `sequence` counts the events of
     its organisation without a gap. `payload` and `envelope_bytes` are the exact bytes that were hashed.
+    Nobody changes one; that Python does not forbid it is because a frozen one takes five times as long to make.
     """
 
     position: int

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import singledispatchmethod
+from functools import singledispatch
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -48,7 +48,7 @@ class Rules(BaseAggregate[UUID]):
         """Something that happened to an organisation's rules."""
 
         def apply(self, aggregate: Any) -> None:
-            aggregate.evolve(self)
+            evolve(self, aggregate)
 
     class Opened(Event, AggregateCreated):
         """The organisation sets its first rules."""
@@ -80,10 +80,12 @@ class Rules(BaseAggregate[UUID]):
         self.organisation = organisation
         self.rules = HouseRules()
 
-    @singledispatchmethod
-    def evolve(self, event: AggregateEvent) -> None:
-        """How each event changes the state."""
 
-    @evolve.register
-    def _(self, event: Set) -> None:
-        self.rules = event.rules
+@singledispatch
+def evolve(event: AggregateEvent, rules: Rules) -> None:
+    """How each event changes the state."""
+
+
+@evolve.register
+def _(event: Rules.Set, rules: Rules) -> None:
+    rules.rules = event.rules

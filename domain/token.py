@@ -1,7 +1,7 @@
 """A token of Rollbook's own: issued once, revoked once; the log holds its hash alone."""
 
 from datetime import datetime
-from functools import singledispatchmethod
+from functools import singledispatch
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +19,7 @@ class Token(BaseAggregate[UUID]):
         """Something that happened to a token."""
 
         def apply(self, aggregate: Any) -> None:
-            aggregate.evolve(self)
+            evolve(self, aggregate)
 
     class Issued(Event, AggregateCreated):
         """It was made. `sha256` is the hash of 256 random bits, in hexadecimal; `expires_at` is in ISO 8601."""
@@ -53,10 +53,12 @@ class Token(BaseAggregate[UUID]):
         self.organisation = organisation
         self.revoked = False
 
-    @singledispatchmethod
-    def evolve(self, event: AggregateEvent) -> None:
-        """How each event changes the state."""
 
-    @evolve.register
-    def _(self, event: Revoked) -> None:
-        self.revoked = True
+@singledispatch
+def evolve(event: AggregateEvent, token: Token) -> None:
+    """How each event changes the state."""
+
+
+@evolve.register
+def _(event: Token.Revoked, token: Token) -> None:
+    token.revoked = True

@@ -17,34 +17,37 @@ _UNSAFE = re.compile(r"[^\x21\x23\x24\x26-\x7e]")
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message as it is published; `position` is that of its event."""
+    """A message as it is published; `position` is that of its event, `head` its headers as they go over the wire."""
 
     position: int
     commit_position: int
     subject: str
     payload: bytes
     headers: dict[str, str]
+    head: bytes
 
     @property
     def size(self) -> int:
         """Bytes that it takes of the server's max_payload, with room for the sequence that is added later."""
-        return len(self.payload) + sum(len(k) + len(v) + 4 for k, v in self.headers.items()) + 64
+        return len(self.payload) + len(self.head) + 64
 
 
 def message(event: StoredEvent, store: str, epoch: int) -> Message:
     """The message for an event of the store with this id and epoch."""
-    headers = {"Nats-Msg-Id": str(event.event_id)}
-    headers |= _cloud_event(event) | _own(event) | _cause(event) | _envelope(event)
+    headers = _cloud_event(event) | _own(event) | _cause(event) | _envelope(event)
     headers["rollbook-store"] = store
     headers["rollbook-epoch"] = str(epoch)
     to = subject(event.organisation, event.topic)
-    return Message(event.position, event.commit_position, to, event.payload, headers)
+    head = "".join([f"{name}: {value}\r\n" for name, value in headers.items()]).encode("ascii")
+    return Message(event.position, event.commit_position, to, event.payload, headers, head)
 
 
 def _cloud_event(event: StoredEvent) -> dict[str, str]:
+    event_id = str(event.event_id)
     return {
+        "Nats-Msg-Id": event_id,
         "ce-specversion": "1.0",
-        "ce-id": str(event.event_id),
+        "ce-id": event_id,
         "ce-source": _source(event.organisation),
         "ce-type": header_value(f"rollbook.{event.topic}"),
         "ce-subject": header_value(event.stream_id),

@@ -22,6 +22,7 @@ CONNECT_SECONDS = 2
 CLOSE_SECONDS = 2.0
 PING_SECONDS = 5
 _WRONG_LAST_SEQUENCE = 10071
+_VERSION = b"NATS/1.0\r\n"
 
 
 class Refused(Exception):
@@ -48,11 +49,33 @@ async def connection(url: str, ack_seconds: float) -> AsyncIterator["Connection"
         await opened.close()
 
 
+class HeadClient(Client):
+    """Takes headers as they go over the wire: to have nats-py write them would cost the relay half its time."""
+
+    def write(self, subject: str, reply: str, head: bytes, payload: bytes) -> None:
+        """Adds a message to what goes out with the next `send`. `head` holds whole header lines."""
+        sizes = f"{len(_VERSION) + len(head) + 2} {len(_VERSION) + len(head) + 2 + len(payload)}"
+        command = f"HPUB {subject} {reply} {sizes}\r\n".encode()
+        self._pending.append(b"".join((command, _VERSION, head, b"\r\n", payload, b"\r\n")))
+        self._pending_data_size += len(payload)
+
+    async def send(self) -> None:
+        """Hands over what was written; Lost when nobody is there to take it."""
+        if not self.is_connected:
+            raise Lost("the connection to NATS was lost")
+        await self._flush_pending()
+
+
+def expecting(head: bytes, last: int) -> bytes:
+    """The headers of a message that the stream takes only right behind this sequence."""
+    return head + f"{EXPECTED}: {last}\r\n".encode()
+
+
 class Connection:
     """`ack_seconds` limits how long a window or a request may stay without its answer."""
 
     def __init__(self, ack_seconds: float) -> None:
-        self._client = Client()
+        self._client = HeadClient()
         self._ack_seconds = ack_seconds
         self._numbers = count()
         self._inbox = ""
@@ -115,8 +138,8 @@ class Connection:
         try:
             for sequence, message in enumerate(messages, after + 1):
                 reply = self._reply(sequence, answers) if sequence in (after + 1, after + len(messages)) else ""
-                headers = {**message.headers, EXPECTED: str(sequence - 1)}
-                await self._client.publish(message.subject, message.payload, reply, headers)
+                self._client.write(message.subject, reply, expecting(message.head, sequence - 1), message.payload)
+            await self._client.send()
             async with asyncio.timeout(self._ack_seconds):
                 for sequence, answer in answers.items():
                     _check(await answer, sequence)
