@@ -4,7 +4,6 @@ import inspect
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, TypedDict, Unpack, get_type_hints
 
 import orjson
@@ -109,7 +108,7 @@ class Route:
     status: int = 200
     open: bool = False
     raises: tuple[type[RollbookError], ...] = ()
-    empty: Mapping[int, str] = MappingProxyType({})
+    empty: Mapping[int, str] = field(default_factory=dict)
     takes: tuple[Header, ...] = ()
     gives: tuple[Header, ...] = ()
 
