@@ -6,9 +6,9 @@ from typing import Any
 from psycopg import AsyncConnection, sql
 
 from adapters.postgres import tables
+from adapters.postgres.folding import Folding
 from adapters.postgres.log import PostgresLog
 from adapters.postgres.pools import Pools
-from adapters.postgres.projector import Folding
 from projections.read_model import ReadModel, table
 
 BATCH = 5000

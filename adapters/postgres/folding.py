@@ -1,0 +1,105 @@
+"""Folds events into the rows of one read model, in memory, and writes what changed."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from psycopg import AsyncConnection
+
+from adapters.postgres import codec, tables
+from adapters.postgres.tables import RowVersion
+from domain.recorded import RecordedEvent
+from projections.read_model import STILL, ReadModel, Row
+
+log = structlog.get_logger()
+REMEMBERED_ROWS = 20_000
+
+
+@dataclass(slots=True)
+class Folding:
+    """One read model on its way through the log; remembers the open rows that it met last."""
+
+    model: ReadModel
+    name: str
+    position: int = 0
+    open: OrderedDict[str, tuple[int, Row]] = field(default_factory=OrderedDict)
+    parked: set[str] = field(default_factory=set)
+
+    async def write(self, connection: AsyncConnection[Any], events: Sequence[RecordedEvent]) -> None:
+        """Folds a batch and writes what changed."""
+        keyed = [(key, e) for e in events if (key := self.key_of(e)) is not None]
+        if not keyed:
+            return
+        await self.fetch_open(connection, {key for key, _ in keyed} - self.open.keys())
+        ended: list[tuple[str, int, int]] = []
+        made: dict[tuple[str, int], RowVersion] = {}
+        troubles = [t for key, e in keyed if (t := self.fold(key, e, ended, made))]
+        if ended:
+            await tables.close_rows(connection, self.name, ended)
+        if made:
+            await tables.add_versions(connection, self.model, self.name, made.values())
+        for event, problem in troubles:
+            await park(connection, self.model.name, event, problem)
+        while len(self.open) > REMEMBERED_ROWS:
+            self.open.popitem(last=False)
+
+    def key_of(self, event: RecordedEvent) -> str | None:
+        """The row that an event concerns, unless its stream is parked."""
+        return None if event.stream_id in self.parked else self.model.key(event)
+
+    async def fetch_open(self, connection: AsyncConnection[Any], missing: set[str]) -> None:
+        """Reads the open rows that are not remembered."""
+        if missing:
+            self.open |= await tables.open_rows(connection, self.name, list(missing))
+
+    def fold(
+        self,
+        key: str,
+        event: RecordedEvent,
+        ended: list[tuple[str, int, int]],
+        made: dict[tuple[str, int], RowVersion],
+    ) -> tuple[RecordedEvent, str] | None:
+        """One event; a fault of ours parks its stream and lets the rest go on."""
+        if event.stream_id in self.parked:
+            return None
+        since, row = self.open.get(key, (0, None))
+        _, data = codec.upcast(event.topic, event.schema_version, event.data)
+        try:
+            changed = self.model.fold(row, event, data)
+        except Exception as problem:
+            self.parked.add(event.stream_id)
+            return event, f"{type(problem).__name__}: {problem}"
+        if changed is not None and changed is not row:
+            self.replace(key, event, since, changed, ended, made)
+        return None
+
+    def replace(
+        self,
+        key: str,
+        event: RecordedEvent,
+        since: int,
+        changed: Row,
+        ended: list[tuple[str, int, int]],
+        made: dict[tuple[str, int], RowVersion],
+    ) -> None:
+        """A new version from the end of this commit on; the one before, if there is any, ends there."""
+        start = event.commit_position
+        if since and since != start:
+            if before := made.get((key, since)):
+                made[key, since] = RowVersion(key, before.organisation, since, start, before.row)
+            else:
+                ended.append((key, since, start))
+        made[key, start] = RowVersion(key, event.organisation, start, STILL, changed)
+        self.open[key] = (start, changed)
+        self.open.move_to_end(key)
+
+
+async def park(connection: AsyncConnection[Any], model: str, event: RecordedEvent, problem: str) -> None:
+    """Notes that the rows of a stream are stale from here on, and raises the alarm."""
+    log.error("projector.parked", read_model=model, stream_id=event.stream_id, position=event.position, problem=problem)
+    await connection.execute(
+        "insert into parked_streams values (%s, %s, %s, %s, %s) on conflict do nothing",
+        [model, event.stream_id, event.organisation, event.position, problem[:500]],
+    )
