@@ -32,7 +32,7 @@ class Folding:
         keyed = [(key, e) for e in events if (key := self.key_of(e)) is not None]
         if not keyed:
             return
-        await self.fetch_open(connection, {key for key, _ in keyed} - self.open.keys())
+        await self.fetch_open(connection, {key for key, _ in keyed if key not in self.open})
         ended: list[tuple[str, int, int]] = []
         made: dict[tuple[str, int], RowVersion] = {}
         troubles = [t for key, e in keyed if (t := self.fold(key, e, ended, made))]
