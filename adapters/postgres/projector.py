@@ -10,6 +10,7 @@ from psycopg import AsyncConnection, sql
 from psycopg_pool import PoolTimeout
 
 from adapters.postgres import codec, tables
+from adapters.postgres.folding import Folding
 from adapters.postgres.log import PostgresLog
 from adapters.postgres.pools import Pools
 from adapters.tracing import linked_span
