@@ -45,11 +45,15 @@ ROUTES_OF = (lanes, governance)
 
 @dataclass(slots=True)
 class Rollbook:
-    """Everything that one process needs to answer requests and to follow the log."""
+    """Everything that one process needs to answer requests and to follow the log.
+
+    `identity` is the store's id and epoch: in another epoch nothing that is remembered here holds any more.
+    """
 
     settings: Settings
     pools: Pools
     log: PostgresLog
+    identity: tuple[str, int]
     store: PostgresEventStore
     executor: Executor
     views: PostgresViews
@@ -84,8 +88,13 @@ class Rollbook:
         hooks = Hooks(authenticated, authorised, observe, tracing.traceparent_of)
         s = self.settings
         limits = Limits(s.max_body_bytes, s.max_json_depth, s.request_timeout_seconds)
-        api = Api([*INTERFACES, documentation(INTERFACES)], self, hooks, limits)
+        api = Api([*INTERFACES, documentation(INTERFACES)], self, hooks, limits, self.identity_headers())
         return Traced(api) if tracing.exporting() else api
+
+    def identity_headers(self) -> dict[str, str]:
+        """Tells every caller which log answers: positions of another epoch are those of a log that is no more."""
+        store_id, epoch = self.identity
+        return {"x-rollbook-store": store_id, "x-rollbook-epoch": str(epoch)}
 
     def projector(self) -> Projector:
         """Keeps all read models, and lets go the readers of this process that wait for it."""
@@ -124,7 +133,8 @@ async def build(settings: Settings, database_url: str) -> Rollbook:
     pools = Pools.of(database_url, settings.pool_size)
     await pools.open()
     log = PostgresLog(pools, database_url)
-    store = PostgresEventStore(pools)
+    identity = await log.identity()
+    store = PostgresEventStore(pools, epoch=identity[1])
     visibility = Visibility()
     web = Web()
     count = Counting()
@@ -146,6 +156,7 @@ async def build(settings: Settings, database_url: str) -> Rollbook:
         leases=Leases(pools),
         authentication=authentication(settings, pools, web),
         web=web,
+        identity=identity,
         limits=RateLimits(settings.rate_limit_per_minute, settings.rate_limit_address_per_minute),
         count=count,
     )

@@ -1,7 +1,7 @@
 """The ASGI application: finds the route, asks who is there and whether they may, parses, answers."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from time import perf_counter
@@ -43,8 +43,17 @@ class Limits:
 class Api:
     """Serves the routes of several interfaces. Unknown paths are answered in the shape of the nearest one."""
 
-    def __init__(self, interfaces: Sequence[Interface], app: Any, hooks: Hooks, limits: Limits) -> None:
+    def __init__(
+        self,
+        interfaces: Sequence[Interface],
+        app: Any,
+        hooks: Hooks,
+        limits: Limits,
+        always: Mapping[str, str] | None = None,
+    ) -> None:
+        """`always` are headers of every answer."""
         self.interfaces = interfaces
+        self.always = always or {}
         self.app = app
         self.hooks = hooks
         self.limits = limits
@@ -66,6 +75,7 @@ class Api:
         template = call.route.path if call.route else "unmatched"
         method = call.method if call.method in METHODS else "other"
         self.hooks.observe(method, template, answer.status, perf_counter() - started)
+        answer.headers |= self.always
         await reply(send, answer, call)
 
     def call_of(self, scope: Any) -> Call:

@@ -62,6 +62,8 @@ class Process:
         self.settings = settings
         self.parts = parts
         self.stop = asyncio.Event()
+        self.ended = False
+        self.restored = False
         self.rollbook: Rollbook | None = None
         self.projector: Projector | None = None
         self.relay: Relay | None = None
@@ -70,14 +72,36 @@ class Process:
         """Returns after SIGTERM or SIGINT, when everything in flight has finished."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.stop.set)
+            loop.add_signal_handler(number, self.end)
         configure_tracing(self.settings.otel_exporter_otlp_endpoint)
         async with AsyncExitStack() as stack:
             stack.push_async_callback(asyncio.to_thread, stop_tracing)
             database_url, nats_url = await self.servers(stack)
+            while await self.live_through_an_epoch(database_url, nats_url, announce):
+                announce = None
+
+    def end(self) -> None:
+        """Lets it drain and end."""
+        self.ended = True
+        self.stop.set()
+
+    async def live_through_an_epoch(
+        self, database_url: str, nats_url: str, announce: Callable[[], None] | None
+    ) -> bool:
+        """Serves until told to stop; or until the store was restored, True: what is remembered holds no more."""
+        async with AsyncExitStack() as stack:
             self.rollbook = await build(self.settings, database_url)
             stack.push_async_callback(self.rollbook.close)
-            await self.serve(self.tasks(nats_url), announce)
+            await self.serve([*self.tasks(nats_url), self.watch_epoch()], announce)
+        if self.ended or not self.restored:
+            return False
+        self.restored, self.stop = False, asyncio.Event()
+        return True
+
+    async def watch_epoch(self) -> None:
+        """Ends when the store has another epoch."""
+        assert self.rollbook is not None
+        self.restored = await self.rollbook.log.until_another(self.rollbook.identity, self.stop)
 
     async def servers(self, stack: AsyncExitStack) -> tuple[str, str]:
         """The database and the broker: those that the settings name, else our own."""
