@@ -152,7 +152,8 @@ class running_rollbook:
         stop = asyncio.Event()
         projecting = asyncio.create_task(app.projector().run(stop))
         port = free_port()
-        listening = server(app.api(), "127.0.0.1", port, 5)
+        patience = (5, self.settings.max_head_bytes, self.settings.request_timeout_seconds)
+        listening = server(app.api(), "127.0.0.1", port, *patience)
         serving = asyncio.create_task(listening.serve())
 
         async def end() -> None:

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from application.caller import Caller
 from domain.errors import RollbookError, Unavailable
 from entrypoints.http.errors import Broken, NoSuchPath, WrongMethod, headers_of, status_of
-from entrypoints.http.requests import parse_body, parse_query, read_body
+from entrypoints.http.requests import discard_body, parse_body, parse_query, read_body, require_json
 from entrypoints.http.routing import Answer, Call, Interface, Route
 
 log = structlog.get_logger()
@@ -72,6 +72,8 @@ class Api:
         except Exception:
             log.exception("request.broken", trace_id=call.trace_id, path=call.route.path if call.route else None)
             answer = self.refused(call, Broken("Internal Server Error"))
+        if call.unread and not await self.discarded(call, receive):
+            answer.headers["connection"] = "close"
         template = call.route.path if call.route else "unmatched"
         method = call.method if call.method in METHODS else "other"
         self.hooks.observe(method, template, answer.status, perf_counter() - started)
@@ -89,6 +91,7 @@ class Api:
             query_string=scope["query_string"],
             address=scope["client"][0] if scope.get("client") else "",
             traceparent=self.hooks.continue_trace(headers.get("traceparent")),
+            unread="transfer-encoding" in headers or headers.get("content-length", "0") != "0",
         )
 
     async def answer_or_refusal(self, call: Call, receive: Any) -> Answer:
@@ -109,7 +112,9 @@ class Api:
             arguments["query"] = parse_query(call.query_string, route.query, self.queries[id(route)])
         if call.method not in ("GET", "HEAD"):
             call.body = await read_body(receive, self.limits.body_bytes, self.limits.seconds)
+            call.unread = False
         if route.body_parser:
+            require_json(call.headers.get("content-type", ""))
             arguments["body"] = parse_body(call.body, route.body_parser, self.limits.json_depth)
         return await self.in_time(route.endpoint(call, **arguments))
 
@@ -122,6 +127,13 @@ class Api:
             if not limit.expired():
                 raise
             raise Unavailable("The request took too long; repeat it with its Idempotency-Key") from None
+
+    async def discarded(self, call: Call, receive: Any) -> bool:
+        """Whether the connection is free for another request, the body that nobody read being gone.
+
+        Who hung up on somebody still sending would keep them from reading why.
+        """
+        return "expect" not in call.headers and await discard_body(receive, self.limits.body_bytes)
 
     def find(self, call: Call) -> Route:
         """The route, or NoSuchPath or WrongMethod."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import cache
 from itertools import islice
 from typing import Any, get_args, get_origin
@@ -12,34 +12,61 @@ import orjson
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from domain.errors import TooLarge, Unprocessable
-from entrypoints.http.errors import CutOff, TooSlow
+from entrypoints.http.errors import CutOff, TooSlow, WrongMediaType
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 # Possessive, and a text may lack its end: else a hostile body costs time that grows with its square.
 NESTING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 SHOWN_INPUT = 200
+DISCARD_SECONDS = 1.0
 SHOWN_FAULTS = 100
 
 
 async def read_body(receive: Receive, limit: int, seconds: float) -> bytes:
     """The whole body; TooLarge beyond `limit` bytes, TooSlow after `seconds`, CutOff when the client left before."""
     chunks: list[bytes] = []
-    size = 0
     try:
         async with asyncio.timeout(seconds):
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise CutOff("The body is not complete")
-                chunk = message.get("body", b"")
-                size += len(chunk)
-                if size > limit:
-                    raise TooLarge(f"The body exceeds {limit} bytes")
+            async for chunk in chunks_of(receive, limit):
                 chunks.append(chunk)
-                if not message.get("more_body"):
-                    return b"".join(chunks)
     except TimeoutError:
         raise TooSlow("The body did not arrive in time") from None
+    return b"".join(chunks)
+
+
+async def discard_body(receive: Receive, limit: int) -> bool:
+    """Whether the rest of a body that nobody wants ended within `limit` bytes and a moment."""
+    try:
+        async with asyncio.timeout(DISCARD_SECONDS):
+            async for _ in chunks_of(receive, limit):
+                pass
+    except (TimeoutError, TooLarge, CutOff):
+        return False
+    return True
+
+
+async def chunks_of(receive: Receive, limit: int) -> AsyncIterator[bytes]:
+    """The body piece by piece; TooLarge beyond `limit` bytes, CutOff when the client left before its end."""
+    size, more = 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise CutOff("The body is not complete")
+        chunk, more = message.get("body", b""), message.get("more_body", False)
+        size += len(chunk)
+        if size > limit:
+            raise TooLarge(f"The body exceeds {limit} bytes")
+        yield chunk
+
+
+def require_json(content_type: str) -> None:
+    """A body that says it is something else is none of ours; one that says nothing is taken as it is.
+
+    Types that a page of another origin may send without asking are among those refused.
+    """
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind and kind != "application/json" and not kind.endswith("+json"):
+        raise WrongMediaType("The body must be application/json")
 
 
 def parse_body(raw: bytes, parser: TypeAdapter[Any], max_depth: int) -> Any:
@@ -53,7 +80,9 @@ def parse_body(raw: bytes, parser: TypeAdapter[Any], max_depth: int) -> Any:
     except orjson.JSONDecodeError as error:
         where = ["body", error.pos]
         raise Unprocessable([problem("json_invalid", where, "JSON decode error", {}, {"error": error.msg})]) from None
-    return validate(value, parser, "body")
+    body = validate(value, parser, "body")
+    refuse_unstorable(body, "body")
+    return body
 
 
 def parse_query(query_string: bytes, model: type[BaseModel], parser: TypeAdapter[Any]) -> Any:
@@ -69,6 +98,7 @@ def parse_query(query_string: bytes, model: type[BaseModel], parser: TypeAdapter
             values.setdefault(name, []).append(value)
         else:
             values[name] = value
+    refuse_unstorable(values, "query")
     return validate(values, parser, "query")
 
 
@@ -80,10 +110,14 @@ def is_list(model: type[BaseModel], name: str) -> bool:
     return any(get_origin(kind) is list for kind in kinds)
 
 
-def validate(value: Any, parser: TypeAdapter[Any], where: str) -> Any:
-    """The value as its model; texts that the store cannot hold are refused at their field."""
+def refuse_unstorable(value: Any, where: str) -> None:
+    """Texts that the store cannot hold are refused at their field; what the model ignores may hold anything."""
     if faults := list(islice(unstorable(value, (where,)), SHOWN_FAULTS)):
         raise Unprocessable(faults)
+
+
+def validate(value: Any, parser: TypeAdapter[Any], where: str) -> Any:
+    """The value as its model."""
     try:
         return parser.validate_python(value, from_attributes=True)
     except ValidationError as error:
@@ -99,6 +133,9 @@ def unstorable(value: Any, loc: tuple[str | int, ...]) -> Any:
     elif isinstance(value, dict):
         for name, member in value.items():
             yield from unstorable(name, loc)
+            yield from unstorable(member, (*loc, name))
+    elif isinstance(value, BaseModel):
+        for name, member in value:
             yield from unstorable(member, (*loc, name))
     elif isinstance(value, list):
         for n, member in enumerate(value):

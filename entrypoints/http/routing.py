@@ -19,7 +19,10 @@ Endpoint = Callable[..., Awaitable["Answer"]]
 
 @dataclass(slots=True)
 class Call:
-    """One request on its way through a route. Header names are lower-case. `app` is what composition built."""
+    """One request on its way through a route. Header names are lower-case. `app` is what composition built.
+
+    `unread` is whether a body may be on its way that nobody has read.
+    """
 
     app: Any
     method: str
@@ -30,6 +33,7 @@ class Call:
     traceparent: str
     params: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
+    unread: bool = False
     route: "Route | None" = None
     _caller: Caller | None = None
 

@@ -23,6 +23,7 @@ from adapters.tracing import configure_tracing, stop_tracing
 from domain.errors import RollbookError
 from entrypoints.composition import Rollbook, build
 from entrypoints.http.management import management_app
+from entrypoints.http.protocol import bounded
 from entrypoints.workers.housekeeping import Housekeeping
 
 log = structlog.get_logger()
@@ -37,13 +38,18 @@ class Server(uvicorn.Server):
         return nullcontext()
 
 
-def server(app: Any, host: str, port: int, drain_seconds: int) -> Server:
-    """Not started yet; requests in flight get `drain_seconds` to finish when it stops."""
+def server(
+    app: Any, host: str, port: int, drain_seconds: int, head_bytes: int = 65_536, seconds: float = 30.0
+) -> Server:
+    """Not started yet; requests in flight get `drain_seconds` to finish when it stops.
+
+    The head of a request may have `head_bytes` and take `seconds`.
+    """
     config = uvicorn.Config(
         app,
         host=host,
         port=port,
-        http="httptools",
+        http=bounded(head_bytes, seconds),
         ws="none",
         lifespan="off",
         log_config=None,
@@ -141,7 +147,8 @@ class Process:
         s = self.settings
         servers = [server(management_app(self.readiness), s.management_host, s.management_port, 1)]
         if "serve" in self.parts:
-            servers.insert(0, server(self.rollbook.api(), s.api_host, s.api_port, s.drain_seconds))
+            patience = (s.drain_seconds, s.max_head_bytes, s.request_timeout_seconds)
+            servers.insert(0, server(self.rollbook.api(), s.api_host, s.api_port, *patience))
         running = [asyncio.ensure_future(f) for f in followers]
         serving = [asyncio.create_task(one.serve()) for one in servers]
         stopping = asyncio.create_task(self.stop.wait())
