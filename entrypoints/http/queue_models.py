@@ -1,17 +1,46 @@
 """What the deployment queue takes and gives, as its users send and read it."""
 
+import re
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Strict,
+    StringConstraints,
+    WithJsonSchema,
+)
+from pydantic_core import PydanticCustomError
 
 from domain.status import Status, Trigger
 from domain.taxonomy import Taxonomy
 
+RFC_3339 = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
+# What else stands for a boolean, as the original takes it.
+WORDS_FOR = ["true", "false", "True", "False", "1", "0", "t", "f", "y", "n", "yes", "no", "on", "off", 0, 1]
+
+
+def rfc_3339(value: Any) -> Any:
+    """A moment as RFC 3339 writes it: numbers and half dates are none."""
+    if not isinstance(value, str) or not RFC_3339.fullmatch(value):
+        raise PydanticCustomError("datetime_parsing", "Input should be a time in RFC 3339 with an offset")
+    return value
+
+
 Text = Annotated[str, StringConstraints(max_length=100_000)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=100_000)]
-Moment = AwareDatetime
+Moment = Annotated[AwareDatetime, BeforeValidator(rfc_3339)]
+Flag = Annotated[bool, WithJsonSchema({"anyOf": [{"type": "boolean"}, {"enum": WORDS_FOR}]})]
+Whole = Annotated[int, Strict()]
+PAST = {"anyOf": [{"type": "string", "pattern": "^[0-9]+$"}, {"type": "string", "format": "date-time"}]}
+Past = Annotated[str, WithJsonSchema(PAST)]
 
 
 class Provider(StrEnum):
@@ -62,7 +91,7 @@ class CreateDeployment(Lenient):
     environment: Text | None = None
     cell: Text | None = None
     type: DeploymentType
-    auto: bool = True
+    auto: Flag = True
     commit_sha: Text | None = None
     pipeline_extra_params: Text | None = None
     description: Text | None = None
@@ -75,13 +104,18 @@ class CreateDeployment(Lenient):
     incident_id: Text | None = None
 
 
+def without_default(schema: dict[str, Any]) -> None:
+    """What is left out is left as it is, whatever the model holds in its place."""
+    schema.pop("default", None)
+
+
 class UpdateDeployment(Lenient):
     """What has become of a deployment."""
 
-    status: Status = Field(default=Status.SCHEDULED)
+    status: Status = Field(default=Status.SCHEDULED, json_schema_extra=without_default)
     notes: Text | None = None
     deployment_uri: Text | None = None
-    lease: int | None = Field(default=None, description="The fence of the runner's claim")
+    lease: Whole | None = Field(default=None, description="The fence of the runner's claim")
     override: Text | None = Field(default=None, description="Why this may start during a freeze")
 
 
@@ -95,20 +129,20 @@ class ListDeployments(Lenient):
     cloud_account_id: OptionalText = None
     region: OptionalText = None
     cell: OptionalText = None
-    cell_is_null: bool = False
+    cell_is_null: Flag = False
     trigger: Annotated[Trigger | None, BeforeValidator(no_filter)] = None
     since: Moment | None = None
     until: Moment | None = None
     sort: Literal["created_at", "-created_at"] = "-created_at"
     limit: int = Field(default=100, ge=0, le=1000)
     cursor: OptionalText = None
-    as_of: str | None = None
+    as_of: Past | None = None
 
 
 class AsOf(Lenient):
     """A moment or a position of the past."""
 
-    as_of: str | None = None
+    as_of: Past | None = None
 
 
 class LaneFields(Lenient):
@@ -143,15 +177,15 @@ class Claim(Lenient):
 
     lanes: Annotated[list[LaneFields], Field(min_length=1, max_length=1000)]
     runner: Annotated[str, StringConstraints(min_length=1, max_length=200)]
-    lease_seconds: int = Field(default=60, ge=5, le=3600)
+    lease_seconds: Whole = Field(default=60, ge=5, le=3600)
     override: Text | None = None
 
 
 class Heartbeat(Lenient):
     """A runner that is alive."""
 
-    fence: int = Field(ge=1, le=2**31 - 1)
-    lease_seconds: int = Field(default=60, ge=5, le=3600)
+    fence: Whole = Field(ge=1, le=2**31 - 1)
+    lease_seconds: Whole = Field(default=60, ge=5, le=3600)
 
 
 class Reason(Lenient):
