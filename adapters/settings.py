@@ -76,6 +76,7 @@ class Settings(BaseSettings):
     pool_size: int = Field(default=8, ge=1, le=100)
     read_wait_ms: int = Field(default=2000, ge=0, le=60_000)
     max_body_bytes: int = Field(default=2 * 1024 * 1024, ge=1024, le=1024**3)
+    max_head_bytes: int = Field(default=65_536, ge=4096, le=1024**2)
     max_json_depth: int = Field(default=32, ge=4, le=200)
     request_timeout_seconds: float = Field(default=30, gt=0, le=600)
     rate_limit_per_minute: int = Field(default=0, ge=0, le=10_000_000)
