@@ -1,6 +1,7 @@
 """Asks read models: as they are now, or as they were; never before the caller's organisation is caught up."""
 
 import asyncio
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from domain.errors import Invalid, Unavailable
 from projections.read_model import STILL, ReadModel, Row, table
 
 POLL_SECONDS = 0.02
+RFC_3339 = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}")
 FRESHNESS = """
 select rollbook.last_position(%s),
        coalesce((select position from rollbook_views.checkpoints where read_model = %s), 0)
@@ -149,10 +151,14 @@ def statement(
 
 def parse_moment(text: str) -> datetime:
     """A moment in RFC 3339, which has an offset."""
+    # A space is what a plus becomes in a query that nobody encoded.
+    written = text.replace(" ", "+").upper()
     try:
-        moment = datetime.fromisoformat(text.replace(" ", "+"))
+        moment = datetime.fromisoformat(written)
     except ValueError:
-        raise Invalid("as_of is neither a position nor a time in RFC 3339") from None
+        moment = None
+    if moment is None or not RFC_3339.match(written):
+        raise Invalid("as_of is neither a position nor a time in RFC 3339")
     if moment.tzinfo is None:
         raise Invalid("as_of has no offset: write Z or +00:00 behind the time")
     return moment

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, StringConstraints
 
 from application.caller import Role
 from entrypoints.http.queue_models import Lenient, Moment, Name, Provider, Text
@@ -51,8 +51,8 @@ class RulesBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
     approval: list[ApprovalRuleBody] = []
     roles: list[RoleRuleBody] = []
-    strict_transitions: bool = False
-    require_if_match: bool = False
+    strict_transitions: Annotated[bool, Strict()] = False
+    require_if_match: Annotated[bool, Strict()] = False
 
 
 def in_utc(moment: datetime | None) -> datetime | None:
