@@ -1,6 +1,7 @@
 """Turns domain events into the bytes that are stored and hashed, and back; old versions are upcast on the way."""
 
 from collections.abc import Hashable
+from copy import deepcopy
 from dataclasses import fields, is_dataclass
 from functools import cache
 from importlib.metadata import version
@@ -84,19 +85,29 @@ def decision_of(event: DomainEvent) -> dict[str, Any] | None:
     }
 
 
-def upcast(topic: str, from_version: int, data: dict[str, Any]) -> tuple[type[Any], dict[str, Any]]:
-    """The event's class, and its data in the newest version; UnknownEvent when a newer release wrote it."""
+@cache
+def event_class_of(topic: str, version: int) -> type[Any]:
+    """The class of this topic; UnknownEvent when a newer release wrote such an event."""
     if topic.partition(".")[0] not in TOPICS:
         raise UnknownEvent(f"{topic} is not known to this release")
     try:
-        event_class = resolve_topic(topic)
+        event_class: type[Any] = resolve_topic(topic)
     except TopicError as problem:
         raise UnknownEvent(f"{topic} is not known to this release") from problem
     newest = schema_version(cast(Hashable, event_class))
-    if from_version > newest:
-        raise UnknownEvent(f"{topic} version {from_version} is newer than {newest}")
-    for step in range(from_version, newest):
-        getattr(event_class, f"upcast_v{step}_v{step + 1}")(data)
+    if version > newest:
+        raise UnknownEvent(f"{topic} version {version} is newer than {newest}")
+    return event_class
+
+
+def upcast(topic: str, from_version: int, data: dict[str, Any]) -> tuple[type[Any], dict[str, Any]]:
+    """The event's class, and its data in the newest version, `data` itself unchanged; UnknownEvent as above."""
+    event_class = event_class_of(topic, from_version)
+    newest = schema_version(cast(Hashable, event_class))
+    if from_version < newest:
+        data = deepcopy(data)
+        for step in range(from_version, newest):
+            getattr(event_class, f"upcast_v{step}_v{step + 1}")(data)
     return event_class, data
 
 

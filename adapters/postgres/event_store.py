@@ -1,6 +1,7 @@
 """The event store on Postgres: loads aggregates, appends commits, keeps snapshots of streams that grow."""
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -12,8 +13,8 @@ from adapters.postgres.appender import Appender
 from adapters.postgres.log import COLUMNS
 from adapters.postgres.pools import Pools, again_when_cut_off
 from adapters.tracing import note, span
-from application.ports.event_store import Appended, CommandKey, Commit
-from domain.errors import KeyReused
+from application.ports.event_store import Appended, CommandKey, Commit, DomainEvent
+from domain.errors import KeyReused, Unavailable
 from domain.lane import Lane
 from domain.recorded import RecordedEvent
 
@@ -41,7 +42,7 @@ class PostgresEventStore:
         after = [aggregates[s].version if s in aggregates else 0 for s in stream_ids]
         replayed: dict[str, int] = {}
         for stream_id, version, topic, schema, at, payload in await self.rows(organisation, list(stream_ids), after):
-            event = codec.decode(topic, schema, payload, UUID(stream_id.split("-", 1)[1]), version, at)
+            event = decoded(topic, schema, payload, stream_id, version, at)
             aggregates[stream_id] = event.mutate(aggregates.get(stream_id))
             replayed[stream_id] = replayed.get(stream_id, 0) + 1
         for stream_id, count in replayed.items():
@@ -122,6 +123,14 @@ class PostgresEventStore:
     async def close(self) -> None:
         """Waits for the commits that are under way."""
         await self.appender.close()
+
+
+def decoded(topic: str, schema: int, payload: bytes, stream_id: str, version: int, at: datetime) -> DomainEvent:
+    """An event of a stream; Unavailable when a newer release wrote it: nobody decides on what they cannot read."""
+    try:
+        return codec.decode(topic, schema, payload, UUID(stream_id.split("-", 1)[1]), version, at)
+    except codec.UnknownEvent as newer:
+        raise Unavailable(f"A newer release wrote this, ask one of its processes: {newer}") from newer
 
 
 def restore(stream_id: str, version: int, state: dict[str, Any]) -> Any:

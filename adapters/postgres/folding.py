@@ -41,7 +41,7 @@ class Folding:
         if made:
             await tables.add_versions(connection, self.model, self.name, made.values())
         for event, problem in troubles:
-            await park(connection, self.model.name, event, problem)
+            await park(connection, self.name, event, problem)
         while len(self.open) > REMEMBERED_ROWS:
             self.open.popitem(last=False)
 
@@ -96,10 +96,10 @@ class Folding:
         self.open.move_to_end(key)
 
 
-async def park(connection: AsyncConnection[Any], model: str, event: RecordedEvent, problem: str) -> None:
+async def park(connection: AsyncConnection[Any], name: str, event: RecordedEvent, problem: str) -> None:
     """Notes that the rows of a stream are stale from here on, and raises the alarm."""
-    log.error("projector.parked", read_model=model, stream_id=event.stream_id, position=event.position, problem=problem)
+    log.error("projector.parked", read_model=name, stream_id=event.stream_id, position=event.position, problem=problem)
     await connection.execute(
         "insert into parked_streams values (%s, %s, %s, %s, %s) on conflict do nothing",
-        [model, event.stream_id, event.organisation, event.position, problem[:500]],
+        [name, event.stream_id, event.organisation, event.position, problem[:500]],
     )

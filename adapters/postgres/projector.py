@@ -2,24 +2,29 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from time import monotonic
 from typing import Any
 
 import psycopg
 import structlog
-from psycopg import AsyncConnection, sql
+from psycopg import AsyncConnection
 from psycopg_pool import PoolTimeout
 
-from adapters.postgres import codec, tables
+from adapters.postgres import codec
 from adapters.postgres.folding import Folding
+from adapters.postgres.leadership import Leadership
 from adapters.postgres.log import PostgresLog
 from adapters.postgres.pools import Pools
+from adapters.postgres.rebuild import rebuild
 from adapters.tracing import linked_span
 from domain.errors import RollbookError
 from domain.recorded import RecordedEvent
 from projections.read_model import ReadModel, table
 
 log = structlog.get_logger()
-LEADER_LOCK = 7240564
+ELECTION_SECONDS = 0.5
+# A log longer than this is folded into a new table by a rebuild, whose indexes come last.
+BUILD_BEYOND = 5000
 
 
 class CheckpointMoved(Exception):
@@ -27,7 +32,10 @@ class CheckpointMoved(Exception):
 
 
 class Projector:
-    """Keeps all read models at one common position. Several may run; one leads, the others wait."""
+    """Keeps the read models of this release. Any number may run: each table has one leader, the others wait for it.
+
+    `problem` tells why it stands still for good (None while it does not), `building` which new read model it makes.
+    """
 
     def __init__(self, pools: Pools, events: PostgresLog, models: Sequence[ReadModel], batch: int = 1000) -> None:
         self.pools = pools
@@ -37,60 +45,89 @@ class Projector:
         self.position = 0
         self.epoch = 0
         self.leading = False
+        self.building: str | None = None
+        self.problem: str | None = None
+        self.next_election = 0.0
         self.on_progress: list[Callable[[int], None]] = []
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Projects until told to stop; what goes wrong is tried again after a pause."""
+        """Projects until told to stop; what goes wrong is tried again after a pause, but for what is newer."""
         pause = 0.05
         while not stop.is_set():
             started = self.position
             try:
                 async with self.pools.projector.connection() as connection:
                     await self.lead(connection, stop)
-            except (psycopg.Error, PoolTimeout, CheckpointMoved, RollbookError, codec.UnknownEvent) as problem:
-                self.leading = False
+            except codec.UnknownEvent as newer:
+                self.problem = f"newer than me: {newer}"
+                log.error("projector.stopped", problem=self.problem, position=self.position)
+                await stop.wait()
+            except (psycopg.Error, PoolTimeout, CheckpointMoved, RollbookError) as problem:
                 log.warning("projector.interrupted", problem=str(problem)[:300], again_in=pause)
                 await pause_unless(stop, pause)
                 pause = min(pause * 2, 1.0) if self.position == started else 0.05
 
     async def lead(self, connection: AsyncConnection[Any], stop: asyncio.Event) -> None:
-        """Waits to become the leader, then follows the log on this connection."""
-        lock = sql.SQL("select pg_try_advisory_lock({})").format(sql.Literal(LEADER_LOCK))
-        while not stop.is_set():
-            row = await (await connection.execute(lock)).fetchone()
-            if row and row[0]:
-                break
-            await pause_unless(stop, 0.5)
-        else:
-            return
-        try:
-            await self.follow(connection, stop)
-        finally:
-            self.leading = False
-            if not connection.broken:
-                await connection.execute("select pg_advisory_unlock_all()")
-
-    async def follow(self, connection: AsyncConnection[Any], stop: asyncio.Event) -> None:
-        """Folds batch after batch."""
+        """Keeps the tables that it wins on this connection, and wins more as they become free."""
         # What was heard of another epoch's end says nothing of this one.
         self.log.seen = 0
         _, self.epoch = await self.log.identity()
-        foldings = await prepare(connection, self.models, self.epoch)
-        self.position = min(f.position for f in foldings)
-        self.leading = True
-        self.progress()
-        while not stop.is_set():
-            behind, ceiling = hindmost(foldings)
-            events = await self.log.read_after(self.position, self.batch)
-            if ceiling is not None:
-                events = [e for e in events if e.commit_position <= ceiling]
-            if events:
-                await self.project(connection, behind, events)
-                self.position = min(f.position for f in foldings)
-                self.progress()
-            else:
-                await self.confirm()
-                await self.log.wait_beyond(self.position)
+        self.next_election = 0.0
+        leadership = Leadership(connection, self.models)
+        try:
+            while not stop.is_set():
+                await self.stand_for_election(leadership, stop)
+                if leadership.foldings:
+                    await self.advance(connection, leadership.foldings)
+                else:
+                    await pause_unless(stop, ELECTION_SECONDS)
+        finally:
+            self.leading = False
+            self.building = None
+            await leadership.resign()
+
+    async def stand_for_election(self, leadership: Leadership, stop: asyncio.Event) -> None:
+        """Tries now and then for the tables that it does not lead; a new one is built before the next is tried."""
+        if leadership.complete or monotonic() < self.next_election:
+            return
+        for model in await leadership.wanted():
+            if not stop.is_set() and await leadership.won(model):
+                if await leadership.is_new(model) and await self.log.head() > BUILD_BEYOND:
+                    await self.build(model, stop)
+                await leadership.prepare(model, self.epoch)
+        self.leading = bool(leadership.foldings)
+        self.next_election = monotonic() + ELECTION_SECONDS
+        if self.leading:
+            self.position = min(f.position for f in leadership.foldings)
+            self.progress()
+
+    async def build(self, model: ReadModel, stop: asyncio.Event) -> None:
+        """Makes a new read model of a long log, while others go on keeping theirs."""
+
+        def note(position: int, head: int) -> None:
+            self.building = f"{table(model)} is being built: {position} of {head}"
+            if stop.is_set():
+                raise CheckpointMoved("told to stop")
+
+        note(0, await self.log.head())
+        log.info("projector.builds", read_model=table(model))
+        await rebuild(self.pools, self.log, model, note)
+        self.building = None
+
+    async def advance(self, connection: AsyncConnection[Any], foldings: list[Folding]) -> None:
+        """One batch for those that are furthest behind, or a pause when there is nothing new."""
+        behind, ceiling = hindmost(foldings)
+        self.position = behind[0].position
+        events = await self.log.read_after(self.position, self.batch)
+        if ceiling is not None:
+            events = [e for e in events if e.commit_position <= ceiling]
+        if known := understood(events):
+            await self.project(connection, behind, known)
+            self.position = min(f.position for f in foldings)
+            self.progress()
+        else:
+            await self.confirm()
+            await self.log.wait_beyond(self.position)
 
     async def project(
         self, connection: AsyncConnection[Any], foldings: list[Folding], events: list[RecordedEvent]
@@ -125,31 +162,16 @@ async def pause_unless(stop: asyncio.Event, seconds: float) -> None:
         return
 
 
-async def prepare(connection: AsyncConnection[Any], models: Sequence[ReadModel], epoch: int) -> list[Folding]:
-    """Makes what tables are missing, or are of another epoch; answers a folding for each read model."""
-    foldings = []
-    for model in models:
-        name = table(model)
-        await drop_other_epoch(connection, model, name, epoch)
-        await tables.create(connection, model, name)
-        await tables.index(connection, model, name)
-        await connection.execute("insert into checkpoints values (%s, 0, %s) on conflict do nothing", [name, epoch])
-        at = await (
-            await connection.execute("select position from checkpoints where read_model = %s", [name])
-        ).fetchone()
-        cursor = await connection.execute("select stream_id from parked_streams where read_model = %s", [model.name])
-        parked = {row[0] for row in await cursor.fetchall()}
-        foldings.append(Folding(model, name, int(at[0]) if at else 0, parked=parked))
-    return foldings
-
-
-async def drop_other_epoch(connection: AsyncConnection[Any], model: ReadModel, name: str, epoch: int) -> None:
-    """A read model of a log that is no more is not continued."""
-    async with connection.transaction():
-        query = "delete from checkpoints where read_model = %s and epoch <> %s"
-        if (await connection.execute(query, [name, epoch])).rowcount:
-            await connection.execute(sql.SQL("drop table if exists {}").format(tables.named(name)))
-            await connection.execute("delete from parked_streams where read_model = %s", [model.name])
+def understood(events: list[RecordedEvent]) -> list[RecordedEvent]:
+    """The whole commits before the first event that a newer release wrote; UnknownEvent when there are none."""
+    for number, event in enumerate(events):
+        try:
+            codec.event_class_of(event.topic, event.schema_version)
+        except codec.UnknownEvent:
+            if before := [e for e in events[:number] if e.commit_position < event.position]:
+                return before
+            raise
+    return events
 
 
 def hindmost(foldings: list[Folding]) -> tuple[list[Folding], int | None]:

@@ -24,6 +24,7 @@ async def rebuild(pools: Pools, log: PostgresLog, model: ReadModel, progress: Pr
     shadow = f"{table(model)}_shadow"
     async with pools.projector.connection() as connection:
         await connection.execute(sql.SQL("drop table if exists {}").format(tables.named(shadow)))
+        await connection.execute("delete from parked_streams where read_model = %s", [shadow])
         await tables.create(connection, model, shadow)
         folding = Folding(model, shadow)
         position, head = 0, await log.head()
@@ -49,6 +50,8 @@ async def swap(connection: AsyncConnection[Any], model: ReadModel, shadow: str, 
         for suffix in (*model.indexes, "pkey"):
             old, new = tables.named(f"{shadow}_{suffix}"), sql.Identifier(f"{name}_{suffix}")
             await connection.execute(sql.SQL("alter index {} rename to {}").format(old, new))
+        await connection.execute("delete from parked_streams where read_model = %s", [name])
+        await connection.execute("update parked_streams set read_model = %s where read_model = %s", [name, shadow])
         await connection.execute(
             """insert into checkpoints select %s, %s, epoch from rollbook.identity
                on conflict (read_model) do update set position = excluded.position, epoch = excluded.epoch""",
