@@ -46,8 +46,10 @@ class Deployments:
         "newest_live": f"btree (organisation, created_position desc) where to_position = {2**63 - 1}",
         "status_live": f"btree (organisation, status, created_position desc) where to_position = {2**63 - 1}",
         "lane_live": f"btree (lane_id, created_position desc) where to_position = {2**63 - 1}",
-        "status_then": "gist (organisation, status, int8range(from_position, to_position))",
-        "name_then": "gist (organisation, name, int8range(from_position, to_position))",
+        "status": "btree (organisation, status, created_position desc)",
+        "name": "btree (organisation, name, created_position desc)",
+        "environment": "btree (organisation, environment, created_position desc)",
+        "status_filed": "btree (organisation, status, fork)",
         "leases": f"btree (lease_until) where to_position = {2**63 - 1} and lease_until is not null",
     }
 

@@ -23,7 +23,7 @@ class Lanes:
         "cell": 'text collate "C"',
     }
     indexes: ClassVar[Mapping[str, str]] = {
-        "newest": "btree (organisation, created_position desc)",
+        "filed": "btree (organisation, fork)",
         "newest_live": f"btree (organisation, created_position desc) where to_position = {2**63 - 1}",
     }
 

@@ -13,18 +13,21 @@ class Condition:
 
     text: sql.Composable
     values: tuple[Any, ...] = ()
+    column: str | None = None
 
 
 def equals(column: str, value: Any) -> Condition:
     """The column has this value; None is null."""
     if value is None:
-        return Condition(sql.SQL("{} is null").format(sql.Identifier(column)))
-    return Condition(sql.SQL("{} = %s").format(sql.Identifier(column)), (value,))
+        return Condition(sql.SQL("{} is null").format(sql.Identifier(column)), (), column)
+    return Condition(sql.SQL("{} = %s").format(sql.Identifier(column)), (value,), column)
 
 
 def one_of(column: str, values: Sequence[str]) -> Condition:
     """The column has one of these values."""
-    return Condition(sql.SQL("{} = any(%s)").format(sql.Identifier(column)), ([str(value) for value in values],))
+    if len(values) == 1:
+        return equals(column, str(values[0]))
+    return Condition(sql.SQL("{} = any(%s)").format(sql.Identifier(column)), ([str(v) for v in values],), column)
 
 
 def beyond(column: str, value: int, ascending: bool) -> Condition:

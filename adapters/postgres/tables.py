@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 from psycopg import AsyncConnection, sql
 
+from adapters.postgres.intervals import fork_of
 from projections.read_model import STILL, ReadModel, Row
 
 SCHEMA = "rollbook_views"
@@ -36,7 +37,7 @@ async def create(connection: AsyncConnection[Any], model: ReadModel, name: str) 
     statement = sql.SQL(
         """create table if not exists {} (
              key text collate "C" not null, organisation text collate "C" not null,
-             from_position bigint not null, to_position bigint not null, {}
+             from_position bigint not null, to_position bigint not null, fork bigint not null, {}
              document text not null, primary key (key, from_position))"""
     )
     await connection.execute(statement.format(named(name), columns))
@@ -68,11 +69,12 @@ async def open_rows(connection: AsyncConnection[Any], name: str, keys: list[str]
 async def close_rows(connection: AsyncConnection[Any], name: str, ended: list[tuple[str, int, int]]) -> None:
     """Ends versions, named by key and start, at a position."""
     statement = sql.SQL(
-        """update {} t set to_position = e.until
-             from unnest(%s::text[], %s::bigint[], %s::bigint[]) as e (key, since, until)
+        """update {} t set to_position = e.until, fork = e.fork
+             from unnest(%s::text[], %s::bigint[], %s::bigint[], %s::bigint[]) as e (key, since, until, fork)
             where t.key = e.key and t.from_position = e.since"""
     )
-    columns = [list(column) for column in zip(*ended, strict=True)]
+    filed = [(*one, fork_of(*one[1:])) for one in ended]
+    columns = [list(column) for column in zip(*filed, strict=True)]
     await connection.execute(statement.format(named(name)), columns, binary=True)
 
 
@@ -81,10 +83,11 @@ async def add_versions(
 ) -> None:
     """Writes new versions by COPY."""
     members = list(model.columns)
-    columns = ["key", "organisation", "from_position", "to_position", *members, "document"]
+    columns = ["key", "organisation", "from_position", "to_position", "fork", *members, "document"]
     statement = sql.SQL("copy {} ({}) from stdin").format(named(name), sql.SQL(", ").join(map(sql.Identifier, columns)))
     async with connection.cursor() as cursor, cursor.copy(statement) as copy:
         for v in versions:
             values = [v.row[m] for m in members]
             document = orjson.dumps(v.row).decode()
-            await copy.write_row([v.key, v.organisation, v.from_position, v.to_position, *values, document])
+            valid = (v.from_position, v.to_position, fork_of(v.from_position, v.to_position))
+            await copy.write_row([v.key, v.organisation, *valid, *values, document])

@@ -12,11 +12,11 @@ from typing import Any
 import orjson
 from psycopg import sql
 
-from adapters.postgres.conditions import Condition, equals
+from adapters.postgres import queries
+from adapters.postgres.conditions import Condition
 from adapters.postgres.pools import Pools, again_when_cut_off
-from adapters.postgres.tables import named
 from domain.errors import Invalid, Unavailable
-from projections.read_model import STILL, ReadModel, Row, table
+from projections.read_model import ReadModel, Row, table
 
 POLL_SECONDS = 0.02
 RFC_3339 = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}")
@@ -72,19 +72,30 @@ class PostgresViews:
     ) -> Page:
         """The rows that meet all conditions, now or as of a position."""
         position = await self.visible(organisation, model, as_of)
-        query, values = statement(organisation, model, conditions, as_of)
-        query += sql.SQL(" order by " + order)
-        if limit is not None:
-            query, values = query + sql.SQL(" limit %s"), [*values, limit]
-        rows = await self.fetch(organisation, query, values)
+        asked = queries.Asked(organisation, model, conditions, order, limit)
+        rows = await self.rows(asked) if as_of is None else await self.past_rows(asked, as_of)
         return Page([orjson.loads(row[0]) for row in rows], position)
+
+    async def rows(self, asked: queries.Asked) -> list[Any]:
+        """What is so now."""
+        return await self.fetch(asked.organisation, *queries.present(asked))
+
+    async def past_rows(self, asked: queries.Asked, as_of: int) -> list[Any]:
+        """What was so; where the newest versions up to then do not fill the page, everything valid is looked up."""
+        if not asked.churns:
+            return await self.fetch(asked.organisation, *queries.past(asked, as_of))
+        if asked.limit is not None:
+            rows = await self.fetch(asked.organisation, *queries.newest_past(asked, as_of))
+            if len(rows) >= asked.limit:
+                return rows
+        return await self.fetch(asked.organisation, *queries.filed_past(asked, as_of))
 
     async def count(
         self, organisation: str, model: ReadModel, conditions: Sequence[Condition], as_of: int | None = None
     ) -> int:
         """How many rows meet all conditions."""
-        query, values = statement(organisation, model, conditions, as_of, what="count(*)")
-        return int((await self.fetch(organisation, query, values))[0][0])
+        asked = queries.Asked(organisation, model, conditions)
+        return int((await self.fetch(organisation, *queries.count(asked, as_of)))[0][0])
 
     async def visible(self, organisation: str, model: ReadModel, as_of: int | None = None) -> int:
         """Waits until all that the organisation recorded, or all up to `as_of`, is in the read model; says how far."""
@@ -130,23 +141,6 @@ class PostgresViews:
                 return rows
 
         return await again_when_cut_off(read)
-
-
-def statement(
-    organisation: str, model: ReadModel, conditions: Sequence[Condition], as_of: int | None, what: str = "document"
-) -> tuple[sql.Composed, list[Any]]:
-    """The query for rows that are valid now, or were at a position."""
-    when = Condition(sql.SQL(f"to_position = {STILL}"))
-    if as_of is not None:
-        when = Condition(sql.SQL("int8range(from_position, to_position) @> %s::int8"), (as_of,))
-        if not any(c.values for c in conditions):
-            when = Condition(
-                sql.SQL("created_position <= %s and from_position <= %s and to_position > %s"), (as_of, as_of, as_of)
-            )
-    parts = [equals("organisation", organisation), when, *conditions]
-    where = sql.SQL(" and ").join(p.text for p in parts)
-    query = sql.SQL("select {} from {} where {}").format(sql.SQL(what), named(table(model)), where)
-    return query, [value for p in parts for value in p.values]
 
 
 def parse_moment(text: str) -> datetime:
