@@ -2,14 +2,12 @@
 
 import os
 from asyncio import to_thread
-from dataclasses import asdict, is_dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from eventsourcing.application import AggregateNotFoundError, Application
-from eventsourcing.persistence import JSONTranscoder, Transcoding
-from psycopg.conninfo import conninfo_to_dict
+from eventsourcing.application import AggregateNotFoundError
+from eventsourcing.persistence import IntegrityError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -17,56 +15,13 @@ from starlette.routing import Route
 
 from application.deployments import entry_of
 from domain.deployment import Deployment
-from domain.lane import Entry, Lane
+from domain.lane import Lane
 from domain.release import Release
 from domain.status import Status, Trigger
 from domain.taxonomy import Taxonomy
+from tests.reference.stock import stock_on
 
 ORGANISATION = "local-dev"
-
-
-class Values(Transcoding):
-    """A value object as its fields."""
-
-    def __init__(self, kind: type[Any]) -> None:
-        self.type = kind
-        self.name = kind.__name__
-
-    def encode(self, obj: Any) -> Any:
-        """The fields."""
-        return asdict(obj) if is_dataclass(obj) and not isinstance(obj, type) else str(obj)
-
-    def decode(self, data: Any) -> Any:
-        """The value."""
-        return self.type(**data) if isinstance(data, dict) else self.type(data)
-
-
-class Stock(Application[UUID]):
-    """Keeps the aggregates with everything at its defaults."""
-
-    def register_transcodings(self, transcoder: Any) -> None:
-        """Teaches it our value objects."""
-        super().register_transcodings(transcoder)
-        for kind in (Taxonomy, Release, Entry, Status, Trigger):
-            if isinstance(transcoder, JSONTranscoder):
-                transcoder.register(Values(kind))
-
-
-def application() -> Stock:
-    """Connected to the database that is measured."""
-    facts = conninfo_to_dict(os.environ["BENCH_DATABASE_URL"])
-    return Stock(
-        env={
-            "PERSISTENCE_MODULE": "eventsourcing.postgres",
-            "POSTGRES_DBNAME": str(facts["dbname"]),
-            "POSTGRES_HOST": str(facts["host"]),
-            "POSTGRES_PORT": str(facts["port"]),
-            "POSTGRES_USER": str(facts["user"]),
-            "POSTGRES_PASSWORD": str(facts["password"]),
-            "POSTGRES_POOL_SIZE": "8",
-            "POSTGRES_MAX_OVERFLOW": "8",
-        }
-    )
 
 
 def create(body: dict[str, Any]) -> str:
@@ -109,8 +64,6 @@ def opened(taxonomy: Taxonomy, now: datetime) -> Lane:
 
 def saved(*aggregates: Any) -> bool:
     """Whether nobody else was faster."""
-    from eventsourcing.persistence import IntegrityError
-
     try:
         stock.save(*aggregates)
     except IntegrityError:
@@ -147,7 +100,7 @@ async def ready(request: Request) -> Response:
     return JSONResponse([])
 
 
-stock = application()
+stock = stock_on(os.environ["BENCH_DATABASE_URL"])
 app = Starlette(
     routes=[
         Route("/v1/deployments", post, methods=["POST"]),

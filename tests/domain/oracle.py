@@ -29,7 +29,6 @@ class Oracle:
     asked: dict[int, Row] = field(default_factory=dict)
     holds: dict[int, tuple[str, int]] = field(default_factory=dict)
     frozen: set[int] = field(default_factory=set)
-    declared: set[int] = field(default_factory=set)
     approvals: bool = False
 
     def statuses(self) -> dict[str, str]:

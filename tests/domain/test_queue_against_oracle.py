@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from application.execution import AggregateCache, Executor
 from tests.domain.oracle import Oracle
 from tests.reference.stock import Stock, StockStore
-from tests.reference.stories import STORIES, Step, Ticking, commands, deployment_id, every_stream, outcome
+from tests.reference.stories import MAKE, STORIES, Step, Ticking, commands, deployment_id, every_stream, outcome
 
 
 def expected(oracle: Oracle, step: Step, number: int) -> str | None:
@@ -39,16 +39,14 @@ def expected(oracle: Oracle, step: Step, number: int) -> str | None:
 
 
 def govern(oracle: Oracle, step: Step) -> str | None:
-    """Freezes and rules; the freeze of the first lane covers nothing."""
+    """Freezes and rules."""
     match step.what:
         case "freeze":
-            oracle.declared.add(step.lane)
-            oracle.frozen |= {1} & {step.lane}
-        case "lift" if step.lane not in oracle.declared:
+            oracle.frozen.add(step.lane)
+        case "lift" if step.lane not in oracle.frozen:
             return "NotFound"
         case "lift":
-            oracle.declared.discard(step.lane)
-            oracle.frozen.discard(step.lane)
+            oracle.frozen.remove(step.lane)
         case _:
             oracle.approvals = step.auto
     return None
@@ -62,7 +60,7 @@ async def check(steps: list[Step], remembered: int) -> None:
         wanted = expected(oracle, step, number)
         answered = await outcome(executor, handler, asked)
         assert wanted == answered or (wanted is None and "-" in answered), step
-        number += step.what in ("schedule", "roll back lane", "roll back")
+        number += step.what in MAKE
         known = (await store.load("acme", every_stream(steps)[2:-2])).values()
         assert {str(d.id): d.status.value for d in known} == oracle.statuses(), step
 

@@ -1,7 +1,7 @@
 """Random stories: the same commands for every store and for the oracle, with ids and times that never vary."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -32,7 +32,7 @@ from domain.rules import ApprovalRule, HouseRules, Rules
 from domain.status import Status
 from domain.taxonomy import Taxonomy
 
-LANES = (Taxonomy("shop", "gcp"), Taxonomy("shop", "gcp", cell="a"))
+LANES = (Taxonomy("shop", "gcp"), Taxonomy("till", "gcp", cell="a"))
 APPROVAL = HouseRules(approval=(ApprovalRule(Scope(environment="production")),))
 AUDIT = ("repo", "workflow")
 SOMEBODY = Caller("acme", "somebody", Role.ADMIN, "off", *AUDIT)
@@ -52,30 +52,43 @@ class Step:
     status: Status = Status.SCHEDULED
 
 
+MAKE = ("schedule", "roll back lane", "roll back")
 VERSIONS = st.sampled_from(["1", "2", "3"])
-ENVIRONMENTS = st.sampled_from(["production", "staging"])
-LANE = st.integers(0, len(LANES) - 1)
-TARGET = st.integers(0, 12)
-STEP = st.one_of(
-    st.builds(Step, st.just("schedule"), LANE, version=VERSIONS, environment=ENVIRONMENTS, auto=st.booleans()),
-    st.builds(Step, st.just("report"), target=TARGET, status=st.sampled_from(list(Status))),
-    st.builds(Step, st.just("report"), target=TARGET, status=st.just(Status.DEPLOYED)),
-    st.builds(Step, st.just("annotate"), target=TARGET),
-    st.builds(
-        Step,
-        st.just("roll back lane"),
-        LANE,
-        version=st.one_of(st.none(), VERSIONS),
-        environment=st.one_of(st.none(), ENVIRONMENTS),
-    ),
-    st.builds(Step, st.just("roll back"), target=TARGET, version=st.one_of(st.none(), st.none(), VERSIONS)),
-    st.builds(Step, st.just("claim"), LANE),
-    st.builds(Step, st.just("lapse"), target=TARGET),
-    st.builds(Step, st.just("approve"), target=TARGET),
-    st.builds(Step, st.sampled_from(["release", "freeze", "lift"]), LANE),
+ENVIRONMENTS = st.sampled_from(["production", "production", "staging"])
+SELDOM_VERSION = st.one_of(st.none(), st.none(), st.none(), VERSIONS)
+LANE = st.sampled_from([0, 0, 0, 1])
+TARGET = st.integers(0, 50)
+SCHEDULE = st.builds(Step, st.just("schedule"), LANE, version=VERSIONS, environment=ENVIRONMENTS, auto=st.booleans())
+REPORT = st.builds(Step, st.just("report"), target=TARGET, status=st.sampled_from(list(Status)))
+DEPLOY = st.builds(Step, st.just("report"), target=TARGET, status=st.just(Status.DEPLOYED))
+CLAIM = st.builds(Step, st.just("claim"), LANE)
+ON_ONE = st.builds(Step, st.sampled_from(["annotate", "lapse", "approve", "approve"]), target=TARGET)
+ROLL_BACK = st.builds(Step, st.just("roll back"), target=TARGET, version=SELDOM_VERSION)
+ROLL_BACK_LANE = st.builds(
+    Step,
+    st.just("roll back lane"),
+    LANE,
+    version=SELDOM_VERSION,
+    environment=st.one_of(st.none(), st.none(), ENVIRONMENTS),
+)
+GOVERN = st.one_of(
+    st.builds(Step, st.sampled_from(["release", "freeze", "lift", "lift"]), LANE),
     st.builds(Step, st.just("ask for approvals"), auto=st.booleans()),
 )
-STORIES = st.lists(STEP, min_size=5, max_size=40)
+OFTEN = [SCHEDULE] * 5 + [DEPLOY] * 3 + [CLAIM] * 3 + [REPORT] * 2 + [ON_ONE] * 2
+STEP = st.sampled_from([*OFTEN, ROLL_BACK, ROLL_BACK_LANE, ROLL_BACK_LANE, GOVERN, GOVERN]).flatmap(lambda kind: kind)
+
+
+def settled(steps: list[Step]) -> list[Step]:
+    """The same steps, each aimed at a deployment that was asked for before, as far as there is one."""
+    asked, aimed = 0, []
+    for step in steps:
+        aimed.append(replace(step, target=step.target % max(asked, 1)))
+        asked += step.what in MAKE
+    return aimed
+
+
+STORIES = st.lists(STEP, min_size=20, max_size=50).map(settled)
 
 
 def deployment_id(number: int) -> UUID:
@@ -93,7 +106,7 @@ def commands(steps: list[Step]) -> Iterator[tuple[Handler, Any]]:
     asked = 0
     for step in steps:
         yield command(step, deployment_id(asked))
-        asked += step.what in ("schedule", "roll back lane", "roll back")
+        asked += step.what in MAKE
 
 
 def command(step: Step, new_id: UUID) -> tuple[Handler, Any]:
@@ -126,8 +139,7 @@ def governing(step: Step, lane: Taxonomy, target: str) -> tuple[Handler, Any]:
         case "release":
             return release_hold, ReleaseHold(lane)
         case "freeze":
-            scope = Scope(cell="a") if step.lane else Scope(name="nothing")
-            return declare_freeze, DeclareFreeze(scope, "why", freeze_id=freeze_id(step.lane))
+            return declare_freeze, DeclareFreeze(Scope(name=lane.name), "why", freeze_id=freeze_id(step.lane))
         case "lift":
             return lift_freeze, LiftFreeze(freeze_id(step.lane))
     return set_rules, SetRules(APPROVAL if step.auto else HouseRules())
