@@ -121,7 +121,7 @@ def options(
     return place, as_json
 
 
-COMMON = inspect.signature(options).parameters
+SHARED_OPTIONS = inspect.signature(options).parameters
 
 
 def command(work: Callable[Concatenate[Session, P], None]) -> Callable[..., None]:
@@ -129,7 +129,7 @@ def command(work: Callable[Concatenate[Session, P], None]) -> Callable[..., None
 
     @wraps(work)
     def run(**given: Any) -> None:
-        place, as_json = options(**{name: given.pop(name) for name in COMMON})
+        place, as_json = options(**{name: given.pop(name) for name in SHARED_OPTIONS})
         from entrypoints.cli.client import Api
 
         with Api(place) as api:
@@ -137,8 +137,8 @@ def command(work: Callable[Concatenate[Session, P], None]) -> Callable[..., None
 
     signature = inspect.signature(work)
     own = [p.replace(kind=p.KEYWORD_ONLY) for p in list(signature.parameters.values())[1:]]
-    run.__signature__ = signature.replace(parameters=[*own, *COMMON.values()])  # type: ignore[attr-defined]
-    run.__annotations__ = {p.name: p.annotation for p in [*own, *COMMON.values()]}
+    run.__signature__ = signature.replace(parameters=[*own, *SHARED_OPTIONS.values()])  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in [*own, *SHARED_OPTIONS.values()]}
     del run.__wrapped__
     return run
 
