@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, LiteralString
 
 import orjson
 from psycopg import AsyncConnection, sql
@@ -11,6 +11,13 @@ from adapters.postgres.intervals import fork_of
 from projections.read_model import STILL, ReadModel, Row
 
 SCHEMA = "rollbook_views"
+GUARDS: tuple[LiteralString, ...] = (
+    "alter table {} enable row level security",
+    "drop policy if exists own_organisation on {}",
+    """create policy own_organisation on {} for select to rollbook_reader
+       using (organisation = current_setting('rollbook.organisation', true))""",
+    "grant select on {} to rollbook_reader",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +47,11 @@ async def create(connection: AsyncConnection[Any], model: ReadModel, name: str) 
              from_position bigint not null, to_position bigint not null, fork bigint not null, {}
              document text not null, primary key (key, from_position))"""
     )
-    await connection.execute(statement.format(named(name), columns))
-    for step in (
-        "alter table {} enable row level security",
-        "drop policy if exists own_organisation on {}",
-        """create policy own_organisation on {} for select to rollbook_reader
-           using (organisation = current_setting('rollbook.organisation', true))""",
-        "grant select on {} to rollbook_reader",
-    ):
-        await connection.execute(sql.SQL(step).format(named(name)))
+    # Whole or not at all: who reads meanwhile must neither see an unguarded table nor miss rows behind no policy.
+    async with connection.transaction():
+        await connection.execute(statement.format(named(name), columns))
+        for step in GUARDS:
+            await connection.execute(sql.SQL(step).format(named(name)))
 
 
 async def index(connection: AsyncConnection[Any], model: ReadModel, name: str) -> None:
