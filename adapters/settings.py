@@ -34,7 +34,11 @@ class SettingsError(Exception):
 
 
 class OidcIssuer(BaseModel):
-    """Another OIDC issuer whose tokens are believed, and the claims that tell what we need."""
+    """Another OIDC issuer whose tokens are believed, and the claims that tell what we need.
+
+    `organisations`, unless empty, are the only ones that it may speak for; for them it is believed also where an
+    organisation belongs to an owner at GitHub. Without, it is believed where it was the first to name one.
+    """
 
     issuer: str
     audience: str
@@ -45,6 +49,13 @@ class OidcIssuer(BaseModel):
     actor_claim: str = "actor"
     owner_id_claim: str | None = None
     role: Role = Role.DEPLOYER
+    organisations: frozenset[str] = frozenset()
+
+    @field_validator("organisations")
+    @classmethod
+    def in_lower_case(cls, value: frozenset[str]) -> frozenset[str]:
+        """Organisations ignore case."""
+        return frozenset(name.strip().lower() for name in value)
 
 
 class Settings(BaseSettings):

@@ -25,6 +25,8 @@ ACTIONS: Mapping[str, Role] = {
     "freeze.lift": Role.APPROVER,
     "rules.read": Role.VIEWER,
     "rules.set": Role.ADMIN,
+    "organisation.read": Role.VIEWER,
+    "organisation.rebind": Role.ADMIN,
     "token.read": Role.ADMIN,
     "token.create": Role.ADMIN,
     "token.revoke": Role.ADMIN,
@@ -44,7 +46,7 @@ def with_role(caller: Caller, rules: HouseRules) -> Caller:
     """The caller with the role that the organisation's rules give; the first that fits decides."""
     if caller.method not in ("oidc", "pat"):
         return caller
-    facts = {"login": caller.login, **caller.claims}
+    facts = {**caller.claims, "login": caller.login}
     role = next((r.role for r in rules.roles if agrees(r.claims, facts)), None)
     return replace(caller, role=Role(role)) if role else caller
 
@@ -56,7 +58,7 @@ def agrees(wanted: Mapping[str, str], facts: Mapping[str, Any]) -> bool:
 
 def may_approve(caller: Caller, rules: HouseRules, taxonomy: Any, environment: str) -> str:
     """Approvers and administrators may, or whom a rule for this deployment names by claims; answers which it was."""
-    facts = {"login": caller.login, **caller.claims}
+    facts = {**caller.claims, "login": caller.login}
     ruled = [r for r in rules.approval if r.scope.covers(taxonomy, environment)]
     named = [r for r in ruled if r.claims]
     if named and not any(agrees(r.claims, facts) for r in named):

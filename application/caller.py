@@ -41,6 +41,9 @@ class Caller:
     `repository` and `workflow` are the words for created_by_repo and created_by_workflow. `claims` are the
     token's claims, on which the rules of an organisation may decide; they are never recorded.
     `scope` narrows a Rollbook token to actions that it names; None is everything that the role may do.
+    `organisation_id` is who stands behind the organisation's name: the owner's number at GitHub, else the issuer that
+    vouches for it; None asks for no proof. `entrusted` callers come from an issuer that the operator named for this
+    organisation, and are let in beside its owner.
     """
 
     organisation: str
@@ -51,5 +54,6 @@ class Caller:
     workflow: str
     origin: Origin = field(default_factory=Origin)
     organisation_id: str | None = None
+    entrusted: bool = False
     claims: Mapping[str, Any] = field(default_factory=dict)
     scope: frozenset[str] | None = None

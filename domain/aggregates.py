@@ -3,8 +3,9 @@
 from domain.deployment import Deployment
 from domain.freezes import Freezes
 from domain.lane import Lane
+from domain.organisation import Organisation
 from domain.rules import Rules
 from domain.token import Token
 
-AGGREGATES = (Deployment, Lane, Freezes, Rules, Token)
+AGGREGATES = (Deployment, Lane, Freezes, Rules, Token, Organisation)
 TOPICS = frozenset(aggregate.TOPIC for aggregate in AGGREGATES)

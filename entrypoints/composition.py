@@ -22,9 +22,10 @@ from adapters.postgres.views import PostgresViews, Visibility
 from adapters.settings import Settings
 from application.execution import Executor
 from application.gates import LENIENT
+from application.organisations import Owners
 from application.ports.event_store import Appended, Commit
 from domain.rules import HouseRules, Rules
-from entrypoints.http import governance, lanes
+from entrypoints.http import governance, lanes, organisations
 from entrypoints.http.api import Api, Hooks, Limits
 from entrypoints.http.authentication import Authentication
 from entrypoints.http.commands import authenticated, authorised
@@ -40,7 +41,7 @@ from projections.registry import READ_MODELS
 
 RULES_REMEMBERED_SECONDS = 2.0
 INTERFACES = (queue,)
-ROUTES_OF = (lanes, governance)
+ROUTES_OF = (lanes, governance, organisations)
 
 
 @dataclass(slots=True)
@@ -66,6 +67,10 @@ class Rollbook:
     count: Counting
     recent: RecentRows = field(default_factory=RecentRows)
     rules: dict[str, tuple[float, HouseRules]] = field(default_factory=dict)
+    owners: Owners = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.owners = Owners(self.store, time.monotonic)
 
     async def rules_of(self, organisation: str, fresh: bool = False) -> HouseRules:
         """The organisation's rules, at most two seconds old; who may do what changes within that."""

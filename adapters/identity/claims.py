@@ -6,24 +6,31 @@ from typing import Any
 from adapters.identity.names import is_name, is_storable
 from adapters.identity.oidc import TrustedIssuer, VerifiedToken
 from application.caller import Caller, Origin
-from domain.errors import Unauthenticated
+from domain.errors import Forbidden, Unauthenticated
 
 MAX_CLAIM = 1000
 UNSTATED = "unknown"
 
 
 def caller_of(token: VerifiedToken) -> Caller:
-    """Raises Unauthenticated when the organisation is missing or a claim that we use cannot be kept."""
+    """Raises Unauthenticated when the organisation is missing or a claim that we use cannot be kept.
+
+    Raises Forbidden when the issuer may not speak for the organisation.
+    """
     issuer, claims = token.issuer, token.claims
+    organisation = organisation_claimed(token).lower()
+    if issuer.organisations and organisation not in issuer.organisations:
+        raise Forbidden(f"Issuer '{issuer.issuer}' may not speak for organisation '{organisation}'")
     return Caller(
-        organisation=organisation_claimed(token).lower(),
+        organisation=organisation,
         login=_text(claims, issuer.actor_claim) or UNSTATED,
         role=issuer.role,
         method="oidc",
         repository=_text(claims, issuer.repository_claim) or UNSTATED,
         workflow=_text(claims, issuer.workflow_claim) or UNSTATED,
         origin=_origin(issuer, claims),
-        organisation_id=_text(claims, issuer.owner_id_claim) if issuer.owner_id_claim else None,
+        organisation_id=_owner(issuer, claims),
+        entrusted=organisation in issuer.organisations,
         claims=claims,
     )
 
@@ -37,6 +44,11 @@ def organisation_claimed(token: VerifiedToken) -> str:
     if not is_name(organisation):
         raise _unusable(name)
     return organisation
+
+
+def _owner(issuer: TrustedIssuer, claims: Mapping[str, Any]) -> str | None:
+    claimed = _text(claims, issuer.owner_id_claim) if issuer.owner_id_claim else None
+    return claimed or (issuer.issuer if issuer.vouches else None)
 
 
 def _origin(issuer: TrustedIssuer, claims: Mapping[str, Any]) -> Origin:

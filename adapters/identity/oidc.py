@@ -28,7 +28,9 @@ class TrustedIssuer:
     """An issuer whose tokens are believed, and the claims that tell what we need.
 
     `jwks_uri` None means that the issuer's discovery document names it. `owner_id_claim` is only for an issuer whose
-    organisations carry GitHub's own ids.
+    organisations carry GitHub's own ids. `organisations` (lower-case), unless empty, are the only ones that the issuer
+    may speak for, and for them it is believed whoever their owner is. `vouches` is whether the issuer itself stands
+    behind a name for which it claims no owner id.
     """
 
     issuer: str
@@ -40,12 +42,14 @@ class TrustedIssuer:
     actor_claim: str = "actor"
     owner_id_claim: str | None = None
     role: Role = Role.DEPLOYER
+    organisations: frozenset[str] = frozenset()
+    vouches: bool = True
 
 
 def github_actions(issuer: str, audience: str) -> TrustedIssuer:
     """GitHub's own issuer, or a GitHub Enterprise Server's."""
     keys = f"{issuer.rstrip('/')}/.well-known/jwks"
-    return TrustedIssuer(issuer, audience, jwks_uri=keys, owner_id_claim="repository_owner_id")
+    return TrustedIssuer(issuer, audience, jwks_uri=keys, owner_id_claim="repository_owner_id", vouches=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ from uuid import UUID, uuid4
 from adapters.keyring import fingerprint, new_key, seal, unseal
 from adapters.postgres.pools import Pools, again_when_cut_off
 from application.ports.event_store import Actor
-from domain.errors import Forbidden
 
 REMEMBERED = 50_000
 REMEMBERED_SECONDS = 60.0
@@ -25,7 +24,6 @@ class People:
         self.master = master
         self.clock = clock
         self.organisation_keys: dict[str, bytes] = {}
-        self.owners: dict[str, str] = {}
         self.actors: OrderedDict[tuple[str, str], tuple[float, Actor]] = OrderedDict()
         self.logins: OrderedDict[tuple[str, str], tuple[float, str]] = OrderedDict()
 
@@ -104,20 +102,6 @@ class People:
         self.actors.clear()
         self.logins.clear()
         return bool(erased)
-
-    async def bind_owner(self, organisation: str, owner_id: str | None) -> None:
-        """The id behind an organisation's name is bound at first sight; another id is Forbidden."""
-        if owner_id is None or self.owners.get(organisation) == owner_id:
-            return
-        query = """insert into rollbook.organisations (organisation, owner_id) values (%s, %s)
-                   on conflict (organisation) do update
-                      set owner_id = coalesce(organisations.owner_id, excluded.owner_id) returning owner_id"""
-        bound = (await self.fetch(query, [organisation, owner_id]))[0][0]
-        if bound != owner_id:
-            raise Forbidden(
-                f"Organisation '{organisation}' belongs to another owner id; an administrator must rebind it"
-            )
-        self.owners[organisation] = owner_id
 
     async def fetch(self, query: str, values: list[Any]) -> list[Any]:
         """Runs a statement of ours as the writer."""

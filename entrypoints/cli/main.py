@@ -24,6 +24,8 @@ COMMANDS = {
     "runners": ("claim", "heartbeat"),
     "tokens": ("token",),
     "rules": ("rules",),
+    "organisations": ("organisation",),
+    "operator": ("operator",),
     "servers": ("up", "serve", "project", "relay", "work"),
     "config": ("config",),
     "rebuild": ("rebuild",),

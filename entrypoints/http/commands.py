@@ -12,6 +12,7 @@ from application.caller import Caller
 from application.execution import Handler
 from application.ports.event_store import Appended, Circumstances, CommandKey
 from domain.errors import Frozen, Invalid
+from entrypoints.http.recognition import recognise
 from entrypoints.http.routing import Call
 
 COMMANDS = UUID("9c1f7b53-13c7-5d3b-8a2e-5f9d0f7f2d04")
@@ -58,7 +59,7 @@ async def authenticated(call: Call) -> Caller:
     call.app.limits.addresses.spend(call.address)
     caller: Caller = await call.app.authentication.authenticate(call.headers)
     call.app.limits.organisations.spend(caller.organisation)
-    await call.app.people.bind_owner(caller.organisation, caller.organisation_id)
+    await recognise(call, caller)
     caller = with_role(caller, await call.app.rules_of(caller.organisation))
     interface = call.route.interface if call.route else "unknown"
     return replace(caller, origin=replace(caller.origin, interface=interface))

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import serialization
 
 from adapters.identity.oidc import TrustedIssuer
 from application.caller import Role
-from domain.errors import Unauthenticated
+from domain.errors import Forbidden, Unauthenticated
 from tests.identity.entrance import AUDIENCE, Entrance
 from tests.identity.providers import SigningKey
 
@@ -187,7 +187,7 @@ def gitlab(entrance: Entrance, **changes: Any) -> TrustedIssuer:
 
 def gitlab_token(entrance: Entrance, **changes: Any) -> str:
     own = {"iss": "https://gitlab.example", "aud": "rollbook", "namespace_path": "Widgets", "user_login": "lab"}
-    return entrance.token(**own, project_path="Widgets/web", **changes)
+    return entrance.token(**{**own, "project_path": "Widgets/web", **changes})
 
 
 async def test_another_issuer_of_the_settings_is_believed_by_its_claims(entrance: Entrance) -> None:
@@ -195,7 +195,22 @@ async def test_another_issuer_of_the_settings_is_believed_by_its_claims(entrance
     entrance.issuers.append(gitlab(entrance, jwks_uri=keys, role=Role.VIEWER))
     caller = await entrance.knock(gitlab_token(entrance))
     assert (caller.organisation, caller.repository, caller.login) == ("widgets", "Widgets/web", "lab")
-    assert (caller.role, caller.organisation_id, caller.origin.issuer) == (Role.VIEWER, None, "https://gitlab.example")
+    assert (caller.role, caller.origin.issuer) == (Role.VIEWER, "https://gitlab.example")
+
+
+async def test_another_issuer_vouches_itself_for_a_name_without_an_owner_id(entrance: Entrance) -> None:
+    entrance.issuers.append(gitlab(entrance, jwks_uri=f"{entrance.providers.url}/other/keys"))
+    caller = await entrance.knock(gitlab_token(entrance))
+    assert (caller.organisation_id, caller.entrusted) == ("https://gitlab.example", False)
+    assert (await entrance.knock(entrance.token(repository_owner_id=None))).organisation_id is None
+
+
+async def test_an_issuer_that_was_named_for_organisations_speaks_for_no_others(entrance: Entrance) -> None:
+    keys = f"{entrance.providers.url}/other/keys"
+    entrance.issuers.append(gitlab(entrance, jwks_uri=keys, organisations=frozenset({"widgets"})))
+    assert (await entrance.knock(gitlab_token(entrance))).entrusted
+    with pytest.raises(Forbidden, match="may not speak for organisation 'gadgets'"):
+        await entrance.knock(gitlab_token(entrance, namespace_path="Gadgets"))
 
 
 async def test_a_missing_organisation_is_named_by_the_issuers_own_claim(entrance: Entrance) -> None:

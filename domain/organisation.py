@@ -1,0 +1,91 @@
+"""An organisation: whose its name is, bound when it is first seen and rebound by an administrator."""
+
+from datetime import datetime
+from functools import singledispatchmethod
+from typing import Any
+from uuid import UUID, uuid5
+
+from eventsourcing.domain import AggregateCreated, AggregateEvent, BaseAggregate
+
+from domain.errors import Forbidden
+
+ORGANISATIONS = UUID("3e7d0f52-6a0b-5e0c-9a57-5d1f0c6a8e05")
+
+
+class Organisation(BaseAggregate[UUID]):
+    """Decides who may come under an organisation's name.
+
+    An owner is GitHub's number of the account, or the issuer that vouches for the name where it is not GitHub's.
+    """
+
+    TOPIC = "organisation"
+
+    class Event(AggregateEvent):
+        """Something that happened to an organisation."""
+
+        def apply(self, aggregate: Any) -> None:
+            aggregate.evolve(self)
+
+    class Opened(Event, AggregateCreated):
+        """The organisation was seen for the first time."""
+
+        TOPIC = "organisation.opened"
+        organisation: str
+
+    class OwnerBound(Event):
+        """The name belongs to this owner: the first who came."""
+
+        TOPIC = "organisation.owner_bound"
+        owner: str
+
+    class OwnerRebound(Event):
+        """An administrator gave the name to this owner. `previous` is None when nobody had it."""
+
+        TOPIC = "organisation.owner_rebound"
+        owner: str
+        previous: str | None
+        reason: str
+
+    @staticmethod
+    def id_of(organisation: str) -> UUID:
+        """Where an organisation's own facts stand."""
+        return uuid5(ORGANISATIONS, organisation)
+
+    @classmethod
+    def open(cls, organisation: str, at: datetime) -> "Organisation":
+        """An organisation that belongs to nobody yet."""
+        return cls._create(cls.Opened, id=cls.id_of(organisation), timestamp=at, organisation=organisation)
+
+    def bind(self, owner: str, at: datetime) -> None:
+        """Gives the name to whoever comes first; Forbidden for everybody else."""
+        if self.owner is None:
+            self.trigger_event(self.OwnerBound, timestamp=at, owner=owner)
+        elif self.owner != owner:
+            raise another_owner(self.organisation)
+
+    def rebind(self, owner: str, reason: str, at: datetime) -> None:
+        """Gives the name to another owner; nothing happens when it has it already."""
+        if self.owner != owner:
+            facts = {"owner": owner, "previous": self.owner, "reason": reason}
+            self.trigger_event(self.OwnerRebound, timestamp=at, **facts)
+
+    def __init__(self, organisation: str) -> None:
+        self.organisation = organisation
+        self.owner: str | None = None
+
+    @singledispatchmethod
+    def evolve(self, event: AggregateEvent) -> None:
+        """How each event changes the state."""
+
+    @evolve.register
+    def _(self, event: OwnerBound) -> None:
+        self.owner = event.owner
+
+    @evolve.register
+    def _(self, event: OwnerRebound) -> None:
+        self.owner = event.owner
+
+
+def another_owner(organisation: str) -> Forbidden:
+    """The refusal of whoever comes under a name that is somebody else's; it does not say whose."""
+    return Forbidden(f"Organisation '{organisation}' belongs to another owner id; an administrator must rebind it")

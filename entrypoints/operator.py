@@ -1,0 +1,78 @@
+"""What whoever runs the machine may do past the API: let a first administrator in, and rebind a name."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict
+from datetime import UTC, datetime
+from getpass import getuser
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+
+from adapters.embedded.running import running_url
+from adapters.identity.names import is_name
+from adapters.identity.own_tokens import digest, new_secret
+from adapters.settings import Settings
+from application.caller import Origin, Role
+from application.execution import Handler
+from application.organisations import RebindOwner, rebind_owner
+from application.ports.event_store import Circumstances
+from application.tokens import IssueToken, issue_token
+from domain.errors import Invalid, Unavailable
+from entrypoints.composition import Rollbook, build
+from projections.registry import TOKENS
+
+Facts = dict[str, Any]
+
+
+class Operator:
+    """Writes to the log as the user of this machine, in any organisation."""
+
+    def __init__(self, rollbook: Rollbook) -> None:
+        self.rollbook = rollbook
+
+    async def issue_token(self, organisation: str, name: str, role: Role, expires_at: datetime | None) -> Facts:
+        """The token's id and its secret, which nobody can show again."""
+        secret = new_secret()
+        command = IssueToken(name, role, digest(secret).hex(), expires_at=expires_at)
+        token_id = await self.execute(organisation, issue_token, command)
+        # The secret is told also when the projector is away, which authentication finds tokens by.
+        with suppress(Unavailable):
+            await self.rollbook.views.visible(organisation.lower(), TOKENS)
+        facts = {"id": token_id, "organisation": organisation.lower(), "name": name, "role": role}
+        return {**facts, "expires_at": expires_at, "token": secret}
+
+    async def rebind(self, organisation: str, owner: str, reason: str) -> Facts:
+        """The organisation and its new owner."""
+        await self.execute(organisation, rebind_owner, RebindOwner(owner, reason))
+        return {"organisation": organisation.lower(), "owner": owner}
+
+    async def execute(self, organisation: str, handler: Handler, command: Any) -> str:
+        """Runs a command, recorded under the name of the machine's user."""
+        if not is_name(organisation):
+            raise Invalid("An organisation is 1 to 100 printable characters")
+        tenant = organisation.lower()
+        circumstances = Circumstances(
+            actor=await self.rollbook.people.actor(tenant, getuser()),
+            origin=asdict(Origin(interface="operator")),
+            occurred_at=datetime.now(UTC),
+            correlation_id=uuid4().hex,
+        )
+        return (await self.rollbook.executor.execute(tenant, circumstances, handler, command)).resource
+
+
+@asynccontextmanager
+async def operator(settings: Settings) -> AsyncIterator[Operator]:
+    """Works on the database that the settings name, else on the one that runs in DATA_DIR."""
+    named = settings.database_url.get_secret_value() if settings.database_url else running_url(settings.data_dir)
+    if named is None:
+        raise Unavailable(f"No Rollbook runs on {settings.data_dir}: start it, or set DATABASE_URL")
+    try:
+        rollbook = await build(settings, named)
+    except psycopg.OperationalError as problem:
+        raise Unavailable("The database does not answer") from problem
+    try:
+        yield Operator(rollbook)
+    finally:
+        await rollbook.close()
