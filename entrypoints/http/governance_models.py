@@ -3,8 +3,9 @@
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, StringConstraints, WithJsonSchema
 
+from application.authorisation import ACTIONS
 from application.caller import Role
 from entrypoints.http.queue_models import Lenient, Moment, Name, Provider, Text
 
@@ -67,23 +68,5 @@ class TokenBody(Lenient):
 
     name: Annotated[str, StringConstraints(min_length=1, max_length=200)]
     role: Role = Role.DEPLOYER
-    scope: list[str] | None = None
+    scope: list[Annotated[str, WithJsonSchema({"enum": sorted(ACTIONS)})]] | None = None
     expires_at: Annotated[Moment | None, AfterValidator(in_utc)] = None
-
-
-class OwnerBody(Lenient):
-    """Who an organisation's name shall belong to."""
-
-    owner: Annotated[
-        str,
-        StringConstraints(min_length=1, max_length=500, strip_whitespace=True),
-        Field(description="GitHub's number of the account, or the issuer that vouches for the name"),
-    ]
-    reason: Annotated[str, StringConstraints(min_length=1, max_length=1000)]
-
-
-class OrganisationBody(BaseModel):
-    """An organisation; `owner` is null while its name belongs to nobody."""
-
-    organisation: str
-    owner: str | None
