@@ -11,7 +11,6 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    Strict,
     StringConstraints,
     WithJsonSchema,
 )
@@ -34,11 +33,18 @@ def rfc_3339(value: Any) -> Any:
     return value
 
 
+def number(value: Any) -> Any:
+    """A number, as JSON writes numbers."""
+    if isinstance(value, bool | str):
+        raise PydanticCustomError("int_type", "Input should be a valid integer")
+    return value
+
+
 Text = Annotated[str, StringConstraints(max_length=100_000)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=100_000)]
 Moment = Annotated[AwareDatetime, BeforeValidator(rfc_3339)]
 Flag = Annotated[bool, WithJsonSchema({"anyOf": [{"type": "boolean"}, {"enum": WORDS_FOR}]})]
-Whole = Annotated[int, Strict()]
+Whole = Annotated[int, BeforeValidator(number)]
 PAST = {"anyOf": [{"type": "string", "pattern": "^[0-9]+$"}, {"type": "string", "format": "date-time"}]}
 Past = Annotated[str, WithJsonSchema(PAST)]
 
@@ -88,7 +94,7 @@ class CreateDeployment(Lenient):
     provider: Provider
     cloud_account_id: Text | None = None
     region: Text | None = None
-    environment: Text | None = None
+    environment: Text | None = Field(default=None, description="Required unless DEFAULT_ENVIRONMENT is set")
     cell: Text | None = None
     type: DeploymentType
     auto: Flag = True
