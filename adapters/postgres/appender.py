@@ -2,24 +2,22 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from time import monotonic, perf_counter
+from time import perf_counter
 from typing import Any, cast
 from uuid import UUID
 
-import psycopg
 import structlog
 import uuid_utils.compat as uuid_utils
 from eventsourcing.utils import get_topic
-from psycopg_pool import PoolTimeout
 
 from adapters import metrics
 from adapters.failpoints import failpoint
 from adapters.postgres import codec
-from adapters.postgres.pools import Pools
+from adapters.postgres.pools import Pools, again_when_cut_off
 from application.ports.event_store import (
     Appended,
     CommandKey,
@@ -27,7 +25,7 @@ from application.ports.event_store import (
     Conflict,
     DomainEvent,
 )
-from domain.errors import KeyReused, RollbookError, StorageFull, TooLarge, Unavailable
+from domain.errors import KeyReused, RollbookError, TooLarge, Unavailable
 from domain.recorded import RecordedEvent
 
 log = structlog.get_logger()
@@ -103,12 +101,14 @@ class Appender:
         return await asyncio.shield(waiting.done)
 
     async def flush(self) -> None:
-        """Appends until nothing waits."""
+        """Appends until nothing waits; whoever waits still when it is cancelled is told so."""
         try:
             while self.queue:
                 await self.append_together(self.next_group())
         finally:
             self.flushing = None
+            settle_all(self.queue, Unavailable("The event store is stopping"))
+            self.queue.clear()
 
     def next_group(self) -> list[Waiting]:
         """As many commits as one call may carry, at least one."""
@@ -125,16 +125,16 @@ class Appender:
             outcomes = await self.call(group)
         except RollbookError as refusal:
             settle_all(group, refusal)
-        except psycopg.Error as problem:
+        except Exception as problem:
             if len(group) > 1:
                 for one in group:
                     await self.append_together([one])
             else:
-                log.error("append.failed", problem=type(problem).__name__, sqlstate=problem.sqlstate)
+                log.error("append.failed", problem=type(problem).__name__, sqlstate=getattr(problem, "sqlstate", None))
                 settle_all(group, problem)
-        except BaseException as problem:
+        except BaseException:
             settle_all(group, Unavailable("The event store is stopping"))
-            raise problem
+            raise
         else:
             for one, row in zip(group, outcomes, strict=True):
                 settle(one, row)
@@ -142,25 +142,19 @@ class Appender:
     async def call(self, group: list[Waiting]) -> list[tuple[Any, ...]]:
         """Repeats the call while the database is away: the events' ids make that harmless."""
         parameters = [self.epoch, *call_parameters(group)]
-        deadline = monotonic() + GIVE_UP_SECONDS
-        while True:
+
+        async def once() -> list[tuple[Any, ...]]:
             started = perf_counter()
-            try:
-                failpoint("before_append")
-                async with self.pools.writer.connection() as connection:
-                    cursor = await connection.execute(STATEMENT, parameters, prepare=True, binary=True)
-                    rows = await cursor.fetchall()
-                failpoint("after_append")
-                metrics.APPEND_SECONDS.observe(perf_counter() - started)
-                metrics.APPEND_COMMITS.observe(len(group))
-                return rows
-            except psycopg.errors.DiskFull as problem:
-                raise StorageFull("The disk of the event store is full: nothing was recorded") from problem
-            except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as problem:
-                log.warning("append.repeated", problem=type(problem).__name__, after=perf_counter() - started)
-                if monotonic() > deadline:
-                    raise Unavailable("The event store does not answer") from problem
-                await asyncio.sleep(0.1)
+            failpoint("before_append")
+            async with self.pools.writer.connection() as connection:
+                cursor = await connection.execute(STATEMENT, parameters, prepare=True, binary=True)
+                rows = await cursor.fetchall()
+            failpoint("after_append")
+            metrics.APPEND_SECONDS.observe(perf_counter() - started)
+            metrics.APPEND_COMMITS.observe(len(group))
+            return rows
+
+        return await again_when_cut_off(once, GIVE_UP_SECONDS)
 
     async def close(self) -> None:
         """Waits for what is under way."""
@@ -169,7 +163,7 @@ class Appender:
                 await asyncio.wait_for(asyncio.shield(self.flushing), GIVE_UP_SECONDS)
 
 
-def settle_all(group: list[Waiting], problem: BaseException) -> None:
+def settle_all(group: Iterable[Waiting], problem: BaseException) -> None:
     """Tells everybody in the group what went wrong."""
     for one in group:
         if not one.done.done():

@@ -6,9 +6,8 @@ from typing import Any
 
 import psycopg
 import structlog
-from psycopg_pool import PoolTimeout
 
-from adapters.postgres.pools import Pools, again_when_cut_off
+from adapters.postgres.pools import CONNECT_SECONDS, VIGILANCE, Pools, again_when_cut_off
 from domain.errors import RollbookError
 from domain.recorded import RecordedEvent
 
@@ -30,7 +29,10 @@ class PostgresLog:
 
     async def read_after(self, position: int, limit: int) -> list[RecordedEvent]:
         """Up to `limit` events beyond `position`, or a few more to finish the last commit; [] when there are none."""
+        heard = self.seen
         rows = await self.rows("position > %s order by position limit %s", [position, limit])
+        if not rows and self.seen == heard:
+            self.seen = min(heard, position)  # What was heard of is not there: nobody may wait for it without a pause.
         if rows and rows[-1].position < rows[-1].commit_position:
             rest = [rows[-1].position, rows[-1].commit_position]
             rows += await self.rows("position > %s and position <= %s order by position", rest)
@@ -102,13 +104,14 @@ class PostgresLog:
 
     async def relay_notifications(self) -> None:
         """Hears of appends by other processes, on a connection of its own; what it misses, the poll finds."""
-        with suppress(psycopg.Error, PoolTimeout):
+        with suppress(psycopg.Error):
             async with await psycopg.AsyncConnection.connect(
-                self.url, autocommit=True, connect_timeout=5
+                self.url, autocommit=True, connect_timeout=CONNECT_SECONDS, **VIGILANCE
             ) as connection:
                 await connection.execute("listen rollbook_events")
                 async for note in connection.notifies():
-                    self.wake(int(note.payload))
+                    if note.payload.isdecimal():
+                        self.wake(int(note.payload))
         await asyncio.sleep(POLL_SECONDS)
 
     async def close(self) -> None:

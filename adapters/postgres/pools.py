@@ -1,19 +1,32 @@
 """Connections, each in one role: writers append, readers see one organisation, projectors follow the log."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, LiteralString, TypeVar
 
 import psycopg
+import structlog
 from psycopg import sql
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg_pool import AsyncConnectionPool
 
 from domain.errors import StorageFull, Unavailable
 
+log = structlog.get_logger()
 T = TypeVar("T")
 CONNECT_SECONDS = 5
-POOL_WAIT_SECONDS = 5.0
+ANSWER_SECONDS = 5.0
+PAUSE_SECONDS = 0.1
+# Whatever says that the database is away, or in the middle of handing over to another, and may be back soon.
+AWAY = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.ReadOnlySqlTransaction)
+# A host that vanishes says nothing: these find it out within ten seconds or so.
+VIGILANCE: dict[str, Any] = {
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
 
 
 class RoleConnection(psycopg.AsyncConnection[Any]):
@@ -36,10 +49,10 @@ def pool(url: str, role: LiteralString, size: int, name: str) -> AsyncConnection
     return AsyncConnectionPool(
         url,
         connection_class=RoleConnection,
-        kwargs={"connect_timeout": CONNECT_SECONDS, "application_name": f"rollbook {name}"},
+        kwargs={"connect_timeout": CONNECT_SECONDS, "application_name": f"rollbook {name}", **VIGILANCE},
         min_size=1,
         max_size=size,
-        timeout=POOL_WAIT_SECONDS,
+        timeout=ANSWER_SECONDS,
         reconnect_timeout=2.0,
         configure=assume_role,
         open=False,
@@ -85,19 +98,23 @@ class Pools:
             yield connection
 
 
-async def again_when_cut_off(read: Callable[[], Awaitable[T]], attempts: int = 3) -> T:
-    """Repeats a read that lost its connection; what fails still or has no table is Unavailable, no disk StorageFull."""
-    for left in reversed(range(attempts)):
-        try:
-            return await read()
-        except psycopg.errors.DiskFull as problem:
-            raise StorageFull("The disk of the event store is full") from problem
-        except psycopg.errors.UndefinedTable as problem:
-            raise Unavailable("The read model is still being built") from problem
-        except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as problem:
-            if not left:
-                raise Unavailable("The event store does not answer") from problem
-    raise AssertionError("unreachable")
+async def again_when_cut_off(work: Callable[[], Awaitable[T]], seconds: float = ANSWER_SECONDS) -> T:
+    """Does again what lost its connection, for so long; then, or without its table, it is Unavailable, and StorageFull
+    without room. Only for work that may be done twice."""
+    try:
+        async with asyncio.timeout(seconds):
+            while True:
+                try:
+                    return await work()
+                except psycopg.errors.DiskFull as problem:
+                    raise StorageFull("The disk of the event store is full: nothing was recorded") from problem
+                except psycopg.errors.UndefinedTable as problem:
+                    raise Unavailable("The read model is still being built") from problem
+                except AWAY as problem:
+                    log.warning("store.away", problem=type(problem).__name__)
+                    await asyncio.sleep(PAUSE_SECONDS)
+    except TimeoutError as problem:
+        raise Unavailable("The event store does not answer") from problem
 
 
 async def refuse_powerful_role(url: str) -> None:
