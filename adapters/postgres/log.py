@@ -106,7 +106,11 @@ class PostgresLog:
         """Hears of appends by other processes, on a connection of its own; what it misses, the poll finds."""
         with suppress(psycopg.Error):
             async with await psycopg.AsyncConnection.connect(
-                self.url, autocommit=True, connect_timeout=CONNECT_SECONDS, **VIGILANCE
+                self.url,
+                autocommit=True,
+                connect_timeout=CONNECT_SECONDS,
+                application_name="rollbook listener",
+                **VIGILANCE,
             ) as connection:
                 await connection.execute("listen rollbook_events")
                 async for note in connection.notifies():

@@ -4,11 +4,13 @@ import asyncio
 import signal
 from collections.abc import Callable
 from time import monotonic
+from typing import Any
 
 import httpx2
+import psycopg
 import pytest
 
-from tests.faults.checks import everything_holds
+from tests.faults.checks import admin_url, everything_holds
 from tests.faults.ground import Ground
 from tests.faults.load import Ledger, body
 from tests.faults.patience import CLIENTS, Load
@@ -58,4 +60,54 @@ async def test_a_restart_of_postgres_under_load_is_healed(
         await rollbook.says(ready=True)
         await load.acknowledged(100)
         await wait_returned(rollbook.url, claimed)
+    await everything_holds(rollbook, ledger)
+
+
+async def terminate_connections(admin: psycopg.AsyncConnection[Any]) -> set[str]:
+    """Every connection but this one; what they were for."""
+    query = """select application_name, pg_terminate_backend(pid) from pg_stat_activity
+                where backend_type = 'client backend' and pid <> pg_backend_pid()"""
+    return {row[0] for row in await (await admin.execute(query)).fetchall()}
+
+
+async def test_connections_that_are_terminated_again_and_again_are_made_again(ground: Ground) -> None:
+    rollbook, ledger = await ground.start(), Ledger()
+    terminated: set[str] = set()
+    admin_connection = psycopg.AsyncConnection.connect(admin_url(ground.folder), autocommit=True)
+    async with Load(rollbook.url, ledger) as load, await admin_connection as admin:
+        for _ in range(20):
+            await load.acknowledged(10)
+            terminated |= await terminate_connections(admin)
+        await load.acknowledged(50)
+    assert terminated >= {f"rollbook {name}" for name in ("writer", "reader", "projector", "listener")}
+    assert not load.statuses[503]
+    await everything_holds(rollbook, ledger)
+
+
+async def test_a_wiped_nats_is_filled_again_while_the_api_goes_on(ground: Ground) -> None:
+    rollbook, ledger = await ground.start(), Ledger()
+    async with Load(rollbook.url, ledger) as load:
+        await load.acknowledged(100)
+        await ground.wipe_nats()
+        await rollbook.says(ready=True, degraded=True)
+        await load.acknowledged(100)
+        await ground.nats.start()
+        await rollbook.says(ready=True, degraded=False)
+        await load.acknowledged(50)
+    assert not load.statuses[503]
+    await everything_holds(rollbook, ledger)
+
+
+async def test_every_request_ends_while_postgres_stands_still(ground: Ground) -> None:
+    rollbook, ledger = await ground.start(), Ledger()
+    async with Load(rollbook.url, ledger) as load:
+        await load.acknowledged(100)
+        ground.pause_postgres()
+        try:
+            await load.answered(503, more=CLIENTS)
+            await rollbook.says(ready=False)
+        finally:
+            ground.resume_postgres()
+        await load.acknowledged(100)
+        await rollbook.says(ready=True)
     await everything_holds(rollbook, ledger)
