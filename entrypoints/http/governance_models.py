@@ -70,3 +70,21 @@ class TokenBody(Lenient):
     role: Role = Role.DEPLOYER
     scope: list[Annotated[str, WithJsonSchema({"enum": sorted(ACTIONS)})]] | None = None
     expires_at: Annotated[Moment | None, AfterValidator(in_utc)] = None
+
+
+class OwnerBody(Lenient):
+    """Who an organisation's name shall belong to."""
+
+    owner: Annotated[
+        str,
+        StringConstraints(min_length=1, max_length=500, strip_whitespace=True),
+        Field(description="GitHub's number of the account, or the issuer that vouches for the name"),
+    ]
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+
+
+class OrganisationBody(BaseModel):
+    """An organisation; `owner` is null while its name belongs to nobody."""
+
+    organisation: str
+    owner: str | None
