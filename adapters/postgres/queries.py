@@ -12,8 +12,10 @@ from adapters.postgres.tables import named
 from projections.read_model import STILL, ReadModel, table
 
 Query = tuple[sql.Composed, list[Any]]
-# How many versions, as a multiple of the page, may be looked through before everything valid is looked up.
-LOOKED_THROUGH = 4
+# How many versions, as a multiple of the page, are looked through before everything valid is looked up; and for pages
+# of which size at most.
+LOOKED_THROUGH = 2
+LARGEST_PAGE = 1000
 NOW = Condition(sql.SQL(f"to_position = {STILL}"))
 
 
@@ -29,8 +31,23 @@ class Asked:
 
     @property
     def churns(self) -> bool:
-        """Whether rows come and go so often that few of the versions in order were valid at one position."""
-        return "filed" in self.model.indexes or any(c.column == "status" for c in self.conditions)
+        """Whether few of the versions that begin in order may have been valid at one position."""
+        return "filed" in self.model.indexes or self.by_status
+
+    @property
+    def by_status(self) -> bool:
+        """Whether the rows are chosen by what changes most."""
+        return any(c.column == "status" for c in self.conditions)
+
+    @property
+    def fills_quickly(self) -> bool:
+        """Whether the first versions in order are worth a look: most statuses stay for good, some do not."""
+        return self.by_status and self.limit is not None and self.limit <= LARGEST_PAGE
+
+    @property
+    def skewed(self) -> bool:
+        """Whether the best plan depends on the values: one environment has half of the rows, another has ten."""
+        return any(c.column != "key" for c in self.conditions)
 
     @property
     def source(self) -> sql.Identifier:

@@ -78,24 +78,28 @@ class PostgresViews:
 
     async def rows(self, asked: queries.Asked) -> list[Any]:
         """What is so now."""
-        return await self.fetch(asked.organisation, *queries.present(asked))
+        return await self.ask(asked, queries.present(asked))
 
     async def past_rows(self, asked: queries.Asked, as_of: int) -> list[Any]:
         """What was so; where the newest versions up to then do not fill the page, everything valid is looked up."""
         if not asked.churns:
-            return await self.fetch(asked.organisation, *queries.past(asked, as_of))
-        if asked.limit is not None:
-            rows = await self.fetch(asked.organisation, *queries.newest_past(asked, as_of))
+            return await self.ask(asked, queries.past(asked, as_of))
+        if asked.limit is not None and asked.fills_quickly:
+            rows = await self.ask(asked, queries.newest_past(asked, as_of))
             if len(rows) >= asked.limit:
                 return rows
-        return await self.fetch(asked.organisation, *queries.filed_past(asked, as_of))
+        return await self.ask(asked, queries.filed_past(asked, as_of))
+
+    async def ask(self, asked: queries.Asked, query: queries.Query) -> list[Any]:
+        """Planned anew for each filter, as a plan for any value is a bad one for some."""
+        return await self.fetch(asked.organisation, *query, prepare=False if asked.skewed else None)
 
     async def count(
         self, organisation: str, model: ReadModel, conditions: Sequence[Condition], as_of: int | None = None
     ) -> int:
         """How many rows meet all conditions."""
         asked = queries.Asked(organisation, model, conditions)
-        return int((await self.fetch(organisation, *queries.count(asked, as_of)))[0][0])
+        return int((await self.ask(asked, queries.count(asked, as_of)))[0][0])
 
     async def visible(self, organisation: str, model: ReadModel, as_of: int | None = None) -> int:
         """Waits until all that the organisation recorded, or all up to `as_of`, is in the read model; says how far."""
@@ -132,13 +136,15 @@ class PostgresViews:
             raise Invalid("as_of is a position that does not exist yet")
         return int((await self.fetch(organisation, sql.SQL("select rollbook.commit_before(%s)"), [position]))[0][0])
 
-    async def fetch(self, organisation: str, query: sql.SQL | sql.Composed, values: list[Any]) -> list[Any]:
+    async def fetch(
+        self, organisation: str, query: sql.SQL | sql.Composed, values: list[Any], prepare: bool | None = None
+    ) -> list[Any]:
         """Runs a query as a reader of this organisation."""
 
         async def read() -> list[Any]:
             async with self.pools.reading(organisation) as connection:
-                rows: list[Any] = await (await connection.execute(query, values, binary=True)).fetchall()
-                return rows
+                cursor = await connection.execute(query, values, prepare=prepare, binary=True)
+                return await cursor.fetchall()
 
         return await again_when_cut_off(read)
 
