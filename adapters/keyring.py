@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -41,16 +42,36 @@ def master_key(configured: str | None, data_dir: Path) -> bytes:
     """The configured key (base64 of 32 bytes), else the one in DATA_DIR, made at the first start."""
     if configured:
         return checked(base64.b64decode(configured, validate=True))
+    with suppress(FileExistsError):
+        keep_key(new_key(), data_dir)
+    return checked(base64.b64decode((data_dir / "secrets" / "master.key").read_bytes(), validate=True))
+
+
+def present_key(configured: str | None, data_dir: Path) -> bytes | None:
+    """The master key if there is one already; none is made."""
+    if configured or (data_dir / "secrets" / "master.key").exists():
+        return master_key(configured, data_dir)
+    return None
+
+
+def keep_key(key: bytes, data_dir: Path) -> None:
+    """Puts a master key into DATA_DIR, which must have none; it is on disk when this returns."""
     path = data_dir / "secrets" / "master.key"
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    try:
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(base64.b64encode(new_key()))
-            file.flush()
-            os.fsync(file.fileno())
-    except FileExistsError:
-        pass
-    return checked(base64.b64decode(path.read_bytes(), validate=True))
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(encoded(checked(key)))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def encoded(key: bytes) -> bytes:
+    """A key as MASTER_KEY has it."""
+    return base64.b64encode(key)
+
+
+def key_id(key: bytes) -> str:
+    """Tells keys apart, and nothing else of them."""
+    return hmac.digest(key, b"rollbook master key", hashlib.sha256).hex()[:32]
 
 
 def checked(key: bytes) -> bytes:

@@ -1,0 +1,209 @@
+"""Takes a backup: one moment of the log, its keys and its commands, streamed out while everything goes on."""
+
+import os
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+from zipfile import ZipFile
+
+from psycopg import AsyncConnection, sql
+
+from adapters import keyring
+from adapters.postgres.backup_archive import (
+    MANIFEST,
+    MASTER_KEY,
+    TABLES,
+    BackupRefused,
+    Manifest,
+    Part,
+    PartWriter,
+    add_file,
+    new_zip,
+)
+
+CONNECT_SECONDS = 10
+Connection = AsyncConnection[Any]
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """A backup that was taken: where it lies, how many bytes it has, what it holds."""
+
+    path: Path
+    size: int
+    manifest: Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What the snapshot shows of the log; its partitions by name, in order."""
+
+    store_id: Any
+    epoch: int
+    last_position: int
+    last_recorded_at: datetime | None
+    taken_at: datetime
+    partitions: list[str]
+
+
+async def take(owner_url: str, target: Path, key: bytes | None, with_key: bool, progress: Progress) -> Backup:
+    """Writes a backup to a new file, or to a new name in a folder; it is there whole and on disk, or not at all.
+
+    `key` is the master key, None when it is not known here; it goes into the file only `with_key`. `progress` is told
+    how many rows are done, of about how many. Nobody waits for it: no lock is held that an append could meet.
+    """
+    async with connected(owner_url) as connection, snapshot(connection) as moment:
+        path = target_path(target, moment)
+        with new_file(path) as file:
+            manifest = await write(connection, moment, file, (key, with_key), progress)
+            size = file.tell()
+    return Backup(path, size, manifest)
+
+
+@asynccontextmanager
+async def connected(owner_url: str) -> AsyncIterator[Connection]:
+    """A connection as the owner, who alone may read keys."""
+    async with await AsyncConnection.connect(
+        owner_url, connect_timeout=CONNECT_SECONDS, application_name="rollbook backup", autocommit=True
+    ) as connection:
+        yield connection
+
+
+@asynccontextmanager
+async def snapshot(connection: Connection) -> AsyncIterator[Moment]:
+    """One moment, from which everything within is read. An append is one transaction, so no commit is cut."""
+    async with connection.transaction():
+        await connection.execute("set transaction isolation level repeatable read, read only")
+        yield await look(connection)
+
+
+async def look(connection: Connection) -> Moment:
+    """Reads partition by partition: a lock on the whole table would hold up the append that adds a partition."""
+    query = """select relname from pg_inherits join pg_class on oid = inhrelid
+                where inhparent = 'rollbook.events'::regclass order by relname"""
+    partitions = [str(name) for (name,) in await (await connection.execute(query)).fetchall()]
+    position, at = 0, None
+    for name in partitions:
+        last = sql.SQL("select position, recorded_at from {} order by position desc limit 1").format(table(name))
+        if row := await (await connection.execute(last)).fetchone():
+            position, at = row
+    row = await (await connection.execute("select store_id, epoch from rollbook.identity")).fetchone()
+    assert row is not None
+    return Moment(row[0], row[1], position, at and at.astimezone(UTC), datetime.now(UTC), partitions)
+
+
+def table(name: str) -> sql.Identifier:
+    """A table of the log's schema."""
+    return sql.Identifier("rollbook", name)
+
+
+async def write(
+    connection: Connection,
+    moment: Moment,
+    file: BinaryIO,
+    key: tuple[bytes | None, bool],
+    progress: Progress,
+) -> Manifest:
+    """Writes all parts, then the manifest that vouches for them."""
+    master, with_key = key
+    parts: list[Part] = []
+    with new_zip(file) as zip_file:
+        for source, name in sources(moment):
+            before = sum(part.rows for part in parts)
+            tell = counting(before, moment.last_position, progress)
+            parts.append(await copy_out(connection, zip_file, source, name, tell))
+        manifest = manifest_of(moment, parts, master, with_key)
+        if with_key and master:
+            add_file(zip_file, MASTER_KEY, keyring.encoded(master))
+        add_file(zip_file, MANIFEST, manifest.encoded())
+    return manifest
+
+
+def sources(moment: Moment) -> Iterator[tuple[str, str]]:
+    """What is read, and the table that it belongs to."""
+    yield from ((name, "events") for name in moment.partitions)
+    yield from ((name, name) for name in TABLES if name != "events")
+
+
+def counting(before: int, total: int, progress: Progress) -> Callable[[int], None]:
+    """Tells the progress of one part as that of all."""
+    return lambda rows: progress(before + rows, max(total, before + rows))
+
+
+async def copy_out(
+    connection: Connection, zip_file: ZipFile, source: str, name: str, tell: Callable[[int], None]
+) -> Part:
+    """Copies one table, or one partition, in order; memory does not grow with it."""
+    columns = sql.SQL(", ").join(map(sql.Identifier, TABLES[name]))
+    query = sql.SQL("copy (select {} from {} order by {}) to stdout (format binary)")
+    statement = query.format(columns, table(source), sql.Identifier(TABLES[name][0]))
+    seen = 0
+    async with connection.cursor() as cursor:
+        with zip_file.open(f"{source}.copy", "w", force_zip64=True) as stream:
+            writer = PartWriter(cast(BinaryIO, stream))
+            async with cursor.copy(statement) as copy:
+                async for block in copy:
+                    writer.write(block)
+                    seen += 1
+                    if seen % 1000 == 0:
+                        tell(seen)
+            tell(cursor.rowcount)
+            return writer.part(name, cursor.rowcount, f"{source}.copy")
+
+
+def manifest_of(moment: Moment, parts: list[Part], key: bytes | None, with_key: bool) -> Manifest:
+    """What the backup says of itself."""
+    return Manifest(
+        rollbook=version("rollbook"),
+        store_id=moment.store_id,
+        epoch=moment.epoch,
+        last_position=moment.last_position,
+        last_recorded_at=moment.last_recorded_at,
+        taken_at=moment.taken_at,
+        key_id=keyring.key_id(key) if key else None,
+        key_included=bool(with_key and key),
+        parts=parts,
+    )
+
+
+def target_path(target: Path, moment: Moment) -> Path:
+    """The file to write: in a folder, one whose name tells the moment; BackupRefused when it is there already."""
+    if target.is_dir():
+        target = target / f"rollbook-{moment.taken_at:%Y%m%dT%H%M%SZ}-{moment.epoch}-{moment.last_position}.zip"
+    if target.exists():
+        raise BackupRefused(f"{target} is there already; a backup overwrites nothing")
+    return target
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[BinaryIO]:
+    """A file that only its owner may read, under another name until it is whole and on disk."""
+    try:
+        number, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
+    except OSError as problem:
+        raise BackupRefused(f"{path} cannot be written: {problem.strerror}") from None
+    try:
+        with open(number, "w+b") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).rename(path)
+        sync_folder(path.parent)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes sure that the new name survives a loss of power."""
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
