@@ -7,7 +7,7 @@ from typing import Any
 from adapters.postgres.conditions import equals
 from application import freezes, rules, tokens
 from application.authorisation import ACTIONS
-from domain.errors import Clash, NotFound, Unprocessable
+from domain.errors import Clash, Invalid, NotFound, Unprocessable
 from domain.freezes import Scope
 from domain.rules import ApprovalRule, HouseRules, RoleRule
 from entrypoints.http import answers
@@ -86,6 +86,8 @@ async def issue_token(call: Call, body: bodies.TokenBody) -> Answer:
     """Issue a token; its secret is shown this once."""
     if unknown := sorted(set(body.scope or ()) - ACTIONS.keys()):
         raise Unprocessable([problem("enum", ["body", "scope"], f"Unknown actions: {', '.join(unknown)}", unknown)])
+    if body.expires_at and not 1970 <= body.expires_at.year < 9999:
+        raise Invalid("expires_at must be between 1970 and 9998")
     secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
     command = tokens.IssueToken(
         name=body.name,

@@ -1,9 +1,8 @@
 """What an organisation sends to decide for itself: freezes, rules, tokens."""
 
-from datetime import datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, StringConstraints, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, Strict, StringConstraints, WithJsonSchema
 
 from application.authorisation import ACTIONS
 from application.caller import Role
@@ -56,20 +55,13 @@ class RulesBody(BaseModel):
     require_if_match: Annotated[bool, Strict()] = False
 
 
-def in_utc(moment: datetime | None) -> datetime | None:
-    """A moment within the calendar that events can hold."""
-    if moment is not None and not 1970 <= moment.year < 9999:
-        raise ValueError("The year must be between 1970 and 9998")
-    return moment
-
-
 class TokenBody(Lenient):
     """A token to issue."""
 
     name: Annotated[str, StringConstraints(min_length=1, max_length=200)]
     role: Role = Role.DEPLOYER
     scope: list[Annotated[str, WithJsonSchema({"enum": sorted(ACTIONS)})]] | None = None
-    expires_at: Annotated[Moment | None, AfterValidator(in_utc)] = None
+    expires_at: Moment | None = None
 
 
 class OwnerBody(Lenient):
