@@ -1,5 +1,6 @@
 """The commands that run Rollbook: everything at once, or its parts."""
 
+from collections.abc import Mapping
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ commands = group()
 
 
 def start(parts: frozenset[str], welcome: bool = False) -> None:
-    """Runs until it is told to stop; exit code 2 for a bad setting, 1 when something cannot start.
+    """Runs until Ctrl-C or SIGTERM, then exit code 0; 2 for a bad setting, 1 when something cannot start.
 
     Imports late, since the help page should not wait for servers.
     """
@@ -30,15 +31,20 @@ def start(parts: frozenset[str], welcome: bool = False) -> None:
     except SettingsError as problem:
         raise misuse(str(problem)) from None
     configure_logging(settings.log_level, settings.log_format)
+
+    async def run() -> None:
+        process = Process(settings, parts)
+        await process.run((lambda: greet(settings, process.ports)) if welcome else None)
+
     try:
-        uvloop.run(Process(settings, parts).run((lambda: greet(settings)) if welcome else None))
-    except (CannotStart, PermissionError) as problem:
+        uvloop.run(run())
+    except (CannotStart, OSError) as problem:
         raise Failure(str(problem), Exit.REFUSED, "CANNOT_START") from None
 
 
-def greet(settings: "Settings") -> None:
+def greet(settings: "Settings", ports: Mapping[str, int]) -> None:
     """Where everything is, and what to try."""
-    api = f"http://{settings.api_host}:{settings.api_port}"
+    api = address(settings.api_host, ports["API"])
     body = (
         '{"name": "user-service", "version": "1.0.0", "provider": "gcp", "cloud_account_id": "my-project", '
         '"region": "us-central1", "environment": "production", "type": "k8s"}'
@@ -46,7 +52,7 @@ def greet(settings: "Settings") -> None:
     print(
         f"""Rollbook {version("rollbook")} is ready.
   API         {api}   (documentation: {api}/docs)
-  Management  http://{settings.management_host}:{settings.management_port}   (/health, /ready, /metrics)
+  Management  {address(settings.management_host, ports["MANAGEMENT"])}   (/health, /ready, /metrics)
   Data        {settings.data_dir.absolute()}
 
 Try it:
@@ -57,6 +63,12 @@ Try it:
 Ctrl-C stops everything.""",
         flush=True,
     )
+
+
+def address(host: str, port: int) -> str:
+    """A URL that works on this machine."""
+    here = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{here}]:{port}" if ":" in here else f"http://{here}:{port}"
 
 
 @commands.command()

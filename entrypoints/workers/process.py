@@ -2,13 +2,12 @@
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack, nullcontext
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack
 from importlib.metadata import version
-from typing import Any
+from typing import TypeVar
 
 import structlog
-import uvicorn
 from psycopg.conninfo import conninfo_to_dict
 
 from adapters import metrics
@@ -23,42 +22,13 @@ from adapters.tracing import configure_tracing, stop_tracing
 from domain.errors import RollbookError
 from entrypoints.composition import Rollbook, build
 from entrypoints.http.management import management_app
-from entrypoints.http.protocol import bounded
 from entrypoints.workers.housekeeping import Housekeeping
+from entrypoints.workers.listening import Server, bound, close, port_of, server
 
 log = structlog.get_logger()
 ALL = frozenset({"serve", "project", "relay", "work"})
-
-
-class Server(uvicorn.Server):
-    """A server that leaves signals to the process."""
-
-    def capture_signals(self) -> Any:
-        """Nothing: the process decides when to stop."""
-        return nullcontext()
-
-
-def server(
-    app: Any, host: str, port: int, drain_seconds: int, head_bytes: int = 65_536, seconds: float = 30.0
-) -> Server:
-    """Not started yet; requests in flight get `drain_seconds` to finish when it stops.
-
-    The head of a request may have `head_bytes` and take `seconds`.
-    """
-    config = uvicorn.Config(
-        app,
-        host=host,
-        port=port,
-        http=bounded(head_bytes, seconds),
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=drain_seconds,
-    )
-    return Server(config)
+FOLLOWERS_SECONDS = 2.0
+T = TypeVar("T")
 
 
 class Process:
@@ -67,7 +37,8 @@ class Process:
     def __init__(self, settings: Settings, parts: frozenset[str] = ALL) -> None:
         self.settings = settings
         self.parts = parts
-        self.stop = asyncio.Event()
+        self.stop, self.drained = asyncio.Event(), asyncio.Event()
+        self.ports: dict[str, int] = {}
         self.ended = False
         self.restored = False
         self.rollbook: Rollbook | None = None
@@ -75,16 +46,39 @@ class Process:
         self.relay: Relay | None = None
 
     async def run(self, announce: Callable[[], None] | None = None) -> None:
-        """Returns after SIGTERM or SIGINT, when everything in flight has finished."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.end)
+        """Returns after SIGTERM, SIGINT or SIGHUP, when everything in flight has finished."""
+        self.hear_signals()
+        for name, host, port in self.addresses():
+            close(bound(name, host, port))
         configure_tracing(self.settings.otel_exporter_otlp_endpoint)
         async with AsyncExitStack() as stack:
             stack.push_async_callback(asyncio.to_thread, stop_tracing)
-            database_url, nats_url = await self.servers(stack)
-            while await self.live_through_an_epoch(database_url, nats_url, announce):
+            urls = await self.unless_stopped(self.servers(stack))
+            while urls and await self.live_through_an_epoch(*urls, announce):
                 announce = None
+
+    def hear_signals(self) -> None:
+        """Ctrl-C, `kill` and a terminal that closes end it; nohup's SIGHUP stays ignored."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN or number != signal.SIGHUP:
+                asyncio.get_running_loop().add_signal_handler(number, self.end)
+
+    def addresses(self) -> list[tuple[str, str, int]]:
+        """Where it listens: the beginning of the settings' names, host, port. The management comes first."""
+        s = self.settings
+        api = [("API", s.api_host, s.api_port)] if "serve" in self.parts else []
+        return [("MANAGEMENT", s.management_host, s.management_port), *api]
+
+    async def unless_stopped(self, work: Coroutine[None, None, T]) -> T | None:
+        """What the work gives; None when it is told to stop before."""
+        working, stopping = asyncio.create_task(work), asyncio.create_task(self.stop.wait())
+        await asyncio.wait([working, stopping], return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if working.done():
+            return working.result()
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+        return None
 
     def end(self) -> None:
         """Lets it drain and end."""
@@ -101,13 +95,13 @@ class Process:
             await self.serve([*self.tasks(nats_url), self.watch_epoch()], announce)
         if self.ended or not self.restored:
             return False
-        self.restored, self.stop = False, asyncio.Event()
+        self.restored, self.stop, self.drained = False, asyncio.Event(), asyncio.Event()
         return True
 
     async def watch_epoch(self) -> None:
         """Ends when the store has another epoch."""
         assert self.rollbook is not None
-        self.restored = await self.rollbook.log.until_another(self.rollbook.identity, self.stop)
+        self.restored = await self.rollbook.log.until_another(self.rollbook.identity, self.drained)
 
     async def servers(self, stack: AsyncExitStack) -> tuple[str, str]:
         """The database and the broker: those that the settings name, else our own."""
@@ -133,35 +127,51 @@ class Process:
         found: list[Awaitable[None]] = []
         if "project" in self.parts:
             self.projector = self.rollbook.projector()
-            found.append(self.projector.run(self.stop))
+            found.append(self.projector.run(self.drained))
         if "relay" in self.parts:
             self.relay = self.rollbook.relay(nats_url)
-            found.append(self.relay.run(self.stop))
+            found.append(self.relay.run(self.drained))
         if "work" in self.parts:
-            found.append(Housekeeping(self.rollbook).run(self.stop))
+            found.append(Housekeeping(self.rollbook).run(self.drained))
         return found
 
     async def serve(self, followers: list[Awaitable[None]], announce: Callable[[], None] | None) -> None:
-        """Serves until told to stop; the API drains first, then the followers end."""
+        """Serves until told to stop, or until a part of it fails."""
+        running = [asyncio.ensure_future(follower) for follower in followers]
+        servers, serving = self.listen()
+        announcing = asyncio.create_task(self.wait_ready(announce))
+        stopping = asyncio.create_task(self.stop.wait())
+        await asyncio.wait([stopping, *running, *serving], return_when=asyncio.FIRST_COMPLETED)
+        for task in (announcing, stopping):
+            task.cancel()
+        await self.drain(servers, serving, running)
+
+    def listen(self) -> tuple[list[Server], list[asyncio.Task[None]]]:
+        """Starts the servers."""
         assert self.rollbook is not None
         s = self.settings
-        servers = [server(management_app(self.readiness), s.management_host, s.management_port, 1)]
+        apps = [server(management_app(self.readiness), s.management_host, s.management_port, 1)]
         if "serve" in self.parts:
             patience = (s.drain_seconds, s.max_head_bytes, s.request_timeout_seconds)
-            servers.insert(0, server(self.rollbook.api(), s.api_host, s.api_port, *patience))
-        running = [asyncio.ensure_future(f) for f in followers]
-        serving = [asyncio.create_task(one.serve()) for one in servers]
-        stopping = asyncio.create_task(self.stop.wait())
-        await self.wait_ready(announce)
-        await asyncio.wait([stopping, *running, *serving], return_when=asyncio.FIRST_COMPLETED)
+            apps.append(server(self.rollbook.api(), s.api_host, s.api_port, *patience))
+        sockets = [bound(*address) for address in self.addresses()]
+        self.ports = {name: port_of(one) for (name, _, _), one in zip(self.addresses(), sockets, strict=True)}
+        pairs = zip(apps, sockets, strict=True)
+        return apps, [asyncio.create_task(app.serve(sockets=one)) for app, one in pairs]
+
+    async def drain(
+        self, servers: Sequence[Server], serving: Sequence[Awaitable[None]], running: Sequence[asyncio.Future[None]]
+    ) -> None:
+        """The API drains first, for its requests may wait for the followers; these end then."""
         for one in servers:
             one.should_exit = True
-        await asyncio.gather(*serving, return_exceptions=True)
-        self.stop.set()
-        await asyncio.wait([stopping, *running], timeout=s.drain_seconds)
+        served = await asyncio.gather(*serving, return_exceptions=True)
+        self.drained.set()
+        if running:
+            await asyncio.wait(running, timeout=FOLLOWERS_SECONDS)
         for follower in running:
             follower.cancel()
-        for outcome in await asyncio.gather(*running, return_exceptions=True):
+        for outcome in [*served, *await asyncio.gather(*running, return_exceptions=True)]:
             if isinstance(outcome, Exception):
                 raise outcome
 
