@@ -1,5 +1,6 @@
 """Rollbook with authentication on, GitHub and another issuer around it, and short ways to come in."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ import httpx2
 
 from adapters.settings import OidcIssuer, Settings
 from application.caller import Role
+from domain.errors import Unavailable
 from entrypoints.operator import Operator
 from tests.conftest import Database, Running, running_rollbook, settings_for
 from tests.identity.entrance import AUDIENCE
@@ -88,9 +90,21 @@ def guarded(tmp_path: Path, providers: Providers, organisations: frozenset[str] 
     )
 
 
+async def has_tables(rollbook: Running) -> bool:
+    """Whether the projector has made the table that tokens are found in."""
+    try:
+        await rollbook.app.authentication._tokens.find(b"")
+    except Unavailable:
+        return False
+    return True
+
+
 @asynccontextmanager
 async def world(database: Database, settings: Settings, providers: Providers, key: SigningKey) -> AsyncIterator[World]:
     """Starts it all."""
     providers.keys = [key.public_jwk()]
     async with running_rollbook(settings, database) as rollbook:
+        async with asyncio.timeout(20):
+            while not await has_tables(rollbook):
+                await asyncio.sleep(0.01)
         yield World(rollbook, providers, key)

@@ -1,0 +1,168 @@
+"""Who may do what: every route of the API against every role, with real tokens; what is not listed is a failure."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from application.authorisation import ACTIONS
+from application.caller import Role
+from entrypoints.http.routing import Route
+from tests.conftest import Database
+from tests.identity.providers import Providers, SigningKey
+from tests.identity.world import World, bearer, guarded, world
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+OPEN, VIEWER, DEPLOYER, APPROVER, ADMIN = "open", "viewer", "deployer", "approver", "admin"
+RANKS = (VIEWER, DEPLOYER, APPROVER, ADMIN)
+
+# The least role that gets past the door, route by route; a new route fails these tests until it is listed here.
+EXPECTED = {
+    "GET /v1/deployments": VIEWER,
+    "POST /v1/deployments": DEPLOYER,
+    "POST /v1/deployments/rollback": DEPLOYER,
+    "POST /v1/deployments/claim": DEPLOYER,
+    "GET /v1/deployments/{deployment_id}": VIEWER,
+    "PATCH /v1/deployments/{deployment_id}": DEPLOYER,
+    "POST /v1/deployments/{deployment_id}/rollback": DEPLOYER,
+    "GET /v1/deployments/{deployment_id}/history": VIEWER,
+    "POST /v1/deployments/{deployment_id}/heartbeat": DEPLOYER,
+    "POST /v1/deployments/{deployment_id}/approve": DEPLOYER,
+    "GET /v1/lanes": VIEWER,
+    "GET /v1/lanes/current": VIEWER,
+    "POST /v1/lanes/release": DEPLOYER,
+    "POST /v1/freezes": APPROVER,
+    "GET /v1/freezes": VIEWER,
+    "POST /v1/freezes/{freeze_id}/lift": APPROVER,
+    "GET /v1/rules": VIEWER,
+    "PUT /v1/rules": ADMIN,
+    "POST /v1/tokens": ADMIN,
+    "GET /v1/tokens": ADMIN,
+    "DELETE /v1/tokens/{token_id}": ADMIN,
+    "GET /v1/organisation": VIEWER,
+    "POST /v1/organisation/owner": ADMIN,
+    "GET /docs": OPEN,
+    "GET /redoc": OPEN,
+    "GET /openapi.json": OPEN,
+}
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def rollbook(
+    database: Database, tmp_path: Path, providers: Providers, signing_key: SigningKey
+) -> AsyncIterator[World]:
+    async with world(database, guarded(tmp_path, providers), providers, signing_key) as running:
+        yield running
+
+
+def routes(rollbook: World) -> dict[str, Route]:
+    """The route table as it is served."""
+    api: Any = rollbook.rollbook.app.api()
+    return {f"{route.method} {route.path}": route for route in api.routes}
+
+
+async def knock(rollbook: World, headers: dict[str, str]) -> dict[str, int]:
+    """The status of every route for a request that holds nothing but who asks."""
+    statuses = {}
+    for name in EXPECTED:
+        method, path = name.split()
+        url = path.replace("{", "").replace("}", "")
+        answer = await rollbook.rollbook.client.request(method, url, headers=headers, content=b"[]")
+        statuses[name] = answer.status_code
+    return statuses
+
+
+async def test_every_route_is_listed_and_nothing_else_is(rollbook: World) -> None:
+    listed = {name for name in EXPECTED if not name.endswith(("/docs", "/redoc", "/openapi.json"))}
+    served = {name for name, route in routes(rollbook).items() if not route.open}
+    assert served == listed
+    assert {name for name, route in routes(rollbook).items() if route.open} >= EXPECTED.keys() - listed
+
+
+async def test_every_route_asks_for_an_action_that_somebody_may_do(rollbook: World) -> None:
+    asked = {route.action for route in routes(rollbook).values() if not route.open}
+    assert asked == set(ACTIONS)
+
+
+@pytest.mark.parametrize("role", RANKS)
+async def test_a_role_gets_past_exactly_the_doors_that_are_open_to_it(rollbook: World, role: str) -> None:
+    statuses = await knock(rollbook, await rollbook.own(Role(role)))
+    may = {name for name, least in EXPECTED.items() if least == OPEN or RANKS.index(role) >= RANKS.index(least)}
+    assert {name for name, status in statuses.items() if status not in (401, 403)} == may
+    assert {status for name, status in statuses.items() if name not in may} <= {403}
+
+
+async def test_a_token_whose_scope_is_empty_gets_past_no_door_but_the_open_ones(rollbook: World) -> None:
+    admin = await rollbook.own(Role.ADMIN)
+    body = {"name": "nothing", "role": "admin", "scope": []}
+    made = (await rollbook.rollbook.client.post("/v1/tokens", json=body, headers=admin)).json()
+    statuses = await knock(rollbook, bearer(made["token"]))
+    assert {name: status for name, status in statuses.items() if status != 403}.keys() == {
+        name for name, least in EXPECTED.items() if least == OPEN
+    }
+
+
+async def test_a_scope_of_one_action_opens_the_doors_of_that_action_alone(rollbook: World) -> None:
+    admin, table = await rollbook.own(Role.ADMIN), routes(rollbook)
+    for action in sorted(ACTIONS):
+        body = {"name": "narrow", "role": "admin", "scope": [action]}
+        made = (await rollbook.rollbook.client.post("/v1/tokens", json=body, headers=admin)).json()
+        statuses = await knock(rollbook, bearer(made["token"]))
+        opened = {name for name, least in EXPECTED.items() if least != OPEN and table[name].action == action}
+        assert {n for n, status in statuses.items() if status != 403 and EXPECTED[n] != OPEN} == opened, action
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"Authorization": "Basic b2N0bw=="}, {"Authorization": "Bearer rbk_unknown"}, {"X-Organisation": "acme"}],
+    ids=["nobody", "another scheme", "an unknown token", "only a name"],
+)
+async def test_who_is_nobody_gets_past_the_open_doors_alone(rollbook: World, headers: dict[str, str]) -> None:
+    statuses = await knock(rollbook, headers)
+    for name, status in statuses.items():
+        assert (status == 401) == (EXPECTED[name] != OPEN), name
+
+
+async def test_a_github_token_is_a_deployer(rollbook: World) -> None:
+    own = await knock(rollbook, await rollbook.own(Role.DEPLOYER))
+    assert await knock(rollbook, rollbook.action()) == own
+    assert await knock(rollbook, rollbook.person()) == own
+
+
+@pytest.mark.parametrize("role", RANKS)
+async def test_a_rule_of_the_organisation_gives_a_github_token_another_role(rollbook: World, role: str) -> None:
+    await rule(rollbook, {"role": role, "claims": {"repository": "acme/shop", "workflow": "Deploy"}})
+    assert await knock(rollbook, rollbook.action()) == await knock(rollbook, await rollbook.own(Role(role)))
+    assert await knock(rollbook, rollbook.action(workflow="Other")) == await knock(
+        rollbook, await rollbook.own(Role.DEPLOYER)
+    )
+
+
+async def test_a_rule_names_a_person_by_login_and_no_claim_can_pretend_that(rollbook: World) -> None:
+    await rule(rollbook, {"role": "admin", "claims": {"login": "boss"}})
+    assert await rollbook.comes(rollbook.person(login="boss"), "/v1/tokens") == 200
+    assert await rollbook.comes(rollbook.person(), "/v1/tokens") == 403
+    assert await rollbook.comes(rollbook.action(actor="boss"), "/v1/tokens") == 200
+    assert await rollbook.comes(rollbook.action(login="boss"), "/v1/tokens") == 403
+
+
+async def test_a_rule_of_one_organisation_gives_nothing_in_another(rollbook: World) -> None:
+    await rule(rollbook, {"role": "admin", "claims": {"actor": "octo"}})
+    assert await rollbook.comes(rollbook.action(), "/v1/tokens") == 200
+    assert await rollbook.comes(rollbook.action("globex"), "/v1/tokens") == 403
+
+
+async def test_a_rule_gives_nothing_to_a_token_of_our_own(rollbook: World) -> None:
+    await rule(rollbook, {"role": "admin", "claims": {"login": "viewer of acme"}})
+    assert await rollbook.comes(await rollbook.own(Role.VIEWER), "/v1/tokens") == 403
+
+
+async def rule(rollbook: World, *roles: dict[str, Any]) -> None:
+    """Sets the organisation's rules about roles."""
+    admin = await rollbook.own(Role.ADMIN)
+    answer = await rollbook.rollbook.client.put("/v1/rules", json={"roles": list(roles)}, headers=admin)
+    assert answer.status_code == 200, answer.text
+    rollbook.rollbook.app.rules.clear()
