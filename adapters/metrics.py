@@ -5,6 +5,12 @@ from prometheus_client import Counter, Gauge, Histogram
 DISTINCT = 1000
 FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
+
+def fact(name: str, description: str) -> Gauge:
+    """A gauge of what is true of the store, whoever looks: over several processes the last to look is right."""
+    return Gauge(name, description, multiprocess_mode="mostrecent")
+
+
 INFO = Gauge("deployment_queue_info", "Deployment Queue API information", ["version"], multiprocess_mode="max")
 HTTP_REQUESTS = Counter("http_requests_total", "Requests answered", ["method", "endpoint", "status_code"])
 HTTP_SECONDS = Histogram(
@@ -24,20 +30,13 @@ APPEND_COMMITS = Histogram(
     "rollbook_append_commits", "Commits in one append call", buckets=(1, 2, 4, 8, 16, 32, 64, 128)
 )
 CONFLICTS = Counter("rollbook_conflicts_total", "Commands decided again because something moved")
-PROJECTION_POSITION = Gauge(
-    "rollbook_projection_position", "Position up to which the read models are complete", multiprocess_mode="max"
-)
-PROJECTION_LAG = Gauge(
-    "rollbook_projection_lag_events", "Events of the log that the read models lack", multiprocess_mode="max"
-)
-PARKED_STREAMS = Gauge("rollbook_parked_streams", "Streams that a fault of ours has parked", multiprocess_mode="max")
-QUEUE_AGE = Gauge("rollbook_queue_age_seconds", "Age of the oldest scheduled deployment", multiprocess_mode="max")
-RELAY_LAG = Gauge(
-    "rollbook_relay_lag_events", "Events of the log that the feed does not have yet", multiprocess_mode="max"
-)
-RELAY_POSITION = Gauge(
-    "rollbook_relay_position", "Position in the log up to which the feed is complete", multiprocess_mode="max"
-)
+STORE_UP = fact("rollbook_store_up", "1 while the event store answers, else 0")
+PROJECTION_POSITION = fact("rollbook_projection_position", "Position up to which the read models are complete")
+PROJECTION_LAG = fact("rollbook_projection_lag_events", "Events of the log that the read models lack")
+PARKED_STREAMS = fact("rollbook_parked_streams", "Streams that a fault of ours has parked")
+QUEUE_AGE = fact("rollbook_queue_age_seconds", "Age of the oldest scheduled deployment, 0 when none waits")
+RELAY_LAG = fact("rollbook_relay_lag_events", "Events of the log that the feed does not have yet")
+RELAY_POSITION = fact("rollbook_relay_position", "Position in the log up to which the feed is complete")
 
 _seen: dict[str, set[str]] = {}
 

@@ -105,7 +105,6 @@ class Rollbook:
         """Keeps all read models, and lets go the readers of this process that wait for it."""
         projector = Projector(self.pools, self.log, READ_MODELS, self.settings.projection_batch)
         projector.on_progress.append(self.visibility.advance)
-        projector.on_progress.append(metrics.PROJECTION_POSITION.set)
         return projector
 
     def relay(self, nats_url: str) -> Relay:

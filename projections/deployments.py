@@ -50,6 +50,7 @@ class Deployments:
         "name": "btree (organisation, name, created_position desc)",
         "environment": "btree (organisation, environment, created_position desc)",
         "status_filed": "btree (organisation, status, fork)",
+        "waiting": f"btree (created_position) where to_position = {2**63 - 1} and status = 'scheduled'",
         "leases": f"btree (lease_until) where to_position = {2**63 - 1} and lease_until is not null",
     }
 

@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -14,10 +15,11 @@ from starlette.routing import Route
 Problems = dict[str, str]
 Readiness = Callable[[], Awaitable[tuple[Problems, Problems]]]
 READY_SECONDS = 5.0
+MEASURE_SECONDS = 2.0
 
 
-def management_app(readiness: Readiness) -> Starlette:
-    """`readiness` answers what fails, and what is merely degraded, each by its part."""
+def management_app(readiness: Readiness, measure: Callable[[], Awaitable[None]]) -> Starlette:
+    """`readiness` answers what fails, and what is merely degraded, each by its part; `measure` sets gauges."""
 
     async def health(request: Request) -> Response:
         return JSONResponse({"status": "healthy"})
@@ -29,6 +31,8 @@ def management_app(readiness: Readiness) -> Starlette:
         return JSONResponse({"status": "ready"} | ({"degraded": degraded} if degraded else {}))
 
     async def metrics(request: Request) -> Response:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(measure(), MEASURE_SECONDS)
         return Response(generate_latest(registry()), media_type=CONTENT_TYPE_LATEST)
 
     return Starlette(routes=[Route("/health", health), Route("/ready", ready), Route("/metrics", metrics)])

@@ -1,4 +1,4 @@
-"""What must be done now and then: ending claims whose runner is silent, forgetting old idempotency keys."""
+"""What must be done now and then: ending silent claims, forgetting old keys, dropping older releases' tables."""
 
 import asyncio
 from contextlib import suppress
@@ -10,16 +10,19 @@ import psycopg
 import structlog
 from psycopg_pool import PoolTimeout
 
+from adapters.postgres.retirement import retire
 from adapters.tracing import exporting, linked_span, trace_id, traceparent_of
 from application.caller import Origin
 from application.claims import LapseClaim, lapse_claim
 from application.ports.event_store import Circumstances
 from domain.errors import RollbookError
 from entrypoints.composition import Rollbook
+from projections.registry import READ_MODELS
 
 log = structlog.get_logger()
 EVERY_SECONDS = 1.0
 FORGET_EVERY_ROUNDS = 600
+RETIRE_EVERY_ROUNDS = 10
 ACTOR = "rollbook"
 
 
@@ -37,6 +40,8 @@ class Housekeeping:
                 await self.end_silent_claims()
                 if rounds % FORGET_EVERY_ROUNDS == 0:
                     await self.forget_commands()
+                if rounds % RETIRE_EVERY_ROUNDS == 0:
+                    await retire(self.rollbook.pools, READ_MODELS, self.rollbook.settings.keep_old_read_models_seconds)
             except (RollbookError, psycopg.Error, PoolTimeout) as problem:
                 log.warning("housekeeping.interrupted", problem=type(problem).__name__)
             rounds += 1

@@ -4,13 +4,11 @@ import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
-from importlib.metadata import version
 from typing import TypeVar
 
 import structlog
 from psycopg.conninfo import conninfo_to_dict
 
-from adapters import metrics
 from adapters.embedded.nats import EmbeddedNats
 from adapters.embedded.postgres import EmbeddedPostgres
 from adapters.nats.relay import Relay
@@ -19,9 +17,9 @@ from adapters.postgres.pools import refuse_powerful_role
 from adapters.postgres.projector import Projector
 from adapters.settings import Settings
 from adapters.tracing import configure_tracing, stop_tracing
-from domain.errors import RollbookError
 from entrypoints.composition import Rollbook, build
 from entrypoints.http.management import management_app
+from entrypoints.workers.condition import Condition
 from entrypoints.workers.housekeeping import Housekeeping
 from entrypoints.workers.listening import Server, bound, close, port_of, server
 
@@ -44,6 +42,7 @@ class Process:
         self.rollbook: Rollbook | None = None
         self.projector: Projector | None = None
         self.relay: Relay | None = None
+        self.condition: Condition | None = None
 
     async def run(self, announce: Callable[[], None] | None = None) -> None:
         """Returns after SIGTERM, SIGINT or SIGHUP, when everything in flight has finished."""
@@ -133,6 +132,9 @@ class Process:
             found.append(self.relay.run(self.drained))
         if "work" in self.parts:
             found.append(Housekeeping(self.rollbook).run(self.drained))
+        self.condition = Condition(self.rollbook, self.parts, self.projector, self.relay)
+        if self.condition.reads:
+            found.append(self.condition.be_seen(self.drained))
         return found
 
     async def serve(self, followers: list[Awaitable[None]], announce: Callable[[], None] | None) -> None:
@@ -149,8 +151,9 @@ class Process:
     def listen(self) -> tuple[list[Server], list[asyncio.Task[None]]]:
         """Starts the servers."""
         assert self.rollbook is not None
+        assert self.condition is not None
         s = self.settings
-        apps = [server(management_app(self.readiness), s.management_host, s.management_port, 1)]
+        apps = [server(management_app(self.readiness, self.condition.measure), s.management_host, s.management_port, 1)]
         if "serve" in self.parts:
             patience = (s.drain_seconds, s.max_head_bytes, s.request_timeout_seconds)
             apps.append(server(self.rollbook.api(), s.api_host, s.api_port, *patience))
@@ -186,25 +189,9 @@ class Process:
             await asyncio.sleep(0.05)
 
     async def readiness(self) -> tuple[dict[str, str], dict[str, str]]:
-        """What fails, and what is merely degraded: without NATS nothing is lost, the feed waits."""
-        assert self.rollbook is not None
-        failing: dict[str, str] = {}
-        degraded: dict[str, str] = {}
-        metrics.INFO.labels(self.version()).set(1)
-        try:
-            head = await self.rollbook.log.head()
-        except RollbookError as problem:
-            failing["store"] = problem.message
-        else:
-            if self.projector:
-                metrics.PROJECTION_LAG.set(max(0, head - self.projector.position))
-        if self.relay and self.relay.problem:
-            degraded["nats"] = self.relay.problem
-        return failing, degraded
-
-    def version(self) -> str:
-        """The version of Rollbook that runs."""
-        return version("rollbook")
+        """What fails, and what is merely degraded."""
+        assert self.condition is not None
+        return await self.condition.readiness()
 
 
 def user_of(url: str) -> str:

@@ -21,8 +21,12 @@ async def get(path: str, failing: Problems | None = None, degraded: Problems | N
     return await asked(path, readiness)
 
 
+async def nothing() -> None:
+    """Nothing to measure."""
+
+
 async def asked(path: str, readiness: Callable[[], Awaitable[Answer]]) -> httpx2.Response:
-    transport = httpx2.ASGITransport(app=management_app(readiness))
+    transport = httpx2.ASGITransport(app=management_app(readiness, nothing))
     async with httpx2.AsyncClient(transport=transport, base_url="http://management.test") as client:
         return await client.get(path)
 
