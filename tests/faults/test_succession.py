@@ -5,7 +5,7 @@ import asyncio
 import psycopg
 import pytest
 
-from adapters.postgres.projector import LEADER_LOCK
+from adapters.postgres.leadership import LEADERS
 from tests.faults.checks import admin_url, everything_holds
 from tests.faults.ground import Ground
 from tests.faults.instance import Instance
@@ -16,12 +16,12 @@ pytestmark = [pytest.mark.timeout(180), pytest.mark.faults]
 
 
 async def leading(projectors: list[Instance]) -> Instance:
-    """The process whose connection holds the leader's lock, as soon as one does."""
+    """The process whose connection holds a leader's lock, as soon as one does."""
     query = """select a.client_port from pg_locks l join pg_stat_activity a using (pid)
-                where l.locktype = 'advisory' and l.objid = %s and l.granted"""
+                where l.locktype = 'advisory' and l.classid = %s and l.granted"""
     async with await psycopg.AsyncConnection.connect(admin_url(projectors[0].folder), autocommit=True) as admin:
         for _ in range(300):
-            for (port,) in await (await admin.execute(query, [LEADER_LOCK])).fetchall():
+            for (port,) in await (await admin.execute(query, [LEADERS])).fetchall():
                 if found := [one for one in projectors if port in ports_of(one)]:
                     return found[0]
             await asyncio.sleep(0.1)
