@@ -21,7 +21,7 @@ from adapters.embedded.process import free_port
 from adapters.postgres.migrations import migrate
 from adapters.settings import Settings
 from entrypoints.composition import Rollbook, build
-from entrypoints.workers.process import server
+from entrypoints.workers.listening import server
 
 TEMPLATE = "migrated"
 numbers = count(1)
