@@ -7,11 +7,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
+from typing import Any
 
 import httpx2
 import psutil
+import psycopg
 
 from adapters.embedded.process import free_port
+from tests.bench.ground import Database, Ground
 
 
 @dataclass
@@ -43,13 +46,14 @@ class Measured:
         self.process.wait(30)
 
 
-def ours(folder: Path, app_url: str, owner_url: str, nats_url: str) -> Measured:
-    """Everything in one process: API, projector, relay."""
+def ours(ground: Ground, database: Database, log_level: str = "warning") -> Measured:
+    """Everything in one process, with the settings that a user gets: API, projector, relay, housekeeping."""
     port = free_port()
-    facts = {"DATABASE_URL": app_url, "DATABASE_OWNER_URL": owner_url, "NATS_URL": nats_url, "DATA_DIR": str(folder)}
+    facts = {"DATABASE_URL": database.app_url, "DATABASE_OWNER_URL": database.owner_url, "NATS_URL": ground.broker.url}
     facts |= {"AUTH_ENABLED": "false", "API_PORT": str(port), "MANAGEMENT_PORT": str(free_port())}
+    facts |= {"DATA_DIR": str(ground.folder / f"home-{database.name}"), "LOG_LEVEL": log_level}
     command = [str(Path(sys.executable).parent / "rollbook"), "up"]
-    return start("rollbook", port, command, {**facts, "LOG_LEVEL": "warning"}, "/v1/deployments?limit=0")
+    return start("ours", port, command, facts, "/v1/deployments?limit=0")
 
 
 def peer(name: str, module: str, app_url: str) -> Measured:
@@ -66,3 +70,23 @@ def start(name: str, port: int, command: list[str], facts: dict[str, str], path:
     measured = Measured(name, port, subprocess.Popen(command, env={**os.environ, **facts}, cwd=root))
     measured.wait(path)
     return measured
+
+
+def cpu_seconds(ground: Ground) -> float:
+    """What all processes of the database have used so far, those that ended included."""
+    assert ground.postgres.child is not None
+    assert ground.postgres.child.process is not None
+    postmaster = psutil.Process(ground.postgres.child.process.pid)
+    total = 0.0
+    for process in (postmaster, *postmaster.children()):
+        with suppress(psutil.NoSuchProcess):
+            times = process.cpu_times()
+            total += times.user + times.system
+    times = postmaster.cpu_times()
+    return float(total + times.children_user + times.children_system)
+
+
+async def rows_of(url: str, query: str) -> list[Any]:
+    """What a query of the benchmark answers."""
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+        return await (await connection.execute(query.encode())).fetchall()
