@@ -1,0 +1,198 @@
+"""Two releases as processes: the one before is this tree, the next one a copy of it with a small patch."""
+
+import asyncio
+import os
+import re
+import shutil
+import sys
+from base64 import b64encode
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from adapters.embedded.nats import EmbeddedNats
+from adapters.embedded.process import free_port
+from projections.registry import DEPLOYMENTS
+from tests.conftest import Database
+
+ROOT = Path(__file__).parent.parent.parent
+PACKAGES = ("domain", "application", "projections", "adapters", "entrypoints")
+READY_SECONDS = 60
+NEXT_VERSION = DEPLOYMENTS.version + 1
+START = "from entrypoints.cli.main import main; main()"
+# One more version of an event, with an upcaster; one more version of a read model, with a column; one more column.
+PATCH = {
+    "domain/deployment.py": [
+        (
+            r'TOPIC = "deployment.annotated"\n        changes: dict\[str, str \| None\]\n',
+            'TOPIC = "deployment.annotated"\n'
+            "        class_version = 2\n"
+            "        changes: dict[str, str | None]\n"
+            "        channel: str\n\n"
+            "        @staticmethod\n"
+            "        def upcast_v1_v2(state: dict[str, Any]) -> None:\n"
+            '            state["channel"] = "unknown"\n',
+        ),
+        (
+            r"self\.Annotated, timestamp=at, changes=changes",
+            'self.Annotated, timestamp=at, changes=changes, channel="api"',
+        ),
+    ],
+    "projections/deployments.py": [
+        (r"version: ClassVar\[int\] = \d+", f"version: ClassVar[int] = {NEXT_VERSION}"),
+        (r'"lane_id": "uuid",', '"lane_id": "uuid",\n        "channel": "text",'),
+        (r"EMPTY = \{", 'EMPTY = {"channel": None, '),
+        (r'changed \|= data\["changes"\]', 'changed |= data["changes"] | {"channel": data["channel"]}'),
+    ],
+}
+STEP = "alter table rollbook.commands add column channel text;\n"
+
+
+def next_release(folder: Path) -> Path:
+    """The patched copy; fails when a patch does not find its place."""
+    for package in PACKAGES:
+        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+    for name, changes in PATCH.items():
+        text = (folder / name).read_text()
+        for pattern, replacement in changes:
+            before, *after = re.split(pattern, text)
+            assert len(after) == 1, (name, pattern)
+            text = before + replacement + after[0]
+        (folder / name).write_text(text)
+    (folder / "adapters/postgres/schema/900_channels.sql").write_text(STEP)
+    return folder
+
+
+@dataclass
+class Release:
+    """A `rollbook up` of one tree, on a database and a broker that others use too."""
+
+    tree: Path
+    database: Database
+    nats: EmbeddedNats
+    log: Path
+
+    def __post_init__(self) -> None:
+        self.api, self.management = free_port(), free_port()
+        self.process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        """Returns at once; its home is the tree, so that its packages are the ones that are found."""
+        environment = {
+            "PATH": os.environ["PATH"],
+            "AUTH_ENABLED": "false",
+            "DATA_DIR": str(self.log.parent),
+            "DATABASE_URL": self.database.app_url,
+            "DATABASE_OWNER_URL": self.database.owner_url,
+            "NATS_URL": self.nats.url,
+            "MASTER_KEY": b64encode(b"k" * 32).decode(),
+            "API_PORT": str(self.api),
+            "MANAGEMENT_PORT": str(self.management),
+            "KEEP_OLD_READ_MODELS_SECONDS": "10",
+            "READ_WAIT_MS": "1000",
+        }
+        with open(self.log, "ab") as output:
+            self.process = await asyncio.create_subprocess_exec(
+                sys.executable, "-c", START, "up", stdout=output, stderr=output, env=environment, cwd=self.tree
+            )
+
+    async def end(self) -> int:
+        """SIGTERM; the exit code."""
+        assert self.process is not None
+        if self.process.returncode is None:
+            self.process.terminate()
+        try:
+            return await asyncio.wait_for(self.process.wait(), 30)
+        except TimeoutError:
+            self.process.kill()
+            return await self.process.wait()
+
+    async def ready(self) -> tuple[int, dict[str, Any]]:
+        """What /ready says."""
+        async with httpx2.AsyncClient(timeout=10) as http:
+            answer = await http.get(f"http://127.0.0.1:{self.management}/ready")
+        return answer.status_code, answer.json()
+
+    async def until_ready(self) -> None:
+        """Until /ready says yes."""
+        assert self.process is not None
+        async with asyncio.timeout(READY_SECONDS):
+            while True:
+                with suppress(httpx2.HTTPError):
+                    if (await self.ready())[0] == 200:
+                        return
+                assert self.process.returncode is None, self.log.read_text()[-3000:]
+                await asyncio.sleep(0.1)
+
+
+class Load:
+    """Clients of one release, who note each status that they are answered."""
+
+    def __init__(self, release: Release) -> None:
+        self.http = httpx2.AsyncClient(base_url=f"http://127.0.0.1:{release.api}", timeout=20)
+        self.http.headers["X-Organisation"] = "acme"
+        self.seen: list[tuple[str, int]] = []
+        self.created: list[str] = []
+        self.stop = asyncio.Event()
+        self.tasks: list[asyncio.Task[None]] = []
+
+    async def ask(self, method: str, path: str, **facts: Any) -> httpx2.Response:
+        """One request; what is refused for now must say when to come again."""
+        answer = await self.http.request(method, path, **facts)
+        self.seen.append((method, answer.status_code))
+        assert answer.status_code != 503 or "retry-after" in answer.headers, answer.text
+        return answer
+
+    async def create(self, lane: int) -> str | None:
+        """A deployment; None when it could not be shown."""
+        body = {"name": f"shop-{lane}", "version": "1", "provider": "gcp", "environment": "production", "type": "k8s"}
+        answer = await self.ask("POST", "/v1/deployments", json=body)
+        if answer.status_code != 201:
+            return None
+        deployment_id: str = answer.json()["id"]
+        self.created.append(deployment_id)
+        return deployment_id
+
+    async def work(self, lane: int) -> None:
+        """Creates, reports and lists until told to stop."""
+        while not self.stop.is_set():
+            if (made := await self.create(lane)) is not None:
+                await self.ask("PATCH", f"/v1/deployments/{made}", json={"status": "deployed"})
+                await self.ask("GET", f"/v1/deployments/{made}")
+            await self.ask("GET", "/v1/deployments", params={"limit": 5})
+            await asyncio.sleep(0.01)
+
+    def begin(self, clients: int = 2) -> None:
+        """Starts the clients."""
+        self.stop.clear()
+        self.tasks += [asyncio.create_task(self.work(lane)) for lane in range(clients)]
+
+    async def answered(self, count: int) -> None:
+        """Until so many more answers came."""
+        goal = len(self.seen) + count
+        async with asyncio.timeout(60):
+            while len(self.seen) < goal:
+                for task in self.tasks:
+                    if task.done():
+                        task.result()
+                await asyncio.sleep(0.02)
+
+    async def end(self) -> None:
+        """Waits for the clients; what went wrong in one is raised."""
+        self.stop.set()
+        await asyncio.wait_for(asyncio.gather(*self.tasks), 60)
+        self.tasks.clear()
+
+    async def close(self) -> None:
+        """Ends whatever still runs."""
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        await self.http.aclose()
+
+    def statuses(self, since: int = 0) -> set[int]:
+        """The kinds of answers since the n-th."""
+        return {status for _, status in self.seen[since:]}
