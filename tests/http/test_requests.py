@@ -35,9 +35,18 @@ async def test_a_body_in_chunks_is_one_body(shop: Shop) -> None:
     assert (reply.status, reply.json()["name"]) == (201, "a")
 
 
-async def test_the_content_type_does_not_matter(shop: Shop) -> None:
-    reply = await shop.ask("POST", "/v1/things", b'{"name":"a"}', headers={"content-type": "text/plain"})
+@pytest.mark.parametrize(
+    "kind", ["", "application/json", "Application/JSON; charset=utf-8", "application/merge-patch+json"]
+)
+async def test_a_body_is_taken_as_json_where_nothing_else_is_said(shop: Shop, kind: str) -> None:
+    reply = await shop.ask("POST", "/v1/things", b'{"name":"a"}', headers={"content-type": kind})
     assert reply.status == 201
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "json"])
+async def test_a_body_that_says_it_is_something_else_is_a_415(shop: Shop, kind: str) -> None:
+    reply = await shop.ask("POST", "/v1/things", b'{"name":"a"}', headers={"content-type": kind})
+    assert (reply.status, reply.headers["x-error-code"]) == (415, "UNSUPPORTED_MEDIA_TYPE")
 
 
 async def test_a_wrong_member_is_named_with_its_input_and_limit(shop: Shop) -> None:

@@ -1,0 +1,144 @@
+"""What every test of hostile input needs: all routes, a request to each that is in order, and what a refusal is."""
+
+import asyncio
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx2
+from pydantic import TypeAdapter, ValidationError
+
+from entrypoints.composition import INTERFACES
+from entrypoints.http.routing import Route
+from tests.conftest import Running
+
+ROUTES: list[Route] = [route for interface in INTERFACES for route in interface.routes]
+NOBODY = "00000000-0000-4000-8000-000000000000"
+LANE = {"name": "shop", "provider": "gcp", "cloud_account_id": "account", "region": "eu", "cell": "one"}
+RELEASE = {"version": "1", "environment": "production", "type": "k8s", "committed_at": "2026-01-01T00:00:00Z"}
+TEXTS = ("commit_sha", "pipeline_extra_params", "description", "notes", "build_uri", "deployment_uri", "resource")
+SCOPE = {"name": "shop", "provider": "gcp", "environment": "production"}
+IN_ORDER: dict[str, Any] = {
+    "create_deployment": {**LANE, **RELEASE, **dict.fromkeys(TEXTS, "text"), "auto": True},
+    "update_deployment": {"status": "deployed", "notes": "text", "deployment_uri": "text", "lease": 1, "override": "x"},
+    "claim_deployment": {"lanes": [LANE], "runner": "runner", "lease_seconds": 60, "override": "text"},
+    "prolong_claim": {"fence": 1, "lease_seconds": 60},
+    "approve_deployment": {"reason": "text"},
+    "release_hold": {**LANE, "reason": "text"},
+    "declare_freeze": {"scope": SCOPE, "reason": "text", "until": "2999-01-01T00:00:00Z"},
+    "lift_freeze": {"reason": "text"},
+    "set_rules": {
+        "approval": [{"scope": SCOPE, "claims": {"team": "platform"}}],
+        "roles": [{"role": "viewer", "claims": {"team": "platform"}}],
+        "strict_transitions": True,
+        "require_if_match": True,
+    },
+    "issue_token": {"name": "text", "role": "viewer", "scope": ["lane.read"], "expires_at": "2999-01-01T00:00:00Z"},
+    "rebind_owner": {"owner": "42", "reason": "text"},
+}
+
+
+def with_body() -> list[Route]:
+    """The routes that take a body."""
+    return [route for route in ROUTES if route.body]
+
+
+def in_order(route: Route) -> Any:
+    """A body that the route takes."""
+    return IN_ORDER[route.endpoint.__name__]
+
+
+def path_of(route: Route, segment: str = NOBODY) -> str:
+    """The route's path, about something that does not exist."""
+    return re.sub(r"\{\w+\}", lambda _: segment, route.path)
+
+
+def query_of(route: Route) -> dict[str, str]:
+    """The parameters that the route cannot do without."""
+    fields = route.query.model_fields if route.query else {}
+    return {name: {"provider": "gcp"}.get(name, "shop") for name, field in fields.items() if field.is_required()}
+
+
+def places(value: Any, kind: type, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Where a value of this kind stands within."""
+    if type(value) is kind:
+        yield path
+    members: Iterable[Any] = value.items() if isinstance(value, dict) else ()
+    members = enumerate(value) if isinstance(value, list) else members
+    for name, member in members:
+        yield from places(member, kind, (*path, name))
+
+
+def replaced(value: Any, path: tuple[str | int, ...], by: Any) -> Any:
+    """The same with another value at this place."""
+    if not path:
+        return by
+    copy: Any = dict(value) if isinstance(value, dict) else list(value)
+    copy[path[0]] = replaced(copy[path[0]], path[1:], by)
+    return copy
+
+
+def complaint(route: Route, answer: Any, statuses: Iterable[int]) -> str | None:
+    """What is wrong with a refusal, if anything: its status, its shape or its headers."""
+    if answer.status_code not in statuses:
+        return f"{answer.status_code}: {answer.content[:200]!r}"
+    if not {"x-error-code", "x-trace-id"} <= answer.headers.keys():
+        return f"headers: {dict(answer.headers)}"
+    if answer.headers["content-type"] != route.errors.media_type:
+        return f"content type: {answer.headers['content-type']}"
+    try:
+        TypeAdapter(route.errors.model(answer.status_code)).validate_json(answer.content)
+    except ValidationError as error:
+        return f"shape: {error}"
+    return None
+
+
+class Siege:
+    """Asks what must be refused, and keeps what was not, or not as it should be."""
+
+    def __init__(self, rollbook: Running) -> None:
+        self.rollbook = rollbook
+        self.asked = 0
+        self.wrong: list[str] = []
+
+    async def refused(self, route: Route, what: str, statuses: Iterable[int], **request: Any) -> None:
+        """One request; `path`, `params`, `json` and `headers` are in order unless given."""
+        facts = {"params": query_of(route), **request}
+        if route.body and "content" not in facts:
+            facts.setdefault("json", in_order(route))
+        path, method = facts.pop("path", path_of(route)), facts.pop("method", route.method)
+        answer = await self.rollbook.client.request(method, path, **facts)
+        self.asked += 1
+        if problem := complaint(route, answer, statuses):
+            self.wrong.append(f"{route.method} {route.path} [{what}] {problem}")
+
+    async def held(self, position: int) -> None:
+        """Nothing came through, and nothing was recorded."""
+        assert self.asked, "nothing was tried"
+        assert self.wrong == []
+        assert await self.rollbook.app.log.head() == position
+
+
+async def exchange(url: str, *pieces: bytes, ends: bool = False) -> httpx2.Response:
+    """Sends bytes over a connection of its own, and reads until the server hangs up: the first answer."""
+    where = urlsplit(url)
+    async with asyncio.timeout(30):
+        reader, writer = await asyncio.open_connection(where.hostname, where.port)
+        try:
+            for piece in pieces:
+                writer.write(piece)
+            if ends:
+                writer.write_eof()
+            return parsed(await reader.read())
+        finally:
+            writer.close()
+
+
+def parsed(answer: bytes) -> httpx2.Response:
+    """The first answer among these bytes."""
+    head, _, rest = answer.partition(b"\r\n\r\n")
+    status, *lines = head.decode("latin-1").split("\r\n")
+    headers = dict(line.split(": ", 1) for line in lines)
+    body = rest[: int(headers.get("content-length", "0"))]
+    return httpx2.Response(int(status.split()[1]), headers=headers, content=body)
