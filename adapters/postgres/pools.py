@@ -118,11 +118,14 @@ async def again_when_cut_off(work: Callable[[], Awaitable[T]], seconds: float = 
 
 
 async def refuse_powerful_role(url: str) -> None:
-    """Start is refused when the working role could bypass what protects the log; raises PermissionError."""
-    query = """select rolsuper or rolbypassrls or exists (
+    """Start is refused when the working role, or one that it may become, could bypass what protects the log.
+
+    Raises PermissionError.
+    """
+    query = """select bool_or(rolsuper or rolbypassrls or exists (
                  select from pg_class c join pg_namespace n on n.oid = c.relnamespace
-                  where n.nspname = 'rollbook' and c.relowner = r.oid)
-                 from pg_roles r where rolname = current_user"""
+                  where n.nspname = 'rollbook' and c.relowner = r.oid))
+                 from pg_roles r where pg_has_role(current_user, r.oid, 'member')"""
     async with await psycopg.AsyncConnection.connect(url, connect_timeout=CONNECT_SECONDS) as connection:
         row = await (await connection.execute(query)).fetchone()
     if row and row[0]:
