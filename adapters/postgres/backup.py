@@ -58,7 +58,7 @@ async def take(owner_url: str, target: Path, key: bytes | None, with_key: bool, 
     `key` is the master key, None when it is not known here; it goes into the file only `with_key`. `progress` is told
     how many rows are done, of about how many. Nobody waits for it: no lock is held that an append could meet.
     """
-    async with connected(owner_url) as connection, snapshot(connection) as moment:
+    async with connected(owner_url, "rollbook backup") as connection, snapshot(connection) as moment:
         path = target_path(target, moment)
         with new_file(path) as file:
             manifest = await write(connection, moment, file, (key, with_key), progress)
@@ -67,10 +67,10 @@ async def take(owner_url: str, target: Path, key: bytes | None, with_key: bool, 
 
 
 @asynccontextmanager
-async def connected(owner_url: str) -> AsyncIterator[Connection]:
-    """A connection as the owner, who alone may read keys."""
+async def connected(owner_url: str, name: str) -> AsyncIterator[Connection]:
+    """A connection as the owner, who alone may read keys; others see it by its name."""
     async with await AsyncConnection.connect(
-        owner_url, connect_timeout=CONNECT_SECONDS, application_name="rollbook backup", autocommit=True
+        owner_url, connect_timeout=CONNECT_SECONDS, application_name=name, autocommit=True
     ) as connection:
         yield connection
 
@@ -85,17 +85,22 @@ async def snapshot(connection: Connection) -> AsyncIterator[Moment]:
 
 async def look(connection: Connection) -> Moment:
     """Reads partition by partition: a lock on the whole table would hold up the append that adds a partition."""
-    query = """select relname from pg_inherits join pg_class on oid = inhrelid
-                where inhparent = 'rollbook.events'::regclass order by relname"""
-    partitions = [str(name) for (name,) in await (await connection.execute(query)).fetchall()]
+    names = await partitions(connection)
     position, at = 0, None
-    for name in partitions:
+    for name in names:
         last = sql.SQL("select position, recorded_at from {} order by position desc limit 1").format(table(name))
         if row := await (await connection.execute(last)).fetchone():
             position, at = row
     row = await (await connection.execute("select store_id, epoch from rollbook.identity")).fetchone()
     assert row is not None
-    return Moment(row[0], row[1], position, at and at.astimezone(UTC), datetime.now(UTC), partitions)
+    return Moment(row[0], row[1], position, at and at.astimezone(UTC), datetime.now(UTC), names)
+
+
+async def partitions(connection: Connection) -> list[str]:
+    """The parts of the log by name, in order."""
+    query = """select relname from pg_inherits join pg_class on oid = inhrelid
+                where inhparent = 'rollbook.events'::regclass order by relname"""
+    return [str(name) for (name,) in await (await connection.execute(query)).fetchall()]
 
 
 def table(name: str) -> sql.Identifier:
