@@ -1,17 +1,18 @@
 """Measures Rollbook beside what a team would use instead: interleaved rounds, medians and ratios."""
 
 import argparse
-import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from tests.bench import http
+import uvloop
+
+from tests.bench import append, http, latency, past
 from tests.bench.ground import Ground
 from tests.bench.report import Report
 
 Part = Callable[[Ground, Report, argparse.Namespace], Awaitable[None]]
-PARTS: dict[str, Part] = {"http": http.run}
+PARTS: dict[str, Part] = {"http": http.run, "past": past.run, "latency": latency.run, "append": append.run}
 
 
 async def main(options: argparse.Namespace) -> None:
@@ -37,9 +38,10 @@ def asked() -> argparse.Namespace:
     parser.add_argument("parts", nargs="*", type=part, help=f"of {', '.join(PARTS)}; all when none is named")
     parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds a row")
     parser.add_argument("--seconds", type=float, default=2.0, help="length of one round")
+    parser.add_argument("--events", type=int, default=1_000_000, help="length of the long history")
     parser.add_argument("--result", type=Path, help="a file to write the figures to, as JSON")
     return parser.parse_args()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(asked()))
+    uvloop.run(main(asked()))

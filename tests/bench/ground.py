@@ -13,6 +13,7 @@ from psycopg.conninfo import make_conninfo
 from adapters.embedded.nats import EmbeddedNats
 from adapters.embedded.postgres import APP, OWNER, EmbeddedPostgres
 from adapters.postgres.migrations import migrate
+from tests.bench.seed import seed
 from tests.conftest import open_folder
 
 EMPTY = "rollbook_empty"
@@ -36,6 +37,7 @@ class Ground:
         self.postgres: EmbeddedPostgres
         self.broker: EmbeddedNats
         self.folder: Path
+        self.histories: dict[int, Database] = {}
 
     async def __aenter__(self) -> Self:
         self.folder = Path(self.stack.enter_context(open_folder("bench")))
@@ -62,6 +64,15 @@ class Ground:
     async def migrated(self, name: str) -> Database:
         """A new database with the product's schema."""
         return await self.database(name, EMPTY)
+
+    async def history(self, events: int) -> Database:
+        """A database with a log of about so many events, made once; its read models are whoever's who needs them."""
+        if events not in self.histories:
+            database = await self.migrated(f"history_{events}")
+            await asyncio.to_thread(seed, database.app_url, events)
+            await self.settle()
+            self.histories[events] = database
+        return self.histories[events]
 
     async def drop(self, database: Database) -> None:
         """Deletes a database that is not needed any more."""

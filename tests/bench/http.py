@@ -67,11 +67,19 @@ def compare(
         report.row(f"{title}, {server.name}", first / ratio, ratio, *figures.values(), faults)
 
 
-def load(ground: Ground, server: Measured, kind: str, seconds: float, lanes: int, known: list[str]) -> dict[str, Any]:
+def load(
+    ground: Ground,
+    server: Measured,
+    kind: str,
+    seconds: float,
+    lanes: int,
+    known: list[str],
+    connections: int = CONNECTIONS,
+) -> dict[str, Any]:
     """One round against one server, with the CPU time that it and its database used for each request."""
     asked = {"port": server.port, "kind": kind, "seconds": seconds, "lanes": lanes, "known": known}
     own, database = server.cpu_seconds(), cpu_seconds(ground)
-    result = generate(asked | {"connections": CONNECTIONS}, seconds)
+    result = generate(asked | {"connections": connections}, seconds)
     count = max(1, result["count"])
     result["cpu"] = (server.cpu_seconds() - own) * 1000 / count
     result["db_cpu"] = (cpu_seconds(ground) - database) * 1000 / count

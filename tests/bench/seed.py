@@ -148,16 +148,16 @@ def seed(app_url: str, events: int) -> int:
     return done
 
 
-def groups(commits: Iterable[Commit]) -> Iterator[list[Waiting]]:
+def groups(commits: Iterable[Commit], size: int = COMMITS_A_CALL) -> Iterator[list[Waiting]]:
     """So many commits at a time, as the appender would send them."""
     source = iter(commits)
-    while group := list(islice(source, COMMITS_A_CALL)):
+    while group := list(islice(source, size)):
         yield [Waiting(one, event_rows(one), cast(Any, None)) for one in group]
 
 
 def append(connection: psycopg.Connection, group: list[Waiting]) -> None:
     """One call of the append function; a commit that was refused is a fault of the benchmark."""
-    cursor = connection.execute(STATEMENT.encode(), call_parameters(group), prepare=True, binary=True)
+    cursor = connection.execute(STATEMENT.encode(), [None, *call_parameters(group)], prepare=True, binary=True)
     refused = {row[0] for row in cursor.fetchall()} - {"appended"}
     if refused:
         raise RuntimeError(f"seeding was refused: {refused}")

@@ -30,15 +30,21 @@ class Measured:
         times = psutil.Process(self.process.pid).cpu_times()
         return float(times.user + times.system)
 
-    def wait(self, path: str, seconds: float = 60) -> None:
+    def wait(self, path: str, seconds: float = 600) -> None:
         """Until it answers."""
         until = monotonic() + seconds
         while monotonic() < until:
             with suppress(httpx2.HTTPError):
                 if httpx2.get(f"http://127.0.0.1:{self.port}{path}", timeout=2).status_code == 200:
                     return
+            if self.process.poll() is not None:
+                break
             sleep(0.1)
         raise RuntimeError(f"{self.name} does not answer")
+
+    def count_rows(self, path: str) -> int:
+        """How long the list is that it answers."""
+        return len(httpx2.get(f"http://127.0.0.1:{self.port}{path}", timeout=60).json())
 
     def stop(self) -> None:
         """Ends it."""
@@ -67,8 +73,13 @@ def peer(name: str, module: str, app_url: str) -> Measured:
 def start(name: str, port: int, command: list[str], facts: dict[str, str], path: str) -> Measured:
     """Starts a server and waits for it."""
     root = str(Path(__file__).parent.parent.parent)
-    measured = Measured(name, port, subprocess.Popen(command, env={**os.environ, **facts}, cwd=root))
-    measured.wait(path)
+    process = subprocess.Popen(command, env={**os.environ, **facts}, cwd=root, stdout=subprocess.DEVNULL)
+    measured = Measured(name, port, process)
+    try:
+        measured.wait(path)
+    except BaseException:
+        measured.stop()
+        raise
     return measured
 
 
