@@ -3,7 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
+UV := $(shell uv --version >/dev/null 2>&1 && command -v uv || echo $(BIN)/uv)
+GET_UV := install --quiet --disable-pip-version-check uv
 PACKAGES := domain application projections adapters entrypoints
 STAMP := $(VENV)/.installed
 
@@ -21,17 +22,20 @@ init: install ## The same as install
 $(STAMP): pyproject.toml uv.lock
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
 		{ echo "Rollbook needs Python 3.11 to 3.13; name one with make PYTHON=python3.12"; exit 2; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@test -x "$(UV)" || $(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip
-	@test -x "$(UV)" || $(BIN)/python -m pip install --quiet uv
+	@test -x $(BIN)/python || $(PYTHON) -m venv --without-pip $(VENV)
+	@test -x "$(UV)" || $(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null 2>&1 || true
+	@test -x "$(UV)" || if $(BIN)/python -m pip --version >/dev/null 2>&1; then $(BIN)/python -m pip $(GET_UV); else \
+		$(PYTHON) -m pip --python $(BIN)/python $(GET_UV) || \
+		{ echo "Install uv, or what $(PYTHON) lacks for its own pip (on Debian python3-venv), and try again"; exit 2; }; fi
 	@UV_NATIVE_TLS=1 UV_SYSTEM_CERTS=1 "$(UV)" sync --locked --quiet --inexact --no-python-downloads --python $(BIN)/python
 	@touch $@
 
+# Without a shell in between, whoever ends make ends Rollbook.
 run: install ## Run everything on this machine, without authentication
-	AUTH_ENABLED=false API_HOST=127.0.0.1 LOG_FORMAT=$${LOG_FORMAT:-console} $(BIN)/rollbook up
+	exec env AUTH_ENABLED=false API_HOST=127.0.0.1 LOG_FORMAT=$${LOG_FORMAT:-console} $(BIN)/rollbook up
 
 run-dev: install ## The same, saying more
-	AUTH_ENABLED=false API_HOST=127.0.0.1 LOG_LEVEL=debug LOG_FORMAT=console $(BIN)/rollbook up
+	exec env AUTH_ENABLED=false API_HOST=127.0.0.1 LOG_LEVEL=debug LOG_FORMAT=console $(BIN)/rollbook up
 
 format: install ## Format the code
 	$(BIN)/ruff format . && $(BIN)/ruff check --fix .
