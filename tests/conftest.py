@@ -22,6 +22,8 @@ from adapters.postgres.migrations import migrate
 from adapters.settings import Settings
 from entrypoints.composition import Rollbook, build
 from entrypoints.workers.listening import server
+from projections.read_model import table
+from projections.registry import READ_MODELS
 
 TEMPLATE = "migrated"
 numbers = count(1)
@@ -138,6 +140,14 @@ async def rollbook(database: Database, tmp_path: Path) -> AsyncIterator[Running]
         yield running
 
 
+async def has_tables(app: Rollbook) -> bool:
+    """Whether the projector has made every table that is read from; before that the answer is a 503."""
+    query = "select count(*) from pg_tables where schemaname = 'rollbook_views' and tablename = any(%s)"
+    async with app.pools.projector.connection() as connection:
+        row = await (await connection.execute(query, [[table(model) for model in READ_MODELS]])).fetchone()
+    return row == (len(READ_MODELS),)
+
+
 class running_rollbook:
     """Starts the API and the projector in this loop, and ends both."""
 
@@ -165,6 +175,9 @@ class running_rollbook:
         self.stack.push_async_callback(end)
         while not listening.started:
             await asyncio.sleep(0.01)
+        async with asyncio.timeout(30):
+            while not await has_tables(app):
+                await asyncio.sleep(0.01)
         url = f"http://127.0.0.1:{port}"
         client = await self.stack.enter_async_context(httpx2.AsyncClient(base_url=url, timeout=20))
         return Running(url, client, app)
