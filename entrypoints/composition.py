@@ -147,7 +147,6 @@ async def build(settings: Settings, database_url: str) -> Rollbook:
         log.wake(appended.position)
 
     store.on_appended += [wake, count.appended]
-    secret = settings.master_key.get_secret_value() if settings.master_key else None
     return Rollbook(
         settings=settings,
         pools=pools,
@@ -156,7 +155,7 @@ async def build(settings: Settings, database_url: str) -> Rollbook:
         executor=Executor(store, lambda: datetime.now(UTC)),
         views=PostgresViews(pools, visibility, settings.read_wait_ms),
         visibility=visibility,
-        people=People(pools, master_key(secret, settings.data_dir)),
+        people=people(settings, pools),
         leases=Leases(pools),
         authentication=authentication(settings, pools, web),
         web=web,
@@ -164,6 +163,12 @@ async def build(settings: Settings, database_url: str) -> Rollbook:
         limits=RateLimits(settings.rate_limit_per_minute, settings.rate_limit_address_per_minute),
         count=count,
     )
+
+
+def people(settings: Settings, pools: Pools) -> People:
+    """What is personal, under the master key that the settings name or the data folder holds."""
+    secret = settings.master_key.get_secret_value() if settings.master_key else None
+    return People(pools, master_key(secret, settings.data_dir))
 
 
 def authentication(settings: Settings, pools: Pools, web: Web) -> Authentication:

@@ -23,7 +23,7 @@ class ReadModel(Protocol):
     indexes: ClassVar[Mapping[str, str]]
 
     def key(self, event: RecordedEvent) -> str | None:
-        """Which row the event changes, or None when it is not this read model's business."""
+        """Which row the event changes, or None when it is not this read model's business; raises nothing."""
         ...
 
     def fold(self, row: Row | None, event: RecordedEvent, data: dict[str, Any]) -> Row | None:

@@ -61,19 +61,23 @@ class Folding:
         ended: list[tuple[str, int, int]],
         made: dict[tuple[str, int], RowVersion],
     ) -> tuple[RecordedEvent, str] | None:
-        """One event; a fault of ours parks its stream and lets the rest go on."""
+        """One event; a fault of ours parks its stream, marks its row as stale and lets the rest go on."""
         if event.stream_id in self.parked:
             return None
         since, row = self.open.get(key, (0, None))
-        _, data = codec.upcast(event.topic, event.schema_version, event.data)
+        trouble = None
         try:
+            _, data = codec.upcast(event.topic, event.schema_version, event.data)
             changed = self.model.fold(row, event, data)
+        except codec.UnknownEvent:
+            raise
         except Exception as problem:
             self.parked.add(event.stream_id)
-            return event, f"{type(problem).__name__}: {problem}"
+            trouble = event, f"{type(problem).__name__}: {problem}"
+            changed = row and {"stale_since": event.commit_position, **row}
         if changed is not None and changed is not row:
             self.replace(key, event, since, changed, ended, made)
-        return None
+        return trouble
 
     def replace(
         self,

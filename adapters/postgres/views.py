@@ -47,10 +47,11 @@ class Visibility:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Rows in order, and the position that they show."""
+    """Rows in order, and the position that they show; `late` when the organisation has recorded more than that."""
 
     rows: list[Row]
     position: int
+    late: bool = False
 
 
 class PostgresViews:
@@ -69,12 +70,16 @@ class PostgresViews:
         order: str = "created_position desc",
         limit: int | None = None,
         as_of: int | None = None,
+        patient: bool = True,
     ) -> Page:
-        """The rows that meet all conditions, now or as of a position."""
-        position = await self.visible(organisation, model, as_of)
+        """The rows that meet all conditions, now or as of a position; who is not patient takes what is there."""
+        if patient or as_of is not None:
+            position, late = await self.visible(organisation, model, as_of), False
+        else:
+            position, late = await self.shown(organisation, model)
         asked = queries.Asked(organisation, model, conditions, order, limit)
         rows = await self.rows(asked) if as_of is None else await self.past_rows(asked, as_of)
-        return Page([orjson.loads(row[0]) for row in rows], position)
+        return Page([orjson.loads(row[0]) for row in rows], position, late)
 
     async def rows(self, asked: queries.Asked) -> list[Any]:
         """What is so now."""
@@ -105,14 +110,24 @@ class PostgresViews:
         """Waits until all that the organisation recorded, or all up to `as_of`, is in the read model; says how far."""
         deadline = monotonic() + self.wait_seconds
         while True:
-            last, projected = (await self.fetch(organisation, sql.SQL(FRESHNESS), [organisation, table(model)]))[0]
+            last, projected = await self.freshness(organisation, model)
             if as_of is not None and projected >= as_of:
                 return as_of
             if as_of is None and projected >= last:
-                return int(projected)
+                return projected
             if monotonic() > deadline:
                 raise Unavailable("The read model has not caught up yet", position=projected, behind=last - projected)
             await self.visibility.wait_a_little()
+
+    async def shown(self, organisation: str, model: ReadModel) -> tuple[int, bool]:
+        """How far the read model is, and whether the organisation has recorded more."""
+        last, projected = await self.freshness(organisation, model)
+        return projected, projected < last
+
+    async def freshness(self, organisation: str, model: ReadModel) -> tuple[int, int]:
+        """The organisation's last position, and the one that the read model shows."""
+        last, projected = (await self.fetch(organisation, sql.SQL(FRESHNESS), [organisation, table(model)]))[0]
+        return int(last), int(projected)
 
     async def resolve(self, organisation: str, as_of: str) -> int:
         """The position that a moment or a position means; refused when it is empty, malformed or in the future."""

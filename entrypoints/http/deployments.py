@@ -1,6 +1,9 @@
 """The deployment queue: schedule, list, report, roll back."""
 
-from adapters.postgres import conditions
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from adapters.postgres.conditions import beyond, equals, one_of
 from application import deployments as commands
 from application import rollbacks
 from application.ports.event_store import Appended
@@ -11,8 +14,9 @@ from entrypoints.http import answers
 from entrypoints.http import queue_models as models
 from entrypoints.http.commands import execute
 from entrypoints.http.errors import detail_errors
-from entrypoints.http.headers import AS_OF, ETAG, IF_MATCH, LINK, POSITION, PREFER, TOTAL_COUNT
-from entrypoints.http.paging import created_between, cursor_of, next_link, position_asked, position_headers
+from entrypoints.http.headers import ALLOW_STALE, ETAG, IF_MATCH, LINK, POSITION, PREFER, TOTAL_COUNT
+from entrypoints.http.paging import created_between, cursor_of, next_link
+from entrypoints.http.reading import SHOWN, reading
 from entrypoints.http.requests import problem
 from entrypoints.http.routing import Answer, Call, Interface, answer
 from projections.history import entry_in_words
@@ -71,39 +75,32 @@ def release_of(body: models.CreateDeployment, environment: str) -> Release:
     "/v1/deployments",
     action="deployment.read",
     answer=list[models.DeploymentObject],
-    takes=(PREFER,),
-    gives=(POSITION, AS_OF, LINK, TOTAL_COUNT),
+    takes=(PREFER, ALLOW_STALE),
+    gives=(*SHOWN, LINK, TOTAL_COUNT),
 )
 async def list_deployments(call: Call, query: models.ListDeployments) -> Answer:
     """List deployments, newest first."""
-    views, organisation = call.app.views, call.caller.organisation
-    as_of = await position_asked(call, query.as_of)
-    wanted = [conditions.equals(f, str(v)) for f in FILTERS if (v := getattr(query, f)) is not None]
+    past = await reading(call, query.as_of)
+    wanted = [equals(f, str(v)) for f in FILTERS if (v := getattr(query, f)) is not None]
     if query.status:
-        wanted.append(conditions.one_of("status", query.status))
+        wanted.append(one_of("status", query.status))
     if query.cell_is_null:
-        wanted.append(conditions.equals("cell", None))
+        wanted.append(equals("cell", None))
     wanted += await created_between(call, query.since, query.until)
     counted = list(wanted)
     oldest_first = query.sort == "created_at"
     if query.cursor:
         shown, after = cursor_of(query.cursor)
-        as_of = await call.app.views.resolve(call.caller.organisation, str(shown))
-        wanted.append(conditions.beyond("created_position", after, oldest_first))
-    page = await views.select(
-        organisation,
-        DEPLOYMENTS,
-        wanted,
-        order=f"created_position {'asc' if oldest_first else 'desc'}",
-        limit=query.limit,
-        as_of=as_of,
-    )
-    headers = position_headers(page.position, as_of)
-    if page.rows and len(page.rows) == query.limit:
-        headers["link"] = next_link(call, page.position, page.rows[-1]["created_position"])
+        past = await reading(call, str(shown))
+        wanted.append(beyond("created_position", after, oldest_first))
+    order = f"created_position {'asc' if oldest_first else 'desc'}"
+    rows = await past.select(DEPLOYMENTS, wanted, order, query.limit)
+    headers = past.headers()
+    if rows and len(rows) == query.limit:
+        headers["link"] = next_link(call, past.position, rows[-1]["created_position"])
     if "count=exact" in call.headers.get("prefer", ""):
-        headers["x-total-count"] = str(await views.count(organisation, DEPLOYMENTS, counted, page.position))
-    return answer(await call.app.render(organisation, page.rows), headers=headers)
+        headers["x-total-count"] = str(await past.count(DEPLOYMENTS, counted))
+    return answer(await call.app.render(call.caller.organisation, rows), headers=headers)
 
 
 @queue.post(
@@ -130,12 +127,16 @@ async def roll_back_lane(call: Call, query: models.RollBackQuery) -> Answer:
     action="deployment.read",
     answer=models.DeploymentObject,
     raises=(NotFound,),
-    gives=(*ONE, AS_OF),
+    takes=(ALLOW_STALE,),
+    gives=(ETAG, *SHOWN),
 )
 async def show_deployment(call: Call, deployment_id: str, query: models.AsOf) -> Answer:
     """Show one deployment."""
-    as_of = await position_asked(call, query.as_of)
-    return await deployment_answer(call, await find_row(call, deployment_id, as_of), as_of=as_of)
+    past = await reading(call, query.as_of)
+    rows = await past.select(DEPLOYMENTS, [equals("key", str(commands.parse_id(deployment_id)))], order="key")
+    if not rows:
+        raise NotFound("Deployment not found")
+    return await deployment_answer(call, rows[0], headers=past.headers())
 
 
 @queue.patch(
@@ -209,7 +210,7 @@ async def show_history(call: Call, deployment_id: str) -> Answer:
 async def find_row(call: Call, deployment_id: str, as_of: int | None = None) -> Row:
     """The deployment's row, or NotFound."""
     key = str(commands.parse_id(deployment_id))
-    wanted = [conditions.equals("key", key)]
+    wanted = [equals("key", key)]
     page = await call.app.views.select(call.caller.organisation, DEPLOYMENTS, wanted, order="key", as_of=as_of)
     if not page.rows:
         raise NotFound("Deployment not found")
@@ -225,8 +226,10 @@ async def changed_row(call: Call, done: Appended) -> Row:
     return row or await find_row(call, done.resource)
 
 
-async def deployment_answer(call: Call, row: Row, status: int = 200, as_of: int | None = None) -> Answer:
+async def deployment_answer(
+    call: Call, row: Row, status: int = 200, headers: Mapping[str, str] = MappingProxyType({})
+) -> Answer:
     """One deployment as its users know it."""
     rendered = await call.app.render(call.caller.organisation, [row])
-    headers = position_headers(row["position"], as_of) | {"etag": f'"{row["version_number"]}"'}
-    return answer(rendered[0], status, headers)
+    told = {**headers, "x-rollbook-position": str(row["position"]), "etag": f'"{row["version_number"]}"'}
+    return answer(rendered[0], status, told)

@@ -15,7 +15,8 @@ from entrypoints.http import governance_models as bodies
 from entrypoints.http import queue_models as models
 from entrypoints.http.commands import execute
 from entrypoints.http.deployments import queue
-from entrypoints.http.paging import position_asked
+from entrypoints.http.headers import ALLOW_STALE
+from entrypoints.http.reading import SHOWN, reading
 from entrypoints.http.requests import problem
 from entrypoints.http.routing import Answer, Call, answer
 from projections.read_model import Row
@@ -33,12 +34,12 @@ async def declare_freeze(call: Call, body: bodies.FreezeBody) -> Answer:
     return answer(await freeze_row(call, done.resource), 201)
 
 
-@queue.get("/v1/freezes", action="freeze.read", answer=list[answers.FreezeObject])
+@queue.get("/v1/freezes", action="freeze.read", answer=list[answers.FreezeObject], takes=(ALLOW_STALE,), gives=SHOWN)
 async def list_freezes(call: Call, query: models.AsOf) -> Answer:
     """List freezes, newest first, lifted ones too."""
-    as_of = await position_asked(call, query.as_of)
-    page = await call.app.views.select(call.caller.organisation, FREEZES, limit=MOST, as_of=as_of)
-    return answer(await with_names(call, page.rows))
+    past = await reading(call, query.as_of)
+    rows = await past.select(FREEZES, limit=MOST)
+    return answer(await with_names(call, rows), headers=past.headers())
 
 
 @queue.post("/v1/freezes/{freeze_id}/lift", action="freeze.lift", answer=answers.FreezeObject, raises=(NotFound,))
@@ -101,11 +102,12 @@ async def issue_token(call: Call, body: bodies.TokenBody) -> Answer:
     return answer(row if done.repeated else {**row, "token": secret}, 201)
 
 
-@queue.get("/v1/tokens", action="token.read", answer=list[answers.TokenObject])
+@queue.get("/v1/tokens", action="token.read", answer=list[answers.TokenObject], takes=(ALLOW_STALE,), gives=SHOWN)
 async def list_tokens(call: Call) -> Answer:
     """List tokens, revoked ones too; never their secrets."""
-    page = await call.app.views.select(call.caller.organisation, TOKENS, limit=MOST)
-    return answer([shown(row) for row in page.rows])
+    present = await reading(call)
+    rows = await present.select(TOKENS, limit=MOST)
+    return answer([shown(row) for row in rows], headers=present.headers())
 
 
 @queue.delete("/v1/tokens/{token_id}", action="token.revoke", answer=answers.TokenObject, raises=(NotFound, Clash))

@@ -6,7 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field, Strict, StringConstraints, Wi
 
 from application.authorisation import ACTIONS
 from application.caller import Role
-from entrypoints.http.queue_models import Lenient, Moment, Name, Provider, Text
+from entrypoints.http.fields import Lenient, Moment, Name, Text
+from entrypoints.http.queue_models import Provider
 
 
 class ScopeFields(BaseModel):

@@ -29,6 +29,10 @@ IDEMPOTENCY_KEY = Header(
 )
 IF_MATCH = Header("If-Match", "The ETag that this change was meant for; 412 when it is no longer the present one")
 PREFER = Header("Prefer", "`count=exact` asks for X-Total-Count")
+ALLOW_STALE = Header(
+    "X-Rollbook-Allow-Stale",
+    "`1` takes the read models as far as they have come, without waiting for what was written last",
+)
 TRACEPARENT = Header("traceparent", "The W3C trace context that this request goes on with")
 
 ERROR_CODE = Header("X-Error-Code", "The kind of refusal, for machines", always=True)
@@ -39,6 +43,9 @@ RETRY_AFTER = Header("Retry-After", "After how many seconds to ask again", {"typ
 
 ETAG = Header("ETag", "The deployment's version, for If-Match", always=True)
 POSITION = Header("X-Rollbook-Position", "The position of the log that the answer shows", NUMBER, True)
-AS_OF = Header("X-Rollbook-As-Of", "The past position that was asked for", NUMBER)
+AS_OF = Header(
+    "X-Rollbook-As-Of", "The past position that the answer shows, where it does not show the present", NUMBER
+)
+STALE = Header("X-Rollbook-Stale", "How many of these rows are stale: a fault keeps events from them", NUMBER)
 LINK = Header("Link", 'The next page, as `rel="next"`, while there is one')
 TOTAL_COUNT = Header("X-Total-Count", "How many there are altogether, where `Prefer: count=exact` asks", NUMBER)

@@ -17,8 +17,8 @@ from entrypoints.http.deployments import (
     find_row,
     queue,
 )
-from entrypoints.http.headers import AS_OF, POSITION
-from entrypoints.http.paging import position_asked, position_headers
+from entrypoints.http.headers import ALLOW_STALE
+from entrypoints.http.reading import SHOWN, reading
 from entrypoints.http.routing import Answer, Call, answer
 from projections.registry import DEPLOYMENTS, LANES
 
@@ -26,31 +26,26 @@ MAX_LANES = 1000
 WAITING_SHOWN = 10_000
 
 
-@queue.get("/v1/lanes", action="lane.read", answer=list[answers.LaneObject], gives=(POSITION, AS_OF))
+@queue.get("/v1/lanes", action="lane.read", answer=list[answers.LaneObject], takes=(ALLOW_STALE,), gives=SHOWN)
 async def list_lanes(call: Call, query: models.AsOf) -> Answer:
     """List lanes: what is live, what runs, what waits, what ran before, what is held back."""
-    organisation = call.caller.organisation
-    as_of = await position_asked(call, query.as_of)
-    page = await call.app.views.select(organisation, LANES, limit=MAX_LANES, as_of=as_of)
-    waiting = await call.app.views.select(
-        organisation, DEPLOYMENTS, [equals("status", "scheduled")], limit=WAITING_SHOWN, as_of=as_of
-    )
-    lanes: dict[str, Any] = {row["id"]: {**row, "waiting": []} for row in page.rows}
-    for row in waiting.rows:
+    past = await reading(call, query.as_of)
+    lanes: dict[str, Any] = {row["id"]: {**row, "waiting": []} for row in await past.select(LANES, limit=MAX_LANES)}
+    for row in await past.select(DEPLOYMENTS, [equals("status", "scheduled")], limit=WAITING_SHOWN):
         if lane := lanes.get(row["lane_id"]):
             lane["waiting"].append({k: row[k] for k in ("id", "version", "environment", "trigger", "created_at")})
-    return answer(list(lanes.values()), headers=position_headers(page.position, as_of))
+    return answer(list(lanes.values()), headers=past.headers())
 
 
-@queue.get("/v1/lanes/current", action="lane.read", answer=list[models.DeploymentObject], gives=(POSITION, AS_OF))
+@queue.get(
+    "/v1/lanes/current", action="lane.read", answer=list[models.DeploymentObject], takes=(ALLOW_STALE,), gives=SHOWN
+)
 async def list_live(call: Call, query: models.AsOf) -> Answer:
     """List the deployments that are live, one a lane."""
-    organisation = call.caller.organisation
-    as_of = await position_asked(call, query.as_of)
-    page = await call.app.views.select(organisation, LANES, limit=MAX_LANES, as_of=as_of)
-    live = [row["live"]["deployment_id"] for row in page.rows if row["live"]]
-    found = await call.app.views.select(organisation, DEPLOYMENTS, [one_of("key", live)], as_of=as_of)
-    return answer(await call.app.render(organisation, found.rows), headers=position_headers(page.position, as_of))
+    past = await reading(call, query.as_of)
+    live = [row["live"]["deployment_id"] for row in await past.select(LANES, limit=MAX_LANES) if row["live"]]
+    rows = await past.select(DEPLOYMENTS, [one_of("key", live)])
+    return answer(await call.app.render(call.caller.organisation, rows), headers=past.headers())
 
 
 @queue.post("/v1/lanes/release", action="lane.release", answer=answers.LaneObject, raises=(NotFound,))

@@ -1,4 +1,4 @@
-"""Pages and moments of a list: cursors, positions of the past, and what an answer says of them."""
+"""Pages and moments of a list: cursors, links to what follows, bounds of time."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -7,19 +7,6 @@ from urllib.parse import parse_qsl, urlencode
 from adapters.postgres import conditions
 from domain.errors import Invalid
 from entrypoints.http.routing import Call
-
-
-async def position_asked(call: Call, as_of: str | None) -> int | None:
-    """The position that as_of means, if it was given."""
-    if as_of is None:
-        return None
-    position: int = await call.app.views.resolve(call.caller.organisation, as_of)
-    return position
-
-
-def position_headers(position: int, as_of: int | None) -> dict[str, str]:
-    """Which position an answer shows."""
-    return {"x-rollbook-position": str(position)} | ({"x-rollbook-as-of": str(as_of)} if as_of is not None else {})
 
 
 async def created_between(call: Call, since: datetime | None, until: datetime | None) -> list[Any]:

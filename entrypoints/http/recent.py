@@ -1,12 +1,17 @@
 """Deployments as this process last answered them, so that a writer need not wait for the projector."""
 
 from collections import OrderedDict
+from collections.abc import Sequence
+
+import structlog
 
 from adapters.postgres import codec
 from application.ports.event_store import Appended
+from domain.recorded import RecordedEvent
 from projections.read_model import Row
 from projections.registry import DEPLOYMENTS
 
+log = structlog.get_logger()
 REMEMBERED = 20_000
 
 
@@ -26,9 +31,12 @@ class RecentRows:
         row = read or self.rows.get(done.resource)
         if not events or (row["version_number"] if row else 0) != events[0].version - 1:
             return None
-        for event in events:
-            _, data = codec.upcast(event.topic, event.schema_version, event.data)
-            row = DEPLOYMENTS.fold(row, event, data)
+        try:
+            row = folded(row, events)
+        except Exception as problem:
+            # What was acknowledged has happened: a fault of ours here must not tell the writer otherwise.
+            log.error("recent.unfoldable", deployment_id=done.resource, problem=f"{type(problem).__name__}: {problem}")
+            return None
         if row is not None:
             self.remember(done.resource, row)
         return row
@@ -39,3 +47,11 @@ class RecentRows:
         self.rows.move_to_end(deployment_id)
         if len(self.rows) > self.size:
             self.rows.popitem(last=False)
+
+
+def folded(row: Row | None, events: Sequence[RecordedEvent]) -> Row | None:
+    """The row after these events."""
+    for event in events:
+        _, data = codec.upcast(event.topic, event.schema_version, event.data)
+        row = DEPLOYMENTS.fold(row, event, data)
+    return row

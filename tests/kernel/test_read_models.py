@@ -164,6 +164,7 @@ async def test_a_fault_of_ours_parks_its_stream_and_the_rest_goes_on(kernel: Ker
     projected = await project(kernel, database.app_url, 3, (model,))
     rows = {r["id"]: r["status"] for r in (await projected.views.select("acme", model)).rows}
     assert rows == {bad: "scheduled", good: "deployed"}
+    assert [r["id"] for r in (await projected.views.select("acme", model)).rows if "stale_since" in r] == [bad]
     with psycopg.connect(database.admin_url) as admin:
         parked = admin.execute("select stream_id, problem from rollbook_views.parked_streams").fetchall()
     assert parked == [(f"deployment-{bad}", "KeyError: 'oops'")]

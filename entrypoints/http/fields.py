@@ -1,0 +1,57 @@
+"""The kinds of values that bodies and queries hold: texts, moments, flags, filters."""
+
+import re
+from typing import Annotated, Any
+
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, StringConstraints, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+RFC_3339 = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
+# What else stands for a boolean, as the original takes it.
+WORDS_FOR = ["true", "false", "True", "False", "1", "0", "t", "f", "y", "n", "yes", "no", "on", "off", 0, 1]
+
+
+def rfc_3339(value: Any) -> Any:
+    """A moment as RFC 3339 writes it: numbers and half dates are none."""
+    if not isinstance(value, str) or not RFC_3339.fullmatch(value):
+        raise PydanticCustomError("datetime_parsing", "Input should be a time in RFC 3339 with an offset")
+    return value
+
+
+def number(value: Any) -> Any:
+    """A number, as JSON writes numbers."""
+    if isinstance(value, bool | str):
+        raise PydanticCustomError("int_type", "Input should be a valid integer")
+    return value
+
+
+Text = Annotated[str, StringConstraints(max_length=100_000)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=100_000)]
+Moment = Annotated[AwareDatetime, BeforeValidator(rfc_3339)]
+Flag = Annotated[bool, WithJsonSchema({"anyOf": [{"type": "boolean"}, {"enum": WORDS_FOR}]})]
+Whole = Annotated[int, BeforeValidator(number)]
+PAST = {"anyOf": [{"type": "string", "pattern": "^[0-9]+$"}, {"type": "string", "format": "date-time"}]}
+Past = Annotated[str, WithJsonSchema(PAST)]
+
+
+def no_filter(value: Any) -> Any:
+    """An empty text filter means no filter."""
+    return None if value == "" else value
+
+
+def several(value: Any) -> Any:
+    """Several values may come apart or with commas between them."""
+    if isinstance(value, list):
+        value = [part for item in value for part in item.split(",") if part]
+    return value or None
+
+
+OptionalText = Annotated[str | None, BeforeValidator(no_filter)]
+
+
+class Lenient(BaseModel):
+    """Unknown members are ignored, as the original ignores them."""
+
+    model_config = ConfigDict(extra="ignore")

@@ -1,0 +1,65 @@
+"""What a caller reads: the read models of its organisation, as they are, as they were, or as far as they have come."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from adapters.postgres.conditions import Condition
+from entrypoints.http.headers import AS_OF, POSITION, STALE
+from entrypoints.http.routing import Call
+from projections.read_model import ReadModel, Row
+
+SHOWN = (POSITION, AS_OF, STALE)
+
+
+@dataclass(slots=True)
+class Reading:
+    """Reads for one request, and remembers which position it showed and how many rows were stale.
+
+    `as_of` is the past position that was asked for. `patient` is whether to wait for what is not visible yet.
+    """
+
+    call: Call
+    as_of: int | None
+    patient: bool
+    position: int = 0
+    late: bool = False
+    stale: int = 0
+
+    async def select(
+        self,
+        model: ReadModel,
+        conditions: Sequence[Condition] = (),
+        order: str = "created_position desc",
+        limit: int | None = None,
+    ) -> list[Row]:
+        """The rows that meet all conditions."""
+        organisation = self.call.caller.organisation
+        page = await self.call.app.views.select(
+            organisation, model, conditions, order, limit, self.as_of, patient=self.patient
+        )
+        self.position = page.position
+        self.late = self.late or page.late
+        self.stale += sum("stale_since" in row for row in page.rows)
+        rows: list[Row] = page.rows
+        return rows
+
+    async def count(self, model: ReadModel, conditions: Sequence[Condition]) -> int:
+        """How many rows met all conditions at the position that was shown."""
+        found: int = await self.call.app.views.count(self.call.caller.organisation, model, conditions, self.position)
+        return found
+
+    def headers(self) -> dict[str, str]:
+        """Which position the answer shows, whether that is the past, and how many of its rows are stale."""
+        told = {"x-rollbook-position": str(self.position)}
+        if self.late or self.as_of is not None:
+            told["x-rollbook-as-of"] = str(self.position if self.as_of is None else self.as_of)
+        if self.stale:
+            told["x-rollbook-stale"] = str(self.stale)
+        return told
+
+
+async def reading(call: Call, as_of: str | None = None) -> Reading:
+    """How this caller wants to read."""
+    views, caller = call.app.views, call.caller
+    position = None if as_of is None else await views.resolve(caller.organisation, as_of)
+    return Reading(call, position, patient=call.headers.get("x-rollbook-allow-stale") != "1")
