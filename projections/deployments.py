@@ -27,7 +27,7 @@ class Deployments:
     """One row a deployment. `actor` is a pseudonym; whoever answers a request puts the login in its place."""
 
     name: ClassVar[str] = "deployments"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     columns: ClassVar[Mapping[str, str]] = {
         "created_position": "bigint",
         "status": 'text collate "C"',

@@ -11,7 +11,7 @@ class FreezeList:
     """One row a freeze. `by` and `lifted_by` are pseudonyms."""
 
     name: ClassVar[str] = "freezes"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     columns: ClassVar[Mapping[str, str]] = {"created_position": "bigint"}
     indexes: ClassVar[Mapping[str, str]] = {"newest": "btree (organisation, created_position desc)"}
 

@@ -13,7 +13,7 @@ class Lanes:
     """One row a lane. What waits in it is asked of the deployments, since a queue may be long."""
 
     name: ClassVar[str] = "lanes"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     columns: ClassVar[Mapping[str, str]] = {
         "created_position": "bigint",
         "name": 'text collate "C"',

@@ -11,7 +11,7 @@ class Tokens:
     """One row a token, also after it was revoked. `owner` is a pseudonym."""
 
     name: ClassVar[str] = "tokens"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     columns: ClassVar[Mapping[str, str]] = {"created_position": "bigint", "sha256": 'text collate "C"'}
     indexes: ClassVar[Mapping[str, str]] = {
         "newest": "btree (organisation, created_position desc)",

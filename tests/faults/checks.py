@@ -16,6 +16,7 @@ from adapters.embedded.postgres import EmbeddedPostgres
 from adapters.postgres import codec
 from domain.recorded import RecordedEvent
 from projections.deployments import Deployments
+from projections.read_model import STILL, table
 from tests.faults.instance import Instance
 from tests.faults.load import Ledger
 
@@ -107,7 +108,7 @@ async def rows_equal_replay(admin: psycopg.AsyncConnection[Any], rows: list[Any]
         if key := model.key(event):
             _, data = codec.upcast(event.topic, event.schema_version, event.data)
             folded[key] = model.fold(folded.get(key), event, data)
-    query = f"select key, document from rollbook_views.deployments_v1 where to_position = {2**63 - 1}"
+    query = f"select key, document from rollbook_views.{table(model)} where to_position = {STILL}"
     kept = {key: json.loads(document) for key, document in await (await admin.execute(query.encode())).fetchall()}
     assert kept.keys() == folded.keys()
     for key, row in kept.items():

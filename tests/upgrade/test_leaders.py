@@ -15,6 +15,7 @@ from application.deployments import UpdateDeployment, schedule_deployment, updat
 from domain.errors import Unavailable
 from domain.status import Status
 from projections.deployments import Deployments
+from projections.read_model import table
 from projections.registry import DEPLOYMENTS, FREEZES, LANES
 from tests.conftest import Database
 from tests.kernel.conftest import Kernel
@@ -26,10 +27,11 @@ WAIT_SECONDS = 20
 class NextDeployments(Deployments):
     """The deployments of the next release."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = DEPLOYMENTS.version + 1
 
 
-OLD, NEW = (DEPLOYMENTS, LANES), (NextDeployments(), LANES)
+NEXT = NextDeployments()
+OLD, NEW = (DEPLOYMENTS, LANES), (NEXT, LANES)
 
 
 class Following:
@@ -93,14 +95,14 @@ async def test_two_releases_keep_their_tables_side_by_side_and_share_what_is_the
             await new.until(lambda: new.projector.leading)
             second = await kernel.run(schedule_deployment, schedule())
             await new.until(lambda: set(checkpoints(database).values()) == {second.position})
-            assert checkpoints(database).keys() == {"deployments_v1", "deployments_v2", "lanes_v1"}
+            assert checkpoints(database).keys() == {table(DEPLOYMENTS), table(NEXT), table(LANES)}
             await old.end()
             third = await kernel.run(schedule_deployment, schedule())
-            await new.until(lambda: checkpoints(database)["lanes_v1"] == third.position)
+            await new.until(lambda: checkpoints(database)[table(LANES)] == third.position)
             assert checkpoints(database) == {
-                "deployments_v1": second.position,
-                "deployments_v2": third.position,
-                "lanes_v1": third.position,
+                table(DEPLOYMENTS): second.position,
+                table(NEXT): third.position,
+                table(LANES): third.position,
             }
 
 
@@ -114,7 +116,7 @@ async def test_what_a_newer_release_wrote_stops_the_projector_in_front_of_it(
         await old.until(lambda: old.projector.problem)
         assert old.projector.problem == "newer than me: deployment.deployed version 2 is newer than 1"
         assert not old.projector.leading
-    assert checkpoints(database) == {"deployments_v1": done.position, "freezes_v1": done.position}
+    assert checkpoints(database) == {table(DEPLOYMENTS): done.position, table(FREEZES): done.position}
     assert parked(database) == 0
 
 
@@ -155,7 +157,8 @@ async def test_a_new_read_model_of_a_long_log_is_built_whole_before_it_is_follow
         done = await kernel.run(update_deployment, UpdateDeployment(done.resource, Status.DEPLOYED))
         await new.until(lambda: new.projector.position >= done.position)
     with psycopg.connect(database.admin_url) as admin:
-        rows = admin.execute("select document::json ->> 'status' from rollbook_views.deployments_v2").fetchall()
+        query = f"select document::json ->> 'status' from rollbook_views.{table(NEXT)}"
+        rows = admin.execute(query.encode()).fetchall()
     assert rows == [("scheduled",), ("deployed",)]
 
 
