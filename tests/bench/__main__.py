@@ -7,12 +7,19 @@ from pathlib import Path
 
 import uvloop
 
-from tests.bench import append, http, latency, past
+from tests.bench import append, http, lanes, latency, past, rebuild
 from tests.bench.ground import Ground
 from tests.bench.report import Report
 
 Part = Callable[[Ground, Report, argparse.Namespace], Awaitable[None]]
-PARTS: dict[str, Part] = {"http": http.run, "past": past.run, "latency": latency.run, "append": append.run}
+PARTS: dict[str, Part] = {
+    "http": http.run,
+    "past": past.run,
+    "latency": latency.run,
+    "rebuild": rebuild.run,
+    "append": append.run,
+    "lanes": lanes.run,
+}
 
 
 async def main(options: argparse.Namespace) -> None:

@@ -50,19 +50,22 @@ class Stock(Application[UUID]):
 
 def stock_on(url: str) -> Stock:
     """With its own Postgres recorder, in tables of its own in this database."""
+    return Stock(env=stock_environment(url))
+
+
+def stock_environment(url: str) -> dict[str, str]:
+    """What the library is told of a database."""
     facts = conninfo_to_dict(url)
-    return Stock(
-        env={
-            "PERSISTENCE_MODULE": "eventsourcing.postgres",
-            "POSTGRES_DBNAME": str(facts["dbname"]),
-            "POSTGRES_HOST": str(facts["host"]),
-            "POSTGRES_PORT": str(facts["port"]),
-            "POSTGRES_USER": str(facts["user"]),
-            "POSTGRES_PASSWORD": str(facts["password"]),
-            "POSTGRES_POOL_SIZE": "8",
-            "POSTGRES_MAX_OVERFLOW": "8",
-        }
-    )
+    return {
+        "PERSISTENCE_MODULE": "eventsourcing.postgres",
+        "POSTGRES_DBNAME": str(facts["dbname"]),
+        "POSTGRES_HOST": str(facts["host"]),
+        "POSTGRES_PORT": str(facts["port"]),
+        "POSTGRES_USER": str(facts["user"]),
+        "POSTGRES_PASSWORD": str(facts["password"]),
+        "POSTGRES_POOL_SIZE": "8",
+        "POSTGRES_MAX_OVERFLOW": "8",
+    }
 
 
 class StockStore:
