@@ -4,10 +4,16 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, Strict, StringConstraints, WithJsonSchema
 
+from adapters.identity.claims import MAX_CLAIM
 from application.authorisation import ACTIONS
 from application.caller import Role
 from entrypoints.http.fields import Lenient, Moment, Name, Text
 from entrypoints.http.queue_models import Provider
+
+MAX_RULES = 1000
+# No token is believed whose claims are longer.
+Claim = Annotated[str, StringConstraints(min_length=1, max_length=MAX_CLAIM)]
+Claims = Annotated[dict[Claim, Claim], Field(max_length=100)]
 
 
 class ScopeFields(BaseModel):
@@ -35,7 +41,7 @@ class ApprovalRuleBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     scope: ScopeFields = ScopeFields()
-    claims: dict[str, str] = {}
+    claims: Claims = {}
 
 
 class RoleRuleBody(BaseModel):
@@ -43,15 +49,15 @@ class RoleRuleBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     role: Role
-    claims: Annotated[dict[str, str], Field(min_length=1)]
+    claims: Annotated[Claims, Field(min_length=1)]
 
 
 class RulesBody(BaseModel):
     """All rules of an organisation."""
 
     model_config = ConfigDict(extra="forbid")
-    approval: list[ApprovalRuleBody] = []
-    roles: list[RoleRuleBody] = []
+    approval: Annotated[list[ApprovalRuleBody], Field(max_length=MAX_RULES)] = []
+    roles: Annotated[list[RoleRuleBody], Field(max_length=MAX_RULES)] = []
     strict_transitions: Annotated[bool, Strict()] = False
     require_if_match: Annotated[bool, Strict()] = False
 

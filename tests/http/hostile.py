@@ -116,7 +116,7 @@ class Siege:
     async def held(self, position: int) -> None:
         """Nothing came through, and nothing was recorded."""
         assert self.asked, "nothing was tried"
-        assert self.wrong == []
+        assert not self.wrong, "\n".join(self.wrong[:50])
         assert await self.rollbook.app.log.head() == position
 
 
