@@ -59,6 +59,8 @@ async def take(owner_url: str, target: Path, key: bytes | None, with_key: bool, 
     how many rows are done, of about how many. Nobody waits for it: no lock is held that an append could meet.
     """
     async with connected(owner_url, "rollbook backup") as connection, snapshot(connection) as moment:
+        if key and not await opens(connection, key):
+            raise BackupRefused("The master key here is not the one of this store: set MASTER_KEY to that")
         path = target_path(target, moment)
         with new_file(path) as file:
             manifest = await write(connection, moment, file, (key, with_key), progress)
@@ -73,6 +75,16 @@ async def connected(owner_url: str, name: str) -> AsyncIterator[Connection]:
         owner_url, connect_timeout=CONNECT_SECONDS, application_name=name, autocommit=True
     ) as connection:
         yield connection
+
+
+async def opens(connection: Connection, key: bytes | None) -> bool:
+    """Whether this master key is the one that organisations' keys are wrapped under; where there are none, any is."""
+    query = "select organisation, wrapped_key from rollbook.organisations where wrapped_key is not null limit 1"
+    row = await (await connection.execute(query)).fetchone()
+    try:
+        return row is None or (key is not None and bool(keyring.unseal(key, row[1], row[0].encode())))
+    except PermissionError:
+        return False
 
 
 @asynccontextmanager
@@ -181,33 +193,44 @@ def target_path(target: Path, moment: Moment) -> Path:
     """The file to write: in a folder, one whose name tells the moment; BackupRefused when it is there already."""
     if target.is_dir():
         target = target / f"rollbook-{moment.taken_at:%Y%m%dT%H%M%SZ}-{moment.epoch}-{moment.last_position}.zip"
-    if target.exists():
-        raise BackupRefused(f"{target} is there already; a backup overwrites nothing")
+    if os.path.lexists(target):
+        raise there_already(target)
     return target
+
+
+def there_already(path: Path) -> BackupRefused:
+    """What to tell."""
+    return BackupRefused(f"{path} is there already; a backup overwrites nothing")
 
 
 @contextmanager
 def new_file(path: Path) -> Iterator[BinaryIO]:
     """A file that only its owner may read, under another name until it is whole and on disk."""
+    partial: str | None = None
     try:
-        number, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
-    except OSError as problem:
-        raise BackupRefused(f"{path} cannot be written: {problem.strerror}") from None
-    try:
+        number, partial = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
         with open(number, "w+b") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        Path(name).rename(path)
-        sync_folder(path.parent)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+        give_name(partial, path)
+    except OSError as problem:
+        raise BackupRefused(f"{path} cannot be written: {problem.strerror or problem}") from None
+    finally:
+        if partial is not None:
+            Path(partial).unlink(missing_ok=True)
 
 
-def sync_folder(folder: Path) -> None:
-    """Makes sure that the new name survives a loss of power."""
-    number = os.open(folder, os.O_RDONLY)
+def give_name(partial: str, path: Path) -> None:
+    """Puts a whole file in its place, unless somebody has put one there meanwhile; survives a loss of power."""
+    try:
+        os.link(partial, path)
+    except FileExistsError:
+        raise there_already(path) from None
+    except OSError:
+        # Some file systems know no links.
+        Path(partial).rename(path)
+    number = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(number)
     finally:

@@ -32,6 +32,8 @@ TABLES: Mapping[str, tuple[str, ...]] = {
     "leases": ("deployment_id", "organisation", "fence", "expires_at"),
     "erasures": ("organisation", "actor_id", "erased_at"),
 }
+# A forged number beyond this would leave no room for the epochs to come.
+LAST_EPOCH = 2**30
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 
 
@@ -52,7 +54,11 @@ class Part(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What a backup holds. `key_id` tells master keys apart without telling the key; None: it was not known."""
+    """What a backup holds. `key_id` tells master keys apart without telling the key; None: it was not known.
+
+    `blobs` is the place of what events refer to by digest. There is none in this format: an archive that names one
+    is of a later format, and refused.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -60,13 +66,14 @@ class Manifest(BaseModel):
     format_version: Literal[1] = 1
     rollbook: Annotated[str, Field(max_length=100)]
     store_id: UUID
-    epoch: Annotated[int, Field(ge=1, lt=2**31 - 1)]
+    epoch: Annotated[int, Field(ge=1, le=LAST_EPOCH)]
     last_position: Count
     last_recorded_at: datetime | None
     taken_at: datetime
     key_id: Annotated[str | None, Field(pattern=r"^[0-9a-f]{32}$")]
     key_included: bool
     parts: list[Part]
+    blobs: tuple[()] = ()
 
     @model_validator(mode="after")
     def complete(self) -> Self:

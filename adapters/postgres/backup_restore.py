@@ -9,11 +9,12 @@ from uuid import UUID
 import psycopg
 from psycopg import sql
 
-from adapters.postgres.backup import Connection, Progress, connected, counting, partitions, table
+from adapters.postgres.backup import Connection, Progress, connected, counting, opens, partitions, table
 from adapters.postgres.backup_archive import BUFFER, TABLES, Archive, BackupRefused, Manifest, Part
 from adapters.postgres.backup_rows import Chain, rows
 
 APPEND_LOCK = 7240563
+Action = Callable[[], None]
 PARTITION = 10_000_000
 EVERY = 1000
 
@@ -71,19 +72,24 @@ def verify_part(archive: Archive, part: Part, chain: Chain, tell: Callable[[int]
     tell(count)
 
 
-async def present(owner_url: str) -> Present:
-    """What stands in a migrated database."""
+async def foresee(owner_url: str, manifest: Manifest, wish: Wish) -> None:
+    """Raises BackupRefused where a restore would, as far as that can be told before everything is read."""
     async with connected(owner_url, "rollbook restore") as connection:
-        return await look(connection)
+        if not wish.while_running:
+            await refuse_company(connection)
+        row = await (await connection.execute("select to_regclass('rollbook.identity')")).fetchone()
+        if row and row[0]:
+            refuse_loss(await look(connection), manifest, wish)
 
 
 async def restore(
-    owner_url: str, archive: Archive, wish: Wish, progress: Progress, before_commit: Callable[[], None]
+    owner_url: str, archive: Archive, wish: Wish, key: bytes | None, progress: Progress, before_commit: Action
 ) -> Restored:
     """Puts a verified backup in the place of what a migrated database holds, all or nothing, under a new epoch.
 
     Read models are dropped: the projector makes them again from the log. Raises BackupRefused, and then nothing has
-    changed. `before_commit` is called when everything is there and may still raise.
+    changed. `key` is the master key that will be used; `before_commit` is called when everything is there and may
+    still raise.
     """
     async with connected(owner_url, "rollbook restore") as connection:
         if not wish.while_running:
@@ -91,6 +97,7 @@ async def restore(
         try:
             async with connection.transaction():
                 restored = await replace(connection, archive, wish, progress)
+                await refuse_closed(connection, key)
                 before_commit()
         except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
             raise BackupRefused("The store is in use: other processes hold on to it. Stop them first") from None
@@ -108,6 +115,14 @@ async def refuse_company(connection: Connection) -> None:
     row = await (await connection.execute(query)).fetchone()
     if row and row[0]:
         raise BackupRefused(f"Rollbook still runs on this store ({row[0]}): stop it, or add --while-running")
+
+
+async def refuse_closed(connection: Connection, key: bytes | None) -> None:
+    """Without its master key nobody's name could be read, and nobody new could be named."""
+    if await opens(connection, key):
+        return
+    what = "is not here" if key is None else "is another one than here"
+    raise BackupRefused(f"The master key of the backup {what}: set MASTER_KEY to it, or add --forget-people")
 
 
 async def look(connection: Connection) -> Present:

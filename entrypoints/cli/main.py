@@ -29,6 +29,7 @@ COMMANDS = {
     "servers": ("up", "serve", "project", "relay", "work"),
     "config": ("config",),
     "rebuild": ("rebuild",),
+    "backups": ("backup", "restore"),
 }
 MODULES = {name: module for module, names in COMMANDS.items() for name in names}
 
