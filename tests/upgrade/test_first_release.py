@@ -93,6 +93,7 @@ async def test_its_schema_becomes_that_of_a_new_database(left_behind: Database, 
 
 def schema(database: Database) -> list[str]:
     """All that makes the log, but for what differs in the telling."""
-    asked = [POSTGRES.root / HOME / "bin" / "pg_dump", "--schema-only", "--schema=rollbook", database.admin_url]
+    program = str(POSTGRES.root / HOME / "bin" / "pg_dump")
+    asked = [program, "--schema-only", "--schema=rollbook", database.admin_url]
     told = subprocess.run(asked, check=True, capture_output=True, text=True, timeout=60).stdout
     return [line for line in told.splitlines() if not line.startswith("\\")]
