@@ -136,7 +136,8 @@ def phases(quiet: bool) -> Iterator[Callable[[str], "Progress"]]:
     try:
         yield phase
     finally:
-        bar.stop()
+        if bar.live.is_started:
+            bar.stop()
 
 
 def described(manifest: "Manifest") -> dict[str, Any]:
