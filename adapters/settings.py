@@ -92,7 +92,7 @@ class Settings(BaseSettings):
     request_timeout_seconds: float = Field(default=30, gt=0, le=600)
     rate_limit_per_minute: int = Field(default=0, ge=0, le=10_000_000)
     rate_limit_address_per_minute: int = Field(default=0, ge=0, le=10_000_000)
-    lease_seconds: int = Field(default=60, ge=1, le=86_400)
+    lease_seconds: int = Field(default=60, ge=5, le=3600)
     drain_seconds: int = Field(default=10, ge=1, le=300)
     projection_batch: int = Field(default=1000, ge=1, le=10_000)
     relay_window: int = Field(default=256, ge=1, le=10_000)

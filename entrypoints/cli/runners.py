@@ -26,7 +26,10 @@ Lanes = Annotated[
     ),
 ]
 
-Seconds = Annotated[int, typer.Option(min=5, max=3600, help="How many seconds it lasts without a heartbeat.")]
+Seconds = Annotated[
+    int | None,
+    typer.Option(min=5, max=3600, help="How many seconds it lasts without a heartbeat, unless as the server says."),
+]
 
 
 @commands.command("claim")
@@ -35,17 +38,14 @@ def claim(
     session: Session,
     lane: Lanes,
     runner: Annotated[str, typer.Option(help="Who you are.", show_default="this machine's name")] = "",
-    lease_seconds: Seconds = 60,
+    lease_seconds: Seconds = None,
     override: Annotated[str | None, typer.Option("--override-freeze", help="Start in spite of a freeze: why.")] = None,
 ) -> None:
     """Take the next deployment of some lanes. When nothing may start, stdout stays empty (with --json: null)."""
     lanes = [lane_in(text) for text in lane]
-    body = {
-        "lanes": lanes,
-        "runner": runner or platform.node() or "unnamed",
-        "lease_seconds": lease_seconds,
-    }
-    session.answer(session.api.send("POST", f"{PATH}/claim", body | filled(override=override)).body, tell_claim)
+    body = {"lanes": lanes, "runner": runner or platform.node() or "unnamed"}
+    body |= filled(lease_seconds=lease_seconds, override=override)
+    session.answer(session.api.send("POST", f"{PATH}/claim", body).body, tell_claim)
 
 
 def lane_in(text: str) -> dict[str, Any]:
@@ -82,9 +82,9 @@ def heartbeat(
     session: Session,
     deployment_id: Id,
     lease: Annotated[int, typer.Option(envvar=["ROLLBOOK_LEASE"], help="The fence of your claim.")],
-    lease_seconds: Seconds = 60,
+    lease_seconds: Seconds = None,
 ) -> None:
     """Keep a claim alive. Refused (exit code 1) once the lease is lost: stop working then."""
-    body = {"fence": lease, "lease_seconds": lease_seconds}
+    body = {"fence": lease, **filled(lease_seconds=lease_seconds)}
     reply = session.api.send("POST", f"{PATH}/{part(deployment_id)}/heartbeat", body)
     session.answer(reply.body, lambda told: print(moment(told.get("expires_at"))))

@@ -56,6 +56,11 @@ async def release_hold(call: Call, body: models.ReleaseHoldBody) -> Answer:
     return answer(page.rows[0])
 
 
+def lease_seconds(call: Call, body: models.Claim | models.Heartbeat) -> int:
+    """How long the claim holds without a word: as its runner asks, else as LEASE_SECONDS says."""
+    return call.app.settings.lease_seconds if body.lease_seconds is None else body.lease_seconds
+
+
 @queue.post(
     "/v1/deployments/claim",
     action="deployment.claim",
@@ -67,7 +72,7 @@ async def release_hold(call: Call, body: models.ReleaseHoldBody) -> Answer:
 async def claim_deployment(call: Call, body: models.Claim) -> Answer:
     """Take the next deployment of these lanes, under a lease; 204 when there is none."""
     lanes = tuple(lane.taxonomy() for lane in body.lanes)
-    command = commands.ClaimDeployment(lanes, body.runner, body.lease_seconds, body.override)
+    command = commands.ClaimDeployment(lanes, body.runner, lease_seconds(call, body), body.override)
     done = await execute(call, commands.claim_deployment, command)
     if not done.resource:
         return Answer(204)
@@ -87,7 +92,7 @@ async def prolong_claim(call: Call, deployment_id: str, body: models.Heartbeat) 
     """Keep a claim: 410 when it has ended."""
     row = await find_row(call, deployment_id)
     commands.check_claimed(row["claimed_by"], row["fence"], body.fence)
-    until = datetime.now(UTC) + timedelta(seconds=body.lease_seconds)
+    until = datetime.now(UTC) + timedelta(seconds=lease_seconds(call, body))
     await call.app.leases.prolong(call.caller.organisation, parse_id(deployment_id), body.fence, until)
     return answer({"fence": body.fence, "expires_at": until})
 

@@ -130,12 +130,18 @@ class RollBackTo(Lenient):
     target_version: OptionalText = None
 
 
+LeaseSeconds = Annotated[
+    Annotated[Whole, Field(ge=5, le=3600)] | None,
+    Field(description="How long the claim holds without a word; LEASE_SECONDS unless given"),
+]
+
+
 class Claim(Lenient):
     """A runner that asks for work."""
 
     lanes: Annotated[list[LaneFields], Field(min_length=1, max_length=1000)]
     runner: Annotated[str, StringConstraints(min_length=1, max_length=200)]
-    lease_seconds: Whole = Field(default=60, ge=5, le=3600)
+    lease_seconds: LeaseSeconds = None
     override: Text | None = None
 
 
@@ -143,7 +149,7 @@ class Heartbeat(Lenient):
     """A runner that is alive."""
 
     fence: Whole = Field(ge=1, le=2**31 - 1)
-    lease_seconds: Whole = Field(default=60, ge=5, le=3600)
+    lease_seconds: LeaseSeconds = None
 
 
 class Reason(Lenient):

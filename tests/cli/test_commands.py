@@ -40,10 +40,10 @@ FIELDS = {"name": "api", "provider": "gcp", "cloud_account_id": "main", "region"
         (["rollback", "d1"], "POST", "/v1/deployments/d1/rollback", None),
         (["approve", "d1", "--reason", "seen"], "POST", "/v1/deployments/d1/approve", {"reason": "seen"}),
         (
-            ["heartbeat", "d1", "--lease", "3"],
+            ["heartbeat", "d1", "--lease", "3", "--lease-seconds", "9"],
             "POST",
             "/v1/deployments/d1/heartbeat",
-            {"fence": 3, "lease_seconds": 60},
+            {"fence": 3, "lease_seconds": 9},
         ),
         (["lane", "release-hold", *TAXONOMY, "--reason", "ok"], "POST", "/v1/lanes/release", FIELDS | {"reason": "ok"}),
         (["freeze", *TAXONOMY, "--reason", "why"], "POST", "/v1/freezes", {"scope": FIELDS, "reason": "why"}),
@@ -195,7 +195,7 @@ def test_claim_names_its_lanes_either_way(server: StandIn, run: Run) -> None:
     out = run("claim", *lanes, "--runner", "r7").out
     assert "lease             3\n" in out
     lane = {"name": "api", "provider": "gcp", "region": "r=1"}
-    assert server.asked[0].body == {"lanes": [lane, FIELDS], "runner": "r7", "lease_seconds": 60}
+    assert server.asked[0].body == {"lanes": [lane, FIELDS], "runner": "r7"}
 
 
 def test_nothing_to_claim_is_no_failure(server: StandIn, run: Run) -> None:
