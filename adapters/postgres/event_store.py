@@ -80,7 +80,7 @@ class PostgresEventStore:
                    on conflict (stream_id) do update set version = excluded.version, format = excluded.format,
                           state = excluded.state where snapshots.version < excluded.version"""
         row = [stream_id, organisation, lane.version, SNAPSHOT_FORMAT, orjson.dumps(lane.state())]
-        async with self.pools.writer.connection() as connection:
+        async with self.pools.writing(organisation) as connection:
             await connection.execute(query, row)
 
     async def append(self, commit: Commit) -> Appended:

@@ -23,7 +23,7 @@ class Leases:
                     where leases.fence < excluded.fence
                        or (leases.fence = excluded.fence and leases.expires_at <> '-infinity')
                    returning fence"""
-        if not await self.fetch(query, [deployment_id, organisation, fence, until]):
+        if not await self.fetch(organisation, query, [deployment_id, organisation, fence, until]):
             raise LeaseLost("The lease on this deployment has ended")
 
     async def end_if_over(self, organisation: str, deployment_id: UUID, fence: int, now: datetime) -> bool:
@@ -32,7 +32,7 @@ class Leases:
                    on conflict (deployment_id) do update set fence = excluded.fence, expires_at = '-infinity'
                     where leases.fence < excluded.fence or (leases.fence = excluded.fence and leases.expires_at < %s)
                    returning fence"""
-        return bool(await self.fetch(query, [deployment_id, organisation, fence, now]))
+        return bool(await self.fetch(organisation, query, [deployment_id, organisation, fence, now]))
 
     async def overdue(self, now: datetime, limit: int = 100) -> list[tuple[str, UUID, int]]:
         """Organisation, deployment and fence of claims whose runner was not heard of in time."""
@@ -50,11 +50,11 @@ class Leases:
 
         return await again_when_cut_off(read)
 
-    async def fetch(self, query: str, values: list[Any]) -> list[Any]:
-        """Runs a statement of ours as the writer."""
+    async def fetch(self, organisation: str, query: str, values: list[Any]) -> list[Any]:
+        """Runs a statement of ours as a writer of this organisation."""
 
         async def run() -> list[Any]:
-            async with self.pools.writer.connection() as connection:
+            async with self.pools.writing(organisation) as connection:
                 rows: list[Any] = await (await connection.execute(query.encode(), values)).fetchall()
                 return rows
 

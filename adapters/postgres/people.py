@@ -56,7 +56,7 @@ class People:
         values = [organisation, actor_id, print_, wrapped, sealed, organisation, print_]
         rows: list[Any] = []
         while not rows:
-            rows = await self.fetch(query, values)
+            rows = await self.fetch(organisation, query, values)
         return Actor(rows[0][0], rows[0][1])
 
     async def organisation_key(self, organisation: str) -> bytes:
@@ -68,7 +68,7 @@ class People:
                    on conflict (organisation) do update
                       set wrapped_key = coalesce(organisations.wrapped_key, excluded.wrapped_key)
                    returning wrapped_key"""
-        stored = (await self.fetch(query, [organisation, wrapped]))[0][0]
+        stored = (await self.fetch(organisation, query, [organisation, wrapped]))[0][0]
         key = unseal(self.master, bytes(stored), organisation.encode())
         self.organisation_keys[organisation] = key
         return key
@@ -88,7 +88,7 @@ class People:
         query = """select actor_id, wrapped_key, sealed_login from rollbook.people
                     where organisation = %s and actor_id = any(%s::uuid[])"""
         found = dict.fromkeys(actor_ids, ERASED)
-        for actor_id, wrapped, sealed in await self.fetch(query, [organisation, list(actor_ids)]):
+        for actor_id, wrapped, sealed in await self.fetch(organisation, query, [organisation, list(actor_ids)]):
             personal = unseal(key, bytes(wrapped), actor_id.bytes)
             found[str(actor_id)] = unseal(personal, base64.b64decode(sealed), actor_id.bytes).decode()
         for actor_id, login in found.items():
@@ -98,16 +98,16 @@ class People:
     async def erase(self, organisation: str, actor_id: UUID) -> bool:
         """Destroys a person's key for good; whether there was one."""
         query = "delete from rollbook.people where organisation = %s and actor_id = %s returning actor_id"
-        erased = await self.fetch(query, [organisation, actor_id])
+        erased = await self.fetch(organisation, query, [organisation, actor_id])
         self.actors.clear()
         self.logins.clear()
         return bool(erased)
 
-    async def fetch(self, query: str, values: list[Any]) -> list[Any]:
-        """Runs a statement of ours as the writer."""
+    async def fetch(self, organisation: str, query: str, values: list[Any]) -> list[Any]:
+        """Runs a statement of ours as a writer of this organisation."""
 
         async def run() -> list[Any]:
-            async with self.pools.writer.connection() as connection:
+            async with self.pools.writing(organisation) as connection:
                 rows: list[Any] = await (await connection.execute(query.encode(), values, binary=True)).fetchall()
                 return rows
 

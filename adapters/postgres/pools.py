@@ -91,11 +91,23 @@ class Pools:
     async def reading(self, organisation: str) -> AsyncIterator[RoleConnection]:
         """A connection that sees the rows of this organisation only."""
         async with self.reader.connection() as connection:
-            if connection.organisation != organisation:
-                connection.organisation = None
-                await connection.execute("select set_config('rollbook.organisation', %s, false)", [organisation])
-                connection.organisation = organisation
+            await narrow(connection, organisation)
             yield connection
+
+    @asynccontextmanager
+    async def writing(self, organisation: str) -> AsyncIterator[RoleConnection]:
+        """A connection that, beside the log, writes the rows of this organisation only."""
+        async with self.writer.connection() as connection:
+            await narrow(connection, organisation)
+            yield connection
+
+
+async def narrow(connection: RoleConnection, organisation: str) -> None:
+    """From here on row security shows this organisation's rows."""
+    if connection.organisation != organisation:
+        connection.organisation = None
+        await connection.execute("select set_config('rollbook.organisation', %s, false)", [organisation])
+        connection.organisation = organisation
 
 
 async def again_when_cut_off(work: Callable[[], Awaitable[T]], seconds: float = ANSWER_SECONDS) -> T:

@@ -16,6 +16,7 @@ STEPS = {
     "003_read_model_uses": "d5d4a82bf12248a9e3725c6ec7cc9a0d58405f737f65e23c70cc10c9d8c8049e",
     "004_unbroken_versions": "8abf9cb319d18a9f5aeb12cce78ef2f9cd74a408109c03c156b8f2d87de709da",
     "005_partitions_for_ever": "7260e378542ae66b03288192e754bc2ef50520d4aa5f793973cb4131f49df802",
+    "006_row_security": "a0d156d7dbae8db19b0430d41475879124da152e80124958455b3aed519dd42b",
 }
 EVERY = "key text, organisation text, from_position bigint, to_position bigint, fork bigint, {}, document text"
 TAXONOMY = "name text, provider text, cloud_account_id text, region text, cell text"

@@ -58,7 +58,7 @@ async def test_a_refused_stranger_leaves_nothing_behind(rollbook: World, databas
     head = await rollbook.rollbook.app.log.head()
     await rollbook.comes(rollbook.action(repository_owner_id="43", actor="thief"))
     assert await rollbook.rollbook.app.log.head() == head
-    async with rollbook.rollbook.app.pools.writer.connection() as connection:
+    async with rollbook.rollbook.app.pools.writing("acme") as connection:
         people = await (await connection.execute("select count(*) from rollbook.people")).fetchone()
     assert people == (1,)
 

@@ -62,7 +62,7 @@ async def test_a_silent_runner_loses_its_claim_and_its_late_word_is_refused(roll
     housekeeping = Housekeeping(rollbook.app)
     await housekeeping.end_silent_claims()
     assert (await queue.show(created))["status"] == "in_progress"
-    async with rollbook.app.pools.writer.connection() as connection:
+    async with rollbook.app.pools.writing("acme") as connection:
         await connection.execute("update rollbook.leases set expires_at = now() - interval '1 second'")
         # The lease that the claim itself gave is over only after five seconds; the heartbeat's has just ended.
     overdue = datetime.now(UTC) + timedelta(seconds=10)
