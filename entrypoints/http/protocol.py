@@ -94,8 +94,11 @@ class Bounded(HttpToolsProtocol):
         self.refuse(self.refusal or Malformed(msg))
 
     def refuse(self, refusal: RollbookError) -> None:
-        """Answers and hangs up."""
+        """Answers and hangs up; a request that was complete before gets its own answer."""
         if self.transport.is_closing():
+            return
+        if self.in_head and self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.keep_alive = False
             return
         status = status_of(refusal)
         told = detail_errors.write(refusal, status)
