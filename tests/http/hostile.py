@@ -113,6 +113,14 @@ class Siege:
         if problem := complaint(route, answer, statuses):
             self.wrong.append(f"{route.method} {route.path} [{what}] {problem}")
 
+    async def unfit(self, route: Route, method: str) -> None:
+        """Another method at this path; only HEAD may go without a body."""
+        answer = await self.rollbook.client.request(method, path_of(route))
+        self.asked += 1
+        problem = complaint(route, answer, {405}) if method != "HEAD" else None
+        if problem or answer.status_code != 405 or route.method not in answer.headers.get("allow", ""):
+            self.wrong.append(f"{method} {route.path}: {problem or answer}")
+
     async def held(self, position: int) -> None:
         """Nothing came through, and nothing was recorded."""
         assert self.asked, "nothing was tried"
