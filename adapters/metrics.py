@@ -2,7 +2,10 @@
 
 from prometheus_client import Counter, Gauge, Histogram
 
-DISTINCT = 1000
+ORGANISATIONS = 1000
+PLACES = 1000
+ENVIRONMENTS = 20
+OTHER = "other"
 FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
@@ -41,11 +44,28 @@ RELAY_POSITION = fact("rollbook_relay_position", "Position in the log up to whic
 _seen: dict[str, set[str]] = {}
 
 
-def bounded(kind: str, value: str) -> str:
-    """The value as a label: the first thousand different ones of a kind are kept, the rest is `other`."""
+def organisation(name: str) -> str:
+    """The organisation as a label: the first thousand are told apart."""
+    return bounded("organisation", name, ORGANISATIONS)
+
+
+def place(name: str, provider: str, environment: str) -> tuple[str, str, str]:
+    """Organisation, provider and environment as labels.
+
+    No organisation takes more than a few environments, and all of them together not more than a thousand.
+    """
+    known = organisation(name)
+    environment = bounded(f"environment of {known}", environment, ENVIRONMENTS)
+    if bounded("place", f"{known}\n{environment}", PLACES) == OTHER:
+        environment = OTHER
+    return known, provider, environment
+
+
+def bounded(kind: str, value: str, most: int) -> str:
+    """The value as a label: so many different ones of a kind are told apart, the rest is `other`."""
     seen = _seen.setdefault(kind, set())
     if value not in seen:
-        if len(seen) >= DISTINCT:
-            return "other"
+        if len(seen) >= most:
+            return OTHER
         seen.add(value)
     return value

@@ -42,7 +42,6 @@ async def create_deployment(call: Call, body: models.CreateDeployment) -> Answer
     )
     done = await execute(call, commands.schedule_deployment, command, 201)
     row = await changed_row(call, done)
-    call.app.count.created(row)
     return await deployment_answer(call, row, 201)
 
 
@@ -118,7 +117,6 @@ async def roll_back_lane(call: Call, query: models.RollBackQuery) -> Answer:
     )
     done = await execute(call, rollbacks.roll_back_lane, command, 201)
     row = await changed_row(call, done)
-    call.app.count.rolled_back(row)
     return await deployment_answer(call, row, 201)
 
 
@@ -184,11 +182,10 @@ def version_expected(call: Call) -> int | None:
 async def roll_back_deployment(call: Call, deployment_id: str, query: models.RollBackTo) -> Answer:
     """Replace a deployment by what is live beside it, at once."""
     command = rollbacks.RollBackDeployment(
-        deployment_id, call.caller.repository, call.caller.workflow, query.target_version
+        deployment_id, call.caller.repository, call.caller.workflow, query.target_version, override=query.override
     )
     done = await execute(call, rollbacks.roll_back_deployment, command, 201)
     row = await changed_row(call, done)
-    call.app.count.rolled_back(row)
     return await deployment_answer(call, row, 201)
 
 
