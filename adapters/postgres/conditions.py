@@ -30,6 +30,11 @@ def one_of(column: str, values: Sequence[str]) -> Condition:
     return Condition(sql.SQL("{} = any(%s)").format(sql.Identifier(column)), ([str(v) for v in values],), column)
 
 
+def in_lanes(lane_ids: Sequence[str]) -> Condition:
+    """The row is of one of these lanes."""
+    return Condition(sql.SQL("lane_id = any(%s::uuid[])"), (list(lane_ids),), "lane_id")
+
+
 def beyond(column: str, value: int, ascending: bool) -> Condition:
     """What comes after this value in the order of the list."""
     comparison = sql.SQL("{} > %s" if ascending else "{} < %s")

@@ -1,9 +1,8 @@
 """Lanes and the runners that work through them: what is live, claims, heartbeats, approvals, holds."""
 
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import timedelta
 
-from adapters.postgres.conditions import equals, one_of
+from adapters.postgres.conditions import beyond, equals, in_lanes, one_of
 from application import claims as commands
 from application.deployments import parse_id
 from domain.errors import Clash, Frozen, LeaseLost, NotFound
@@ -17,43 +16,68 @@ from entrypoints.http.deployments import (
     find_row,
     queue,
 )
-from entrypoints.http.headers import ALLOW_STALE
-from entrypoints.http.reading import SHOWN, reading
+from entrypoints.http.headers import ALLOW_STALE, LINK
+from entrypoints.http.paging import cursor_of, next_link
+from entrypoints.http.reading import SHOWN, Reading, reading
 from entrypoints.http.routing import Answer, Call, answer
+from projections.read_model import Row
 from projections.registry import DEPLOYMENTS, LANES
 
-MAX_LANES = 1000
+FILTERS = ("name", "provider", "cloud_account_id", "region", "cell")
 WAITING_SHOWN = 10_000
+LISTED = (*SHOWN, LINK)
 
 
-@queue.get("/v1/lanes", action="lane.read", answer=list[answers.LaneObject], takes=(ALLOW_STALE,), gives=SHOWN)
-async def list_lanes(call: Call, query: models.AsOf) -> Answer:
-    """List lanes: what is live, what runs, what waits, what ran before, what is held back."""
-    past = await reading(call, query.as_of)
-    lanes: dict[str, Any] = {row["id"]: {**row, "waiting": []} for row in await past.select(LANES, limit=MAX_LANES)}
-    for row in await past.select(DEPLOYMENTS, [equals("status", "scheduled")], limit=WAITING_SHOWN):
-        if lane := lanes.get(row["lane_id"]):
-            lane["waiting"].append({k: row[k] for k in ("id", "version", "environment", "trigger", "created_at")})
-    return answer(list(lanes.values()), headers=past.headers())
+@queue.get("/v1/lanes", action="lane.read", answer=list[answers.LaneObject], takes=(ALLOW_STALE,), gives=LISTED)
+async def list_lanes(call: Call, query: models.ListLanes) -> Answer:
+    """List lanes, newest first: what is live, what runs, what waits, what ran before, what is held back."""
+    past, lanes, link = await page_of(call, query)
+    return answer(await with_waiting(past, lanes), headers=past.headers() | link)
+
+
+async def page_of(call: Call, query: models.ListLanes) -> tuple[Reading, list[Row], dict[str, str]]:
+    """Where the page was read, its lanes, and the link to the next one."""
+    wanted = [equals(f, str(v)) for f in FILTERS if (v := getattr(query, f)) is not None]
+    if query.cell_is_null:
+        wanted.append(equals("cell", None))
+    as_of = query.as_of
+    if query.cursor:
+        shown, after = cursor_of(query.cursor)
+        as_of = str(shown)
+        wanted.append(beyond("created_position", after, ascending=False))
+    past = await reading(call, as_of)
+    lanes = await past.select(LANES, wanted, limit=query.limit)
+    full = len(lanes) == query.limit > 0
+    link = {"link": next_link(call, past.position, lanes[-1]["created_position"])} if full else {}
+    return past, lanes, link
+
+
+async def with_waiting(past: Reading, lanes: list[Row]) -> list[Row]:
+    """The lanes with what waits in them, newest first."""
+    wanted = [equals("status", "scheduled"), in_lanes([lane["id"] for lane in lanes])]
+    told: dict[str, Row] = {lane["id"]: {**lane, "waiting": []} for lane in lanes}
+    for row in await past.select(DEPLOYMENTS, wanted, limit=WAITING_SHOWN) if lanes else ():
+        told[row["lane_id"]]["waiting"].append({k: row[k] for k in answers.Waiting.model_fields})
+    return list(told.values())
 
 
 @queue.get(
-    "/v1/lanes/current", action="lane.read", answer=list[models.DeploymentObject], takes=(ALLOW_STALE,), gives=SHOWN
+    "/v1/lanes/current", action="lane.read", answer=list[models.DeploymentObject], takes=(ALLOW_STALE,), gives=LISTED
 )
-async def list_live(call: Call, query: models.AsOf) -> Answer:
-    """List the deployments that are live, one a lane."""
-    past = await reading(call, query.as_of)
-    live = [row["live"]["deployment_id"] for row in await past.select(LANES, limit=MAX_LANES) if row["live"]]
+async def list_live(call: Call, query: models.ListLanes) -> Answer:
+    """List the deployments that are live, one a lane; a page of lanes may hold fewer of them than lanes."""
+    past, lanes, link = await page_of(call, query)
+    live = [lane["live"]["deployment_id"] for lane in lanes if lane["live"]]
     rows = await past.select(DEPLOYMENTS, [one_of("key", live)])
-    return answer(await call.app.render(call.caller.organisation, rows), headers=past.headers())
+    return answer(await call.app.render(call.caller.organisation, rows), headers=past.headers() | link)
 
 
 @queue.post("/v1/lanes/release", action="lane.release", answer=answers.LaneObject, raises=(NotFound,))
 async def release_hold(call: Call, body: models.ReleaseHoldBody) -> Answer:
     """Let automatic deployments go on after a rollback."""
     done = await execute(call, commands.release_hold, commands.ReleaseHold(body.taxonomy(), body.reason))
-    page = await call.app.views.select(call.caller.organisation, LANES, [equals("key", done.resource)])
-    return answer(page.rows[0])
+    present = await reading(call)
+    return answer((await with_waiting(present, await present.select(LANES, [equals("key", done.resource)])))[0])
 
 
 def lease_seconds(call: Call, body: models.Claim | models.Heartbeat) -> int:
@@ -92,7 +116,7 @@ async def prolong_claim(call: Call, deployment_id: str, body: models.Heartbeat) 
     """Keep a claim: 410 when it has ended."""
     row = await find_row(call, deployment_id)
     commands.check_claimed(row["claimed_by"], row["fence"], body.fence)
-    until = datetime.now(UTC) + timedelta(seconds=lease_seconds(call, body))
+    until = call.app.executor.clock() + timedelta(seconds=lease_seconds(call, body))
     await call.app.leases.prolong(call.caller.organisation, parse_id(deployment_id), body.fence, until)
     return answer({"fence": body.fence, "expires_at": until})
 

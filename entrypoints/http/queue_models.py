@@ -103,6 +103,19 @@ class AsOf(Lenient):
     as_of: Past | None = None
 
 
+class ListLanes(AsOf):
+    """Filters, all of which must agree."""
+
+    name: OptionalText = None
+    provider: Annotated[Provider | None, BeforeValidator(no_filter)] = None
+    cloud_account_id: OptionalText = None
+    region: OptionalText = None
+    cell: OptionalText = None
+    cell_is_null: Flag = False
+    limit: int = Field(default=1000, ge=0, le=1000)
+    cursor: OptionalText = None
+
+
 class LaneFields(Lenient):
     """The fields that name a lane, without its organisation."""
 
@@ -125,9 +138,10 @@ class RollBackQuery(LaneFields):
 
 
 class RollBackTo(Lenient):
-    """What to go back to."""
+    """What to go back to, and why that may start during a freeze."""
 
     target_version: OptionalText = None
+    override: OptionalText = None
 
 
 LeaseSeconds = Annotated[

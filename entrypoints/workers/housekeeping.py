@@ -2,7 +2,6 @@
 
 import asyncio
 from contextlib import suppress
-from dataclasses import asdict
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -49,8 +48,8 @@ class Housekeeping:
                 await asyncio.wait_for(stop.wait(), EVERY_SECONDS)
 
     async def end_silent_claims(self) -> None:
-        """Puts deployments back into their queue whose lease ran out."""
-        now = datetime.now(UTC)
+        """Puts deployments back into their queue whose lease ran out, by the clock that leases are given by."""
+        now = self.rollbook.executor.clock()
         for organisation, deployment_id, fence in await self.rollbook.leases.overdue(now):
             if await self.rollbook.leases.end_if_over(organisation, deployment_id, fence, now):
                 await self.lapse(organisation, deployment_id, fence)
@@ -70,7 +69,7 @@ class Housekeeping:
         traceparent = traceparent_of(None)
         return Circumstances(
             actor=await self.rollbook.people.actor(organisation, ACTOR),
-            origin=asdict(Origin(interface="housekeeping")),
+            origin=Origin(interface="housekeeping").facts(),
             occurred_at=datetime.now(UTC),
             correlation_id=trace_id(traceparent),
             traceparent=traceparent,
