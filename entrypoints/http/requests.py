@@ -144,7 +144,9 @@ def unstorable(value: Any, loc: tuple[str | int, ...]) -> Any:
 
 def as_listed(error: dict[str, Any], where: str) -> dict[str, Any]:
     """One of pydantic's errors in the form that users of the API know."""
-    listed = problem(error["type"], [where, *error["loc"]], error["msg"], bounded(error.get("input")))
+    # A parameter that may come several times is still one parameter to whoever sent it.
+    path = error["loc"][:1] if where == "query" else error["loc"]
+    listed = problem(error["type"], [where, *path], error["msg"], bounded(error.get("input")))
     if context := error.get("ctx"):
         listed["ctx"] = {name: value if is_plain(value) else str(value) for name, value in context.items()}
     return listed
