@@ -27,13 +27,14 @@ class RollBackLane:
 
 @dataclass(frozen=True, slots=True)
 class RollBackDeployment:
-    """Replace one deployment by what is live beside it, at once."""
+    """Replace one deployment by what is live beside it, at once; during a freeze only with a reason to override it."""
 
     rolled_back: str
     created_by_repo: str
     created_by_workflow: str
     target_version: str | None = None
     deployment_id: UUID = field(default_factory=uuid4)
+    override: str | None = None
 
 
 async def roll_back_lane(work: Work, command: RollBackLane) -> str:
@@ -117,12 +118,12 @@ async def roll_back_deployment(work: Work, command: RollBackDeployment) -> str:
     if lane is None or source is None:
         raise NotFound("No successful deployment found to rollback to")
     origin = await load_deployment(work, source.deployment_id)
-    await check_freeze(work, replaced.taxonomy, replaced.release.environment, None)
+    await check_freeze(work, replaced.taxonomy, origin.release.environment, command.override)
     current, version = entry_of(replaced), lane.version
     deployment = enter_copy(work, lane, origin, current, command)
     for decided in (deployment, replaced, lane):
         explain_source(work, decided, version, command, source, current)
-    deployment.report(Status.IN_PROGRESS, work.now)
+    deployment.report(Status.IN_PROGRESS, work.now, override=command.override)
     replaced.roll_back(work.now, str(deployment.id))
     lane.place(entry_of(replaced), work.now)
     lane.place(entry_of(deployment), work.now)
