@@ -1,7 +1,8 @@
 """Whether the servers that the settings name answer."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager
 
 import nats.errors
 import psycopg
@@ -10,6 +11,7 @@ from pydantic import SecretStr
 from adapters.logs import without_secrets
 from adapters.nats.connection import Lost, connection
 from adapters.settings import Settings
+from domain.errors import Unavailable
 
 CHECK_SECONDS = 5
 FAULTS = (psycopg.Error, nats.errors.Error, Lost, OSError, ValueError)
@@ -33,11 +35,24 @@ async def problem(attempt: Awaitable[None]) -> str:
             await attempt
     except TimeoutError:
         return f"no answer within {CHECK_SECONDS} s"
-    except psycopg.ProgrammingError:
-        return "is not the address of a Postgres server"
     except FAULTS as fault:
-        return " ".join(without_secrets(str(fault) or type(fault).__name__).split())[:300]
+        return in_words(fault)
     return ""
+
+
+def in_words(fault: Exception) -> str:
+    """What a server or its driver said, on one line and without secrets."""
+    said = str(fault).strip() or type(fault).__name__
+    return " ".join(without_secrets(said).split())[:300]
+
+
+@contextmanager
+def named(server: str) -> Iterator[None]:
+    """Whatever goes wrong with this server while a process starts is Unavailable, in one line that names it."""
+    try:
+        yield
+    except psycopg.Error as fault:
+        raise Unavailable(f"{server}: {in_words(fault)}") from None
 
 
 async def database(url: SecretStr) -> None:

@@ -25,8 +25,7 @@ from application.caller import Role
 
 log = structlog.get_logger()
 DOTENV = ".env"
-MASK = "********"
-NEXT_URL = re.compile(r",(?=[a-z]+://)")
+NATS_URL = re.compile(r"(nats|tls|ws|wss)://[^\s,]+")
 
 
 class SettingsError(Exception):
@@ -123,6 +122,22 @@ class Settings(BaseSettings):
             raise ValueError("must be the base64 of 32 bytes")
         return value
 
+    @field_validator("database_url", "database_owner_url")
+    @classmethod
+    def of_postgres(cls, value: SecretStr | None) -> SecretStr | None:
+        """An address that nothing can be reached under is refused now, without repeating it."""
+        if value is not None and not is_conninfo(value.get_secret_value()):
+            raise ValueError("is not the address of a Postgres server")
+        return value
+
+    @field_validator("nats_url")
+    @classmethod
+    def of_nats(cls, value: SecretStr | None) -> SecretStr | None:
+        """One or several, with commas between them."""
+        if value is not None and not all(map(NATS_URL.match, value.get_secret_value().split(","))):
+            raise ValueError("is not the address of a NATS server, such as nats://host:4222")
+        return value
+
     @model_validator(mode="after")
     def refuse_open_doors(self) -> Self:
         """Without authentication the API answers to this machine only, unless that is asked for twice."""
@@ -132,6 +147,17 @@ class Settings(BaseSettings):
                 "set ALLOW_UNAUTHENTICATED_NETWORK=true to allow it"
             )
         return self
+
+
+def is_conninfo(text: str) -> bool:
+    """Whether Postgres's own library understands the address."""
+    from psycopg import ProgrammingError
+    from psycopg.conninfo import conninfo_to_dict
+
+    try:
+        return bool(conninfo_to_dict(text))
+    except ProgrammingError:
+        return False
 
 
 def is_key(text: str) -> bool:
@@ -194,50 +220,3 @@ def warn_of_snowflake() -> None:
 def in_dotenv() -> dict[str, str | None]:
     """What `.env` sets, as it stands there."""
     return dotenv_values(DOTENV) if Path(DOTENV).is_file() else {}
-
-
-def settings_with_origin(settings: Settings) -> list[tuple[str, str, str]]:
-    """Name, value (secrets masked) and origin of each setting: default, environment, .env or secrets."""
-    origins = {name: origin for origin, names in sources().items() for name in names}
-    return [
-        (name.upper(), shown(getattr(settings, name)), origins.get(name, "default"))
-        for name in type(settings).model_fields
-    ]
-
-
-def sources() -> dict[str, set[str]]:
-    """The names that each source sets to something, the strongest source last."""
-    folder = secrets_folder()
-    return {
-        "secrets": {path.name.lower() for path in folder.iterdir() if path.is_file()} if folder else set(),
-        ".env": {name.lower() for name, value in in_dotenv().items() if value},
-        "environment": {name.lower() for name, value in os.environ.items() if value},
-    }
-
-
-def shown(value: Any) -> str:
-    """A value that may be printed."""
-    if isinstance(value, SecretStr):
-        secret = value.get_secret_value()
-        return without_password(secret) if "://" in secret else MASK
-    if isinstance(value, frozenset):
-        return ",".join(sorted(value))
-    if isinstance(value, list):
-        return ",".join(one.issuer for one in value)
-    return "" if value is None else without_password(str(value))
-
-
-def without_password(address: str) -> str:
-    """URLs (commas may stand between them) without passwords and queries; a lone user name may be a token."""
-    return ",".join(masked(one) for one in NEXT_URL.split(address))
-
-
-def masked(url: str) -> str:
-    """One URL, its password or lone user name masked. A query may hold anything, so it goes altogether."""
-    scheme, found, rest = url.partition("://")
-    if not found:
-        return url
-    who, at, where = rest.rpartition("@")
-    user = who.partition(":")[0] + ":" if ":" in who else ""
-    place = where.partition("?")[0].partition("#")[0]
-    return f"{scheme}://{user}{MASK}@{place}" if at else f"{scheme}://{place}"

@@ -13,7 +13,7 @@ import psycopg
 from psycopg import sql
 
 from adapters.embedded.folder import Door, Folder, refusals_in_words
-from adapters.embedded.process import Child, run_once
+from adapters.embedded.process import CannotStart, Child, run_once
 from adapters.embedded.programs import HOME, POSTGRES
 from adapters.embedded.user import NOBODY, borrowed_name, is_root
 
@@ -121,11 +121,14 @@ class EmbeddedPostgres:
         new.rename(home / "data")
 
     async def answers(self) -> bool:
-        """Whether it lets us in."""
+        """Whether it lets us in; CannotStart when it never will."""
         try:
             async with await psycopg.AsyncConnection.connect(self.url(ADMIN, "postgres"), connect_timeout=2):
                 return True
-        except psycopg.OperationalError:
+        except psycopg.OperationalError as refusal:
+            if "password authentication failed" in str(refusal):
+                secrets = self.folder.path / "secrets"
+                raise CannotStart(f"The passwords in {secrets} are not those of the data beside it") from None
             return False
 
     async def prepare(self) -> None:

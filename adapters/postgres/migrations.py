@@ -3,23 +3,54 @@
 from importlib import resources
 
 import psycopg
+import structlog
 from psycopg import sql
 
+from adapters.postgres.pools import CONNECT_SECONDS
+from domain.errors import Unavailable
+
+log = structlog.get_logger()
 GROUP_ROLES = ("rollbook_writer", "rollbook_reader", "rollbook_projector")
 
 
 async def migrate(owner_url: str, app_role: str) -> None:
     """Applies the steps that are missing and lets `app_role` act as the group roles; safe to run at every start."""
-    async with await psycopg.AsyncConnection.connect(owner_url, autocommit=True) as connection:
+    async with await connected(owner_url) as connection:
+        await connection.execute("set lock_timeout = '60s'")
         await connection.execute("select pg_advisory_lock(7240562)")
         await connection.execute("create table if not exists public.rollbook_schema (step text primary key)")
-        done = await (await connection.execute("select step from public.rollbook_schema")).fetchall()
+        done = await steps_done(connection)
         for name, script in steps():
-            if (name,) not in done:
+            if name not in done:
                 await apply(connection, name, script)
-        for role in GROUP_ROLES:
-            grant = sql.SQL("grant {} to {}").format(sql.Identifier(role), sql.Identifier(app_role))
-            await connection.execute(grant)
+        for granted in (*map(sql.Identifier, GROUP_ROLES), sql.SQL("select on public.rollbook_schema")):
+            await connection.execute(sql.SQL("grant {} to {}").format(granted, sql.Identifier(app_role)))
+
+
+async def refuse_missing_schema(app_url: str) -> None:
+    """Unavailable when the schema, or a step that this release needs, is not there yet. One that is newer is welcome,
+    for a release only ever adds to what the one before it needs."""
+    try:
+        async with await connected(app_url) as connection:
+            done = await steps_done(connection)
+    except (psycopg.errors.UndefinedTable, psycopg.errors.InsufficientPrivilege):
+        done = set()
+    known = {name for name, _ in steps()}
+    if known - done:
+        lacking = ", ".join(sorted(known - done))
+        raise Unavailable(f"The database lacks the schema of this release ({lacking}): set DATABASE_OWNER_URL once")
+    if done - known:
+        log.warning("schema.newer_than_this_release", steps=sorted(done - known))
+
+
+async def connected(url: str) -> psycopg.AsyncConnection:
+    """A connection on which each statement counts at once."""
+    return await psycopg.AsyncConnection.connect(url, autocommit=True, connect_timeout=CONNECT_SECONDS)
+
+
+async def steps_done(connection: psycopg.AsyncConnection) -> set[str]:
+    """The steps that the database has."""
+    return {name for (name,) in await (await connection.execute("select step from public.rollbook_schema")).fetchall()}
 
 
 def steps() -> list[tuple[str, str]]:

@@ -19,8 +19,9 @@ def config(
 ) -> None:
     """Print every setting with its origin, secrets masked. Exit code 1 when a check fails, 2 for a bad setting."""
     from adapters.logs import configure_logging
+    from adapters.provenance import settings_with_origin
     from adapters.reachability import checked
-    from adapters.settings import SettingsError, load_settings, settings_with_origin
+    from adapters.settings import SettingsError, load_settings
 
     configure_logging("warning", "console")
     try:

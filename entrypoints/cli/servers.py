@@ -18,12 +18,8 @@ def start(parts: frozenset[str], welcome: bool = False) -> None:
 
     Imports late, since the help page should not wait for servers.
     """
-    import uvloop
-
-    from adapters.embedded.process import CannotStart
     from adapters.logs import configure_logging
     from adapters.settings import SettingsError, load_settings
-    from entrypoints.workers.process import Process
 
     configure_logging("warning", "console")
     try:
@@ -31,6 +27,18 @@ def start(parts: frozenset[str], welcome: bool = False) -> None:
     except SettingsError as problem:
         raise misuse(str(problem)) from None
     configure_logging(settings.log_level, settings.log_format)
+    run_parts(settings, parts, welcome)
+
+
+def run_parts(settings: "Settings", parts: frozenset[str], welcome: bool) -> None:
+    """Runs them to their end; a Failure says in one line why they cannot start."""
+    import psycopg
+    import uvloop
+
+    from adapters.embedded.process import CannotStart
+    from adapters.reachability import in_words
+    from domain.errors import RollbookError
+    from entrypoints.workers.process import Process
 
     async def run() -> None:
         process = Process(settings, parts)
@@ -38,8 +46,8 @@ def start(parts: frozenset[str], welcome: bool = False) -> None:
 
     try:
         uvloop.run(run())
-    except (CannotStart, OSError) as problem:
-        raise Failure(str(problem), Exit.REFUSED, "CANNOT_START") from None
+    except (CannotStart, OSError, RollbookError, psycopg.Error) as problem:
+        raise Failure(in_words(problem), Exit.REFUSED, "CANNOT_START") from None
 
 
 def greet(settings: "Settings", ports: Mapping[str, int]) -> None:

@@ -10,6 +10,7 @@ import uvicorn
 from adapters.embedded.process import CannotStart
 from entrypoints.http.protocol import bounded
 
+BACKLOG = 2048
 ABSENT = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 
 
@@ -71,6 +72,7 @@ def listener(family: int, address: Any) -> socket.socket:
         if family == socket.AF_INET6:
             one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         one.bind(address)
+        one.listen(BACKLOG)  # Until somebody listens, a second socket could be bound to the same port.
     except OSError:
         one.close()
         raise

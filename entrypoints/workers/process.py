@@ -12,9 +12,10 @@ from psycopg.conninfo import conninfo_to_dict
 from adapters.embedded.nats import EmbeddedNats
 from adapters.embedded.postgres import EmbeddedPostgres
 from adapters.nats.relay import Relay
-from adapters.postgres.migrations import migrate
+from adapters.postgres.migrations import migrate, refuse_missing_schema
 from adapters.postgres.pools import refuse_powerful_role
 from adapters.postgres.projector import Projector
+from adapters.reachability import named
 from adapters.settings import Settings
 from adapters.tracing import configure_tracing, stop_tracing
 from entrypoints.composition import Rollbook, build
@@ -47,8 +48,8 @@ class Process:
     async def run(self, announce: Callable[[], None] | None = None) -> None:
         """Returns after SIGTERM, SIGINT or SIGHUP, when everything in flight has finished."""
         self.hear_signals()
-        for name, host, port in self.addresses():
-            close(bound(name, host, port))
+        for sockets in [bound(*address) for address in self.addresses()]:
+            close(sockets)
         configure_tracing(self.settings.otel_exporter_otlp_endpoint)
         async with AsyncExitStack() as stack:
             stack.push_async_callback(asyncio.to_thread, stop_tracing)
@@ -111,9 +112,12 @@ class Process:
         else:
             database_url = s.database_url.get_secret_value()
             owner_url = s.database_owner_url.get_secret_value() if s.database_owner_url else ""
-        if owner_url:
-            await migrate(owner_url, user_of(database_url))
-        await refuse_powerful_role(database_url)
+        with named("DATABASE_OWNER_URL" if s.database_url else "The Postgres in DATA_DIR"):
+            if owner_url:
+                await migrate(owner_url, user_of(database_url))
+        with named("DATABASE_URL" if s.database_url else "The Postgres in DATA_DIR"):
+            await refuse_powerful_role(database_url)
+            await refuse_missing_schema(database_url)
         if s.nats_url is not None:
             return database_url, s.nats_url.get_secret_value()
         if s.database_url is None or "relay" in self.parts:

@@ -187,6 +187,23 @@ async def test_torn_files_of_ours_do_not_stop_a_start(folder: Path) -> None:
         assert len(running.folder.secret("nats")) > 20
 
 
+async def test_passwords_of_other_data_are_refused_at_once(folder: Path) -> None:
+    async with EmbeddedPostgres(folder, settings=SMALL):
+        pass
+    (folder / "secrets" / "postgres").write_text("another")
+    with pytest.raises(CannotStart, match=r"^The passwords in .*secrets are not those of the data beside it$"):
+        await EmbeddedPostgres(folder, settings=SMALL).start()
+
+
+@pytest.mark.parametrize("file", ["PG_VERSION", "global/pg_control", "postgresql.conf"])
+async def test_data_that_are_broken_are_refused_in_one_line(folder: Path, file: str) -> None:
+    async with EmbeddedPostgres(folder, settings=SMALL):
+        pass
+    (folder / "postgres" / "data" / file).write_bytes(b"nonsense = \xff")
+    with pytest.raises(CannotStart, match=rf"^Postgres does not start: .+ \(see {folder}/postgres.log\)$"):
+        await EmbeddedPostgres(folder, settings=SMALL).start()
+
+
 async def test_an_ordinary_user_starts_it_too(folder: Path) -> None:
     user = pwd.getpwnam("daemon").pw_uid if os.geteuid() == 0 else None
     if user is not None:

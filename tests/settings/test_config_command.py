@@ -46,14 +46,3 @@ def test_servers_that_do_not_answer_end_with_code_1(
     assert ended.value.exit_code == 1
     assert checks["database"] and checks["nats"]
     assert "hunter2" not in printed.out + printed.err
-
-
-def test_an_address_that_is_none_is_not_repeated(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("DATABASE_URL", "hunter2")
-    with pytest.raises(typer.Exit):
-        config(check=True, json=False)
-    printed = capsys.readouterr()
-    assert "is not the address of a Postgres server" in printed.err
-    assert "hunter2" not in printed.out + printed.err

@@ -7,7 +7,8 @@ import pytest
 from dotenv import dotenv_values
 from structlog.testing import capture_logs
 
-from adapters.settings import Settings, SettingsError, load_settings, settings_with_origin, without_password
+from adapters.provenance import settings_with_origin, without_password
+from adapters.settings import Settings, SettingsError, load_settings
 from application.caller import Role
 
 EXAMPLE = Path(__file__).parents[2] / ".env.example"
@@ -68,6 +69,10 @@ def test_an_open_api_is_allowed_on_this_machine(host: str, monkeypatch: pytest.M
         ("MASTER_KEY", base64.b64encode(b"too short").decode()),
         ("MASTER_KEY", "hunter2"),
         ("OIDC_ISSUERS", '[{"issuer": "hunter2"}]'),
+        ("DATABASE_URL", "hunter2"),
+        ("DATABASE_OWNER_URL", "mysql://ann:hunter2@db"),
+        ("NATS_URL", "hunter2"),
+        ("NATS_URL", "nats://a:4222,http://ann:hunter2@b"),
     ],
 )
 def test_a_bad_setting_is_one_line_with_its_name_and_without_its_value(
