@@ -8,6 +8,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from adapters.tracing import new_traceparent, trace_id
 from domain.errors import RollbookError
 from entrypoints.http.errors import HeadTooLarge, Malformed, TooSlow, detail_errors, headers_of, status_of
+from entrypoints.http.transport import Gathering
 
 
 def bounded(head_bytes: int, seconds: float) -> type[HttpToolsProtocol]:
@@ -30,7 +31,7 @@ class Bounded(HttpToolsProtocol):
 
     def connection_made(self, transport: Any) -> None:
         """A connection on which nothing comes ends too."""
-        super().connection_made(transport)
+        super().connection_made(Gathering(transport, self.loop))  # type: ignore[arg-type]
         self.start_waiting()
 
     def connection_lost(self, exc: Exception | None) -> None:
