@@ -120,7 +120,7 @@ class Relay:
                 await self._confirm(stream, place)
             self._well(place)
             if len(events) < self._window:
-                await self._log.wait_beyond(place.position, IDLE_SECONDS)
+                await self._log.wait_beyond(place.position, IDLE_SECONDS, len(events))
 
     async def _resume(self, stream: Stream) -> Place:
         store, epoch = await self._log.identity()

@@ -61,6 +61,9 @@ class Log(Protocol):
         """Store id and epoch as they are now, not as they were remembered."""
         ...
 
-    async def wait_beyond(self, position: int, timeout: float) -> None:
-        """Returns when something beyond `position` may be there, or after `timeout` seconds."""
+    async def wait_beyond(self, position: int, timeout: float, read: int) -> None:
+        """Returns when something beyond `position` may be there, or after `timeout` seconds.
+
+        `read` is how many events the caller has just read; after many it may take longer, so that others gather.
+        """
         ...

@@ -13,6 +13,9 @@ from domain.recorded import RecordedEvent
 
 log = structlog.get_logger()
 POLL_SECONDS = 0.5
+# So many events at once mean load: then a few large batches cost much less than many small ones.
+MANY_EVENTS = 12
+GATHER_SECONDS = 0.005
 COLUMNS = """position, commit_position, event_id, stream_id, version, topic, schema_version,
              organisation, sequence, recorded_at, payload, envelope, previous_hash, hash"""
 
@@ -89,9 +92,14 @@ class PostgresLog:
         self.grown.set()
         self.grown = asyncio.Event()
 
-    async def wait_beyond(self, position: int, timeout: float = POLL_SECONDS) -> None:
-        """Returns when something beyond `position` may exist, at the latest after `timeout` seconds."""
+    async def wait_beyond(self, position: int, timeout: float = POLL_SECONDS, read: int = 0) -> None:
+        """Returns when something beyond `position` may exist, at the latest after `timeout` seconds.
+
+        Who has just `read` many events waits for a moment more, in which others come together.
+        """
         self.listen()
+        if read >= MANY_EVENTS:
+            await asyncio.sleep(GATHER_SECONDS)
         if self.seen > position:
             return
         with suppress(TimeoutError):

@@ -115,7 +115,7 @@ class Projector:
         self.building = None
 
     async def advance(self, connection: AsyncConnection[Any], foldings: list[Folding]) -> None:
-        """One batch for those that are furthest behind, or a pause when there is nothing new."""
+        """One batch for those that are furthest behind, and a pause at the end of the log."""
         behind, ceiling = hindmost(foldings)
         self.position = behind[0].position
         events = await self.log.read_after(self.position, self.batch)
@@ -127,7 +127,8 @@ class Projector:
             self.progress()
         else:
             await self.confirm()
-            await self.log.wait_beyond(self.position)
+        if ceiling is None and len(events) < self.batch:
+            await self.log.wait_beyond(self.position, read=len(events))
 
     async def project(
         self, connection: AsyncConnection[Any], foldings: list[Folding], events: list[RecordedEvent]

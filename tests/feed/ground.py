@@ -101,7 +101,7 @@ class MemoryLog:
         self._check()
         return self.store, self.epoch
 
-    async def wait_beyond(self, position: int, timeout: float) -> None:
+    async def wait_beyond(self, position: int, timeout: float, read: int) -> None:
         self._check()
         self._more.clear()
         if len(self.events) <= position:
