@@ -1,7 +1,7 @@
 """Who is asking, and from where: what authentication learnt of one request."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
@@ -31,6 +31,13 @@ class Origin:
     workflow: str | None = None
     run_id: str | None = None
     run_attempt: str | None = None
+
+    def facts(self) -> dict[str, str | None]:
+        """All of it by name, as it is recorded."""
+        return {name: getattr(self, name) for name in FACTS}
+
+
+FACTS = tuple(f.name for f in fields(Origin))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,10 @@
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
+
+from prometheus_client import Counter, Histogram
 
 from adapters import metrics, tracing
 from adapters.identity.github import GitHubTokens
@@ -123,8 +126,15 @@ class Rollbook:
 def observe(method: str, endpoint: str, status: int, seconds: float) -> None:
     """Counts a request, and says on its span how it ended."""
     tracing.answered(method, endpoint, status)
-    metrics.HTTP_REQUESTS.labels(method, endpoint, str(status)).inc()
-    metrics.HTTP_SECONDS.labels(method, endpoint).observe(seconds)
+    requests, durations = request_metrics(method, endpoint, status)
+    requests.inc()
+    durations.observe(seconds)
+
+
+@cache
+def request_metrics(method: str, endpoint: str, status: int) -> tuple[Counter, Histogram]:
+    """The series of one kind of answer, of which there are few."""
+    return metrics.HTTP_REQUESTS.labels(method, endpoint, str(status)), metrics.HTTP_SECONDS.labels(method, endpoint)
 
 
 def count_authentication(method: str, success: bool) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import asdict
 from datetime import UTC, datetime
 from getpass import getuser
 from typing import Any
@@ -55,7 +54,7 @@ class Operator:
         tenant = organisation.lower()
         circumstances = Circumstances(
             actor=await self.rollbook.people.actor(tenant, getuser()),
-            origin=asdict(Origin(interface="operator")),
+            origin=Origin(interface="operator").facts(),
             occurred_at=datetime.now(UTC),
             correlation_id=uuid4().hex,
         )

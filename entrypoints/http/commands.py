@@ -1,7 +1,7 @@
 """From a request to a recorded command: who, from where, under which Idempotency-Key."""
 
 import hashlib
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid5
@@ -24,7 +24,7 @@ async def execute(call: Call, handler: Handler, command: Any, status: int = 200)
     caller = call.caller
     circumstances = Circumstances(
         actor=await call.app.people.actor(caller.organisation, caller.login),
-        origin=asdict(caller.origin) | {"client": call.headers.get("user-agent", "")[:200] or None},
+        origin=caller.origin.facts() | {"client": call.headers.get("user-agent", "")[:200] or None},
         occurred_at=datetime.now(UTC),
         correlation_id=call.trace_id,
         traceparent=call.traceparent,

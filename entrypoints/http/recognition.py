@@ -1,6 +1,5 @@
 """Whether who comes under an organisation's name speaks for its owner; the first to come becomes that."""
 
-from dataclasses import asdict
 from datetime import UTC, datetime
 
 from application import organisations
@@ -23,7 +22,7 @@ async def introduce(call: Call, caller: Caller) -> None:
     """Binds the name at first sight; when somebody else was faster, the name is theirs."""
     circumstances = Circumstances(
         actor=await call.app.people.actor(caller.organisation, caller.login),
-        origin=asdict(caller.origin),
+        origin=caller.origin.facts(),
         occurred_at=datetime.now(UTC),
         correlation_id=call.trace_id,
         traceparent=call.traceparent,
