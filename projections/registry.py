@@ -2,6 +2,7 @@
 
 from projections.deployments import Deployments
 from projections.freezes import FreezeList
+from projections.jobs import Jobs
 from projections.lanes import Lanes
 from projections.read_model import ReadModel
 from projections.tokens import Tokens
@@ -10,4 +11,5 @@ DEPLOYMENTS = Deployments()
 LANES = Lanes()
 FREEZES = FreezeList()
 TOKENS = Tokens()
-READ_MODELS: tuple[ReadModel, ...] = (DEPLOYMENTS, LANES, FREEZES, TOKENS)
+JOBS = Jobs()
+READ_MODELS: tuple[ReadModel, ...] = (DEPLOYMENTS, LANES, FREEZES, TOKENS, JOBS)
