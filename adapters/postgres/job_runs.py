@@ -14,17 +14,18 @@ from domain.errors import LeaseLost
 from projections.jobs import Jobs
 from projections.read_model import STILL, table
 
-HEARTBEAT = f"""
-with beat as (
+HEARTBEAT = """
 insert into rollbook.job_runs (job_id, organisation, fence, expires_at, progress) values (%s, %s, %s, %s, %s)
 on conflict (job_id) do update
    set fence = excluded.fence, expires_at = excluded.expires_at, progress = excluded.progress,
        heard_at = clock_timestamp()
  where job_runs.fence < excluded.fence
     or (job_runs.fence = excluded.fence and job_runs.expires_at <> '-infinity')
-returning job_id)
-select coalesce((select document::json ->> 'cancelling' = 'true' from rollbook_views.{table(Jobs)}
-                  where key = beat.job_id::text and to_position = {STILL}), false) from beat
+returning fence
+"""
+CANCELLING = f"""
+select (document::json ->> 'cancelling')::bool from rollbook_views.{table(Jobs)}
+ where key = %s and to_position = {STILL}
 """
 GIVE_UP = """
 insert into rollbook.job_runs (job_id, organisation, fence, expires_at) values (%s, %s, %s, '-infinity')
@@ -84,9 +85,9 @@ class JobRuns:
 
         LeaseLost when it was given up or a newer one is there.
         """
-        if not (told := await self.write(HEARTBEAT, [job_id, organisation, fence, until, Jsonb(progress)])):
+        if not await self.write(HEARTBEAT, [job_id, organisation, fence, until, Jsonb(progress)]):
             raise LeaseLost("The lease on this job has ended")
-        return bool(told[0][0])
+        return (True,) in await self.read(organisation, CANCELLING, [str(job_id)])
 
     async def give_up(self, organisation: str, job_id: UUID, fence: int, now: datetime) -> bool:
         """Ends the lease unless a heartbeat came; afterwards no heartbeat can revive it."""
@@ -109,14 +110,9 @@ class JobRuns:
 
     async def progress(self, organisation: str, job_id: UUID) -> dict[str, Any] | None:
         """What its worker said last, None when none has."""
-
-        async def read() -> Any:
-            async with self.pools.reading(organisation) as connection:
-                query = "select progress, heard_at from rollbook.job_runs where job_id = %s"
-                return await (await connection.execute(query, [job_id])).fetchone()
-
-        row = await again_when_cut_off(read)
-        return {**row[0], "heard_at": row[1]} if row else None
+        query = "select progress, heard_at from rollbook.job_runs where job_id = %s"
+        found = await self.read(organisation, query, [job_id])
+        return {**found[0][0], "heard_at": found[0][1]} if found else None
 
     async def write_lines(self, organisation: str, job_id: UUID, attempt: int, lines: Sequence[str]) -> None:
         """Adds lines to a job's log."""
@@ -127,13 +123,17 @@ class JobRuns:
 
     async def lines(self, organisation: str, job_id: UUID, after: int, limit: int = 1000) -> list[LogLine]:
         """Lines behind a number, in order."""
+        return [LogLine(*row) for row in await self.read(organisation, LINES, [job_id, after, limit])]
 
-        async def read() -> list[Any]:
+    async def read(self, organisation: str, query: str, values: list[Any]) -> list[Any]:
+        """Asks as a reader of this organisation."""
+
+        async def run() -> list[Any]:
             async with self.pools.reading(organisation) as connection:
-                rows: list[Any] = await (await connection.execute(LINES, [job_id, after, limit])).fetchall()
+                rows: list[Any] = await (await connection.execute(query.encode(), values)).fetchall()
                 return rows
 
-        return [LogLine(*row) for row in await again_when_cut_off(read)]
+        return await again_when_cut_off(run)
 
     async def write(self, query: str, values: list[Any]) -> list[Any]:
         """Runs a statement of ours as the writer."""

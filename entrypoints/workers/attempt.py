@@ -8,7 +8,9 @@ from time import monotonic
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import structlog
+from psycopg_pool import PoolTimeout
 
 from adapters.nats.job_queue import TROUBLES, JetStreamOffer
 from adapters.postgres.job_runs import JobRuns
@@ -102,7 +104,7 @@ class RunningAttempt:
                     await self.offer.keep()
             except LeaseLost:
                 self.ended_by = "lost"
-            except (*TROUBLES, RollbookError) as problem:
+            except (*TROUBLES, RollbookError, psycopg.Error, PoolTimeout) as problem:
                 log.warning("job.beat_missed", job_id=str(self.job_id), problem=type(problem).__name__)
                 if monotonic() - self.kept > LEASE_SECONDS:
                     self.ended_by = "lost"
