@@ -15,6 +15,7 @@ from adapters.identity.web import Web
 from adapters.keyring import master_key
 from adapters.nats.relay import Relay
 from adapters.postgres.event_store import PostgresEventStore
+from adapters.postgres.job_runs import JobRuns
 from adapters.postgres.leases import Leases
 from adapters.postgres.log import PostgresLog
 from adapters.postgres.people import People
@@ -25,10 +26,11 @@ from adapters.postgres.views import PostgresViews, Visibility
 from adapters.settings import Settings
 from application.execution import Executor
 from application.gates import LENIENT
+from application.handlers import Handler
 from application.organisations import Owners
 from application.ports.event_store import Appended, Commit
 from domain.rules import HouseRules, Rules
-from entrypoints.http import governance, lanes, organisations
+from entrypoints.http import governance, jobs, lanes, organisations
 from entrypoints.http.api import Api, Hooks, Limits
 from entrypoints.http.authentication import Authentication
 from entrypoints.http.commands import authenticated, authorised
@@ -36,6 +38,7 @@ from entrypoints.http.counting import Counting
 from entrypoints.http.deployments import queue
 from entrypoints.http.documentation import documentation
 from entrypoints.http.limits import RateLimits
+from entrypoints.http.packages import packages
 from entrypoints.http.recent import RecentRows
 from entrypoints.http.rendering import as_users_know_it
 from entrypoints.http.traced import Traced
@@ -43,8 +46,8 @@ from projections.read_model import Row
 from projections.registry import READ_MODELS
 
 RULES_REMEMBERED_SECONDS = 2.0
-INTERFACES = (queue,)
-ROUTES_OF = (lanes, governance, organisations)
+INTERFACES = (queue, packages)
+ROUTES_OF = (lanes, governance, organisations, jobs)
 
 
 @dataclass(slots=True)
@@ -64,12 +67,14 @@ class Rollbook:
     visibility: Visibility
     people: People
     leases: Leases
+    runs: JobRuns
     authentication: Authentication
     web: Web
     limits: RateLimits
     count: Counting
     recent: RecentRows = field(default_factory=RecentRows)
     rules: dict[str, tuple[float, HouseRules]] = field(default_factory=dict)
+    handlers: dict[str, Handler] = field(default_factory=dict)
     owners: Owners = field(init=False)
 
     def __post_init__(self) -> None:
@@ -167,6 +172,7 @@ async def build(settings: Settings, database_url: str) -> Rollbook:
         visibility=visibility,
         people=people(settings, pools),
         leases=Leases(pools),
+        runs=JobRuns(pools),
         authentication=authentication(settings, pools, web),
         web=web,
         identity=identity,

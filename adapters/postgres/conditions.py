@@ -35,12 +35,28 @@ def in_lanes(lane_ids: Sequence[str]) -> Condition:
     return Condition(sql.SQL("lane_id = any(%s::uuid[])"), (list(lane_ids),), "lane_id")
 
 
-def beyond(column: str, value: int, ascending: bool) -> Condition:
+def beyond(column: str, value: Any, ascending: bool) -> Condition:
     """What comes after this value in the order of the list."""
     comparison = sql.SQL("{} > %s" if ascending else "{} < %s")
     return Condition(comparison.format(sql.Identifier(column)), (value,))
 
 
-def at_most(column: str, value: int) -> Condition:
+def at_most(column: str, value: Any) -> Condition:
     """Up to this value."""
     return Condition(sql.SQL("{} <= %s").format(sql.Identifier(column)), (value,))
+
+
+def all_of(*conditions: Condition) -> Condition:
+    """Every one of them."""
+    return joined(" and ", conditions)
+
+
+def any_of(*conditions: Condition) -> Condition:
+    """At least one of them."""
+    return joined(" or ", conditions)
+
+
+def joined(word: str, conditions: Sequence[Condition]) -> Condition:
+    """Conditions as one, in brackets."""
+    text = sql.SQL("({})").format(sql.SQL(word).join([one.text for one in conditions]))
+    return Condition(text, tuple(value for one in conditions for value in one.values))

@@ -108,11 +108,11 @@ class JobRuns:
         rows = await self.look(CAME_DUE, [now, place.at, str(place.job_id), limit])
         return [WaitingJob(*row[:4]) for row in rows], Due(rows[-1][5], rows[-1][1]) if rows else place
 
-    async def progress(self, organisation: str, job_id: UUID) -> dict[str, Any] | None:
-        """What its worker said last, None when none has."""
-        query = "select progress, heard_at from rollbook.job_runs where job_id = %s"
-        found = await self.read(organisation, query, [job_id])
-        return {**found[0][0], "heard_at": found[0][1]} if found else None
+    async def progress(self, organisation: str, job_ids: Sequence[UUID]) -> dict[str, dict[str, Any]]:
+        """What their workers said last, by job; nothing for those of which none said anything."""
+        query = "select job_id, progress, heard_at from rollbook.job_runs where job_id = any(%s)"
+        found = await self.read(organisation, query, [list(job_ids)])
+        return {str(job_id): {**progress, "heard_at": heard_at} for job_id, progress, heard_at in found}
 
     async def write_lines(self, organisation: str, job_id: UUID, attempt: int, lines: Sequence[str]) -> None:
         """Adds lines to a job's log."""

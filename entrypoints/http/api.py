@@ -1,7 +1,7 @@
 """The ASGI application: finds the route, asks who is there and whether they may, parses, answers."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from time import perf_counter
@@ -78,7 +78,7 @@ class Api:
         method = call.method if call.method in METHODS else "other"
         self.hooks.observe(method, template, answer.status, perf_counter() - started)
         answer.headers |= self.always
-        await reply(send, answer, call)
+        await reply(send, receive, answer, call)
 
     def call_of(self, scope: Any) -> Call:
         """The request before it is parsed."""
@@ -154,17 +154,32 @@ class Api:
         """The refusal in the shape of the interface that the path belongs to."""
         nearest = [i for i in self.interfaces if call.path.startswith(i.prefix)] or self.interfaces[:1]
         shape = call.route.errors if call.route else max(nearest, key=lambda i: len(i.prefix)).errors
-        answer = shape.write(refusal, status_of(refusal))
+        answer = shape.write(refusal, shape.status(status_of(refusal)))
         answer.headers |= headers_of(refusal, call.trace_id)
         return answer
 
 
-async def reply(send: Any, answer: Answer, call: Call) -> None:
-    """Sends an answer whole."""
+async def reply(send: Any, receive: Any, answer: Answer, call: Call) -> None:
+    """Sends an answer, whole or as it comes."""
     headers = [(name.encode(), value.encode("latin-1", "replace")) for name, value in answer.headers.items()]
-    if answer.status != HTTPStatus.NO_CONTENT:
+    if answer.chunks is None and answer.status != HTTPStatus.NO_CONTENT:
         headers.append((b"content-length", str(len(answer.body)).encode()))
-    if answer.body:
+    if answer.body or answer.chunks:
         headers.append((b"content-type", answer.media_type.encode()))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    if answer.chunks is not None:
+        await send_chunks(send, receive, answer.chunks)
     await send({"type": "http.response.body", "body": b"" if call.method == "HEAD" else answer.body})
+
+
+async def send_chunks(send: Any, receive: Any, chunks: AsyncGenerator[bytes, None]) -> None:
+    """Sends pieces until there are no more, or nobody takes them."""
+    leaving = asyncio.create_task(receive())
+    try:
+        async for chunk in chunks:
+            if leaving.done():
+                return
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    finally:
+        leaving.cancel()
+        await chunks.aclose()

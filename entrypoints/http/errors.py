@@ -178,6 +178,24 @@ def detail_model(status: int) -> type[BaseModel]:
     return models.get(status, Detail)
 
 
+class ErrorText(BaseModel):
+    """Why the request is refused."""
+
+    error: str
+
+
+def write_text(refusal: errors.RollbookError, status: int) -> Answer:
+    """`{"error": "text"}`; of refused values each with its place."""
+    return answer({"error": in_one_text(refusal)}, status)
+
+
+def in_one_text(refusal: errors.RollbookError) -> str:
+    """The refusal as one text."""
+    if not isinstance(refusal, errors.Unprocessable):
+        return refusal.message
+    return "; ".join(f"{'.'.join(str(part) for part in fault['loc'][1:])}: {fault['msg']}" for fault in refusal.errors)
+
+
 PROBLEM = "application/problem+json"
 
 
@@ -196,3 +214,4 @@ def write_problem(refusal: errors.RollbookError, status: int) -> Answer:
 
 detail_errors = ErrorShape(write_detail, detail_model)
 problem_details = ErrorShape(write_problem, lambda _: Problem, PROBLEM)
+text_errors = ErrorShape(write_text, lambda _: ErrorText, instead={422: 400})

@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypedDict, Unpack, get_type_hints
 
@@ -51,12 +51,13 @@ class Call:
 
 @dataclass(slots=True)
 class Answer:
-    """What goes back."""
+    """What goes back: `body`, or `chunks` as they come, for what is long or takes long."""
 
     status: int = 200
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     media_type: str = JSON
+    chunks: AsyncGenerator[bytes, None] | None = None
 
 
 def answer(value: Any, status: int = 200, headers: dict[str, str] | None = None, media_type: str = JSON) -> Answer:
@@ -66,11 +67,19 @@ def answer(value: Any, status: int = 200, headers: dict[str, str] | None = None,
 
 @dataclass(frozen=True, slots=True)
 class ErrorShape:
-    """How an interface tells a refusal of some status: `write` makes the body that `model` describes."""
+    """How an interface tells a refusal of some status: `write` makes the body that `model` describes.
+
+    `instead` names the statuses that it knows others for.
+    """
 
     write: Callable[[RollbookError, int], Answer]
     model: Callable[[int], type[BaseModel]]
     media_type: str = JSON
+    instead: Mapping[int, int] = field(default_factory=dict)
+
+    def status(self, status: int) -> int:
+        """The status as this interface says it."""
+        return self.instead.get(status, status)
 
 
 class RouteFacts(TypedDict, total=False):
@@ -78,6 +87,7 @@ class RouteFacts(TypedDict, total=False):
 
     action: str
     answer: Any
+    media_type: str
     status: int
     open: bool
     appends: bool
@@ -109,6 +119,7 @@ class Route:
     appends: bool
     action: str = ""
     answer: Any = None
+    media_type: str = JSON
     status: int = 200
     open: bool = False
     raises: tuple[type[RollbookError], ...] = ()

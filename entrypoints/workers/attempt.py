@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import Any
@@ -23,7 +22,7 @@ from entrypoints.workers.acting import circumstances
 log = structlog.get_logger()
 BEAT_SECONDS = 1.0
 LEASE_SECONDS = 15.0
-KEEP_EVERY_BEATS = 10
+KEEP_SECONDS = 10.0
 LONGEST_LINE = 4000
 
 
@@ -40,7 +39,7 @@ class RunningAttempt:
         self.facts: dict[str, Any] = {}
         self.lines: list[str] = []
         self.ended_by: str | None = None
-        self.began = self.kept = monotonic()
+        self.began = self.kept = self.offered = monotonic()
 
     @property
     def organisation(self) -> str:
@@ -95,21 +94,24 @@ class RunningAttempt:
 
     async def keep(self, working: asyncio.Task[Any]) -> None:
         """Beats until the handler has ended; cancels it when the job is cancelled or the lease is over."""
-        beats = 0
         while not working.done():
             await asyncio.wait([working], timeout=BEAT_SECONDS)
-            try:
-                await self.beat()
-                if beats % KEEP_EVERY_BEATS == 0:
-                    await self.offer.keep()
-            except LeaseLost:
-                self.ended_by = "lost"
-            except (*TROUBLES, RollbookError, psycopg.Error, PoolTimeout) as problem:
-                log.warning("job.beat_missed", job_id=str(self.job_id), problem=type(problem).__name__)
-                if monotonic() - self.kept > LEASE_SECONDS:
-                    self.ended_by = "lost"
-            beats += 1
+            if not working.done() or self.facts or self.lines:
+                await self.beat_or_end()
             if self.ended_by and not working.done():
                 working.cancel()
-                with suppress(asyncio.CancelledError, Exception):
-                    await working
+                await asyncio.wait([working])
+
+    async def beat_or_end(self) -> None:
+        """A heartbeat; while the database is away the lease goes on until its time is over."""
+        try:
+            await self.beat()
+            if monotonic() - self.offered > KEEP_SECONDS:
+                self.offered = monotonic()
+                await self.offer.keep()
+        except LeaseLost:
+            self.ended_by = "lost"
+        except (*TROUBLES, RollbookError, psycopg.Error, PoolTimeout) as problem:
+            log.warning("job.beat_missed", job_id=str(self.job_id), problem=type(problem).__name__)
+            if monotonic() - self.kept > LEASE_SECONDS:
+                self.ended_by = "lost"

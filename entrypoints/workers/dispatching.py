@@ -59,6 +59,7 @@ class Dispatcher:
             except INTERRUPTIONS as problem:
                 log.warning("jobs.dispatch_interrupted", problem=type(problem).__name__)
             await self.pause(stop)
+        await self.queue.close()
 
     async def put_asked(self) -> None:
         """Offers what was asked for here."""

@@ -11,6 +11,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from adapters.embedded.nats import EmbeddedNats
 from adapters.embedded.postgres import EmbeddedPostgres
+from adapters.nats.job_queue import JetStreamJobs
 from adapters.nats.relay import Relay
 from adapters.postgres.migrations import migrate, refuse_missing_schema
 from adapters.postgres.pools import refuse_powerful_role
@@ -21,8 +22,10 @@ from adapters.tracing import configure_tracing, stop_tracing
 from entrypoints.composition import Rollbook, build
 from entrypoints.http.management import management_app
 from entrypoints.workers.condition import Condition
+from entrypoints.workers.dispatching import Dispatcher
 from entrypoints.workers.housekeeping import Housekeeping
 from entrypoints.workers.listening import Server, bound, close, port_of, server
+from entrypoints.workers.working import Worker
 
 log = structlog.get_logger()
 ALL = frozenset({"serve", "project", "relay", "work"})
@@ -136,9 +139,25 @@ class Process:
             found.append(self.relay.run(self.drained))
         if "work" in self.parts:
             found.append(Housekeeping(self.rollbook).run(self.drained))
+        found += self.work_on_jobs(nats_url)
         self.condition = Condition(self.rollbook, self.parts, self.projector, self.relay)
         if self.condition.reads:
             found.append(self.condition.be_seen(self.drained))
+        return found
+
+    def work_on_jobs(self, nats_url: str) -> list[Awaitable[None]]:
+        """Who offers jobs, and who does them; without NATS jobs wait."""
+        assert self.rollbook is not None
+        works = "work" in self.parts
+        if not nats_url or not (works or "serve" in self.parts):
+            return []
+        found: list[Awaitable[None]] = [
+            Dispatcher(self.rollbook, JetStreamJobs(nats_url), sweeps=works).run(self.drained)
+        ]
+        if works:
+            concurrency = self.settings.worker_concurrency
+            worker = Worker(self.rollbook, JetStreamJobs(nats_url), self.rollbook.handlers, concurrency)
+            found.append(worker.run(self.drained))
         return found
 
     async def serve(self, followers: list[Awaitable[None]], announce: Callable[[], None] | None) -> None:

@@ -60,6 +60,7 @@ class Worker:
             for task in (taking, stopping, *self.working):
                 task.cancel()
             await asyncio.gather(taking, stopping, *self.working, return_exceptions=True)
+            await self.queue.close()
 
     async def take(self) -> None:
         """Takes what is offered while it has a hand free."""

@@ -54,7 +54,7 @@ class Jobs:
     async def ask(self, handler: str = "ECHO", **facts: Any) -> UUID:
         """Asks for a job."""
         given: dict[str, Any] = {"arguments": {}, "timeout_seconds": 60, "max_retries": 3, **facts}
-        return UUID(await self.run(request_job, RequestJob(handler=handler, prefix="echo", **given)))
+        return UUID(await self.run(request_job, RequestJob(handler=handler, prefix=handler.lower(), **given)))
 
     async def row(self, job_id: UUID) -> dict[str, Any]:
         """The job as it is now."""

@@ -1,0 +1,62 @@
+"""What is sent and answered about jobs."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, Field
+
+from domain.job_status import JobStatus
+from entrypoints.http.fields import Lenient, OptionalText, Past, Text, several
+
+
+class ListJobs(Lenient):
+    """Filters, all of which must agree."""
+
+    status: Annotated[list[JobStatus] | None, BeforeValidator(several)] = None
+    handler: OptionalText = None
+    limit: int = Field(default=50, ge=0, le=1000)
+    offset: int = Field(default=0, ge=0, le=10_000_000)
+    as_of: Past | None = None
+
+
+class CancelBody(Lenient):
+    """Why it is to stop."""
+
+    reason: Text | None = None
+
+
+class FollowLog(Lenient):
+    """Which lines: those behind a number; with `follow` also those to come, until the job ends."""
+
+    after: int = Field(default=0, ge=0, le=2**62)
+    follow: bool = False
+
+
+class JobObject(BaseModel):
+    """A job. `result` is there when it completed, `progress` while it runs and after."""
+
+    job_id: str
+    job_type: str
+    status: JobStatus
+    scheduled_at: datetime
+    started_at: datetime | None
+    completed_at: datetime | None
+    job_data: dict[str, Any]
+    handler: str
+    priority: int
+    retry_count: int
+    max_retries: int
+    timeout_seconds: int
+    last_error: str | None
+    result: dict[str, Any] | None
+    progress: dict[str, Any] | None
+    cancelling: bool
+    worker: str | None
+    created_at: datetime
+
+
+class JobList(BaseModel):
+    """Jobs, newest first; `count` is how many there are on this page."""
+
+    jobs: list[JobObject]
+    count: int

@@ -1,0 +1,144 @@
+"""Jobs: what waits, runs and has ended; stop it, try it again, read along."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from adapters.postgres.conditions import Condition, all_of, any_of, at_most, beyond, equals
+from application import jobs as commands
+from application.handlers import Handler
+from domain.errors import Clash, NotFound
+from domain.job_status import ENDED, JobStatus
+from entrypoints.http import job_models as models
+from entrypoints.http.commands import execute
+from entrypoints.http.headers import ALLOW_STALE
+from entrypoints.http.packages import packages
+from entrypoints.http.reading import SHOWN, Reading, reading
+from entrypoints.http.routing import Answer, Call, answer
+from projections.read_model import Row
+from projections.registry import JOBS
+
+FOLLOW_SECONDS = 0.5
+LONGEST_FOLLOW_SECONDS = 3600.0
+TEXT = "text/plain; charset=utf-8"
+
+
+@packages.get("/api/jobs", action="job.read", answer=models.JobList, takes=(ALLOW_STALE,), gives=SHOWN)
+async def list_jobs(call: Call, query: models.ListJobs) -> Answer:
+    """List jobs, newest first."""
+    past = await reading(call, query.as_of)
+    wanted = [equals("handler", query.handler)] if query.handler else []
+    if query.status:
+        wanted.append(has_status(set(query.status)))
+    rows = await past.select(JOBS, wanted, limit=query.limit + query.offset)
+    jobs = await as_users_know_them(call, rows[query.offset :])
+    return answer({"jobs": jobs, "count": len(jobs)}, headers=past.headers())
+
+
+@packages.get("/api/jobs/{job_id}", action="job.read", answer=models.JobObject, raises=(NotFound,), gives=SHOWN)
+async def show_job(call: Call, job_id: str) -> Answer:
+    """Show one job."""
+    present = await reading(call)
+    row = await find_job(present, job_id)
+    return answer((await as_users_know_them(call, [row]))[0], headers=present.headers())
+
+
+@packages.post(
+    "/api/jobs/{job_id}/cancel", action="job.cancel", answer=models.JobObject, raises=(NotFound, Clash), gives=SHOWN
+)
+async def cancel_job(call: Call, job_id: str, body: models.CancelBody) -> Answer:
+    """Stop a job: at once when it waits, else as soon as its worker has undone what it began."""
+    await execute(call, commands.cancel_job, commands.CancelJob(parse_job_id(job_id), body.reason))
+    return await show_job(call, job_id)
+
+
+@packages.post("/api/jobs/{job_id}/retry", action="job.retry", answer=models.JobObject, raises=(NotFound, Clash))
+async def retry_job(call: Call, job_id: str) -> Answer:
+    """Try a job again that did not succeed."""
+    await execute(call, commands.retry_job, commands.RetryJob(parse_job_id(job_id)))
+    return await show_job(call, job_id)
+
+
+@packages.get("/api/jobs/{job_id}/logs", action="job.read", answer=str, media_type=TEXT, raises=(NotFound,))
+async def follow_log(call: Call, job_id: str, query: models.FollowLog) -> Answer:
+    """Read what a job's handler wrote, a line each; with `follow` until the job ends."""
+    await find_job(await reading(call), job_id)
+    return Answer(media_type=TEXT, chunks=lines(call, job_id, query.after, query.follow))
+
+
+async def lines(call: Call, job_id: str, after: int, follow: bool) -> AsyncGenerator[bytes, None]:
+    """The log piece by piece."""
+    until = asyncio.get_running_loop().time() + LONGEST_FOLLOW_SECONDS
+    identifier = parse_job_id(job_id)
+    while True:
+        row = await find_job(await reading(call), job_id)
+        while found := await call.app.runs.lines(call.caller.organisation, identifier, after):
+            after = found[-1].number
+            yield "".join(f"{one.at.isoformat()} [{one.attempt}] {one.line}\n" for one in found).encode()
+        if not follow or row["status"] in ENDED or asyncio.get_running_loop().time() > until:
+            return
+        await asyncio.sleep(FOLLOW_SECONDS)
+
+
+def parse_job_id(job_id: str) -> UUID:
+    """The id behind its prefix; NotFound when there is none."""
+    try:
+        return UUID(job_id[-36:])
+    except ValueError:
+        raise NotFound("Job not found") from None
+
+
+async def find_job(reading: Reading, job_id: str) -> Row:
+    """The job's row, or NotFound."""
+    rows = await reading.select(JOBS, [equals("key", str(parse_job_id(job_id)))], order="key")
+    if not rows or name_of(rows[0]) != job_id.lower():
+        raise NotFound("Job not found")
+    return rows[0]
+
+
+def name_of(row: Row) -> str:
+    """The job's id as users see it."""
+    return f"{row['prefix']}-{row['id']}"
+
+
+def has_status(wanted: set[JobStatus]) -> Condition:
+    """The job has one of these statuses; what is kept as queued for later is pending."""
+    queued, now = equals("status", JobStatus.QUEUED), datetime.now(UTC)
+    found = [equals("status", one) for one in sorted(wanted - {JobStatus.PENDING, JobStatus.QUEUED})]
+    if JobStatus.PENDING in wanted:
+        found.append(all_of(queued, beyond("due_at", now, ascending=True)))
+    if JobStatus.QUEUED in wanted:
+        found.append(all_of(queued, at_most("due_at", now)))
+    return any_of(*found)
+
+
+def status_of(row: Row) -> str:
+    """A queued job whose time has not come is pending."""
+    waits = row["status"] == JobStatus.QUEUED and datetime.fromisoformat(row["due_at"]) > datetime.now(UTC)
+    return JobStatus.PENDING if waits else str(row["status"])
+
+
+async def as_users_know_them(call: Call, rows: list[Row]) -> list[dict[str, Any]]:
+    """Jobs in the words of the document."""
+    names = await call.app.people.logins_of(call.caller.organisation, {row["actor"] for row in rows})
+    progress = await call.app.runs.progress(call.caller.organisation, [UUID(row["id"]) for row in rows])
+    return [
+        told(row, names[row["actor"]], progress.get(row["id"]), call.app.handlers.get(row["handler"])) for row in rows
+    ]
+
+
+def told(row: Row, user: str, progress: dict[str, Any] | None, handler: Handler | None) -> dict[str, Any]:
+    """One job."""
+    same = ("started_at", "completed_at", "handler", "priority", "max_retries", "timeout_seconds", "last_error")
+    return {
+        "job_id": name_of(row),
+        "job_type": handler.kind if handler else row["handler"].lower(),
+        "status": status_of(row),
+        "scheduled_at": row["due_at"],
+        "job_data": {**row["arguments"], "user": user},
+        "retry_count": max(0, row["attempt"] - 1),
+        **{name: row[name] for name in (*same, "result", "cancelling", "worker", "created_at")},
+        "progress": progress,
+    }

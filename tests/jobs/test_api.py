@@ -1,0 +1,104 @@
+"""Jobs over HTTP, in the words of the packages document."""
+
+import asyncio
+from typing import Any
+
+from application.handlers import Attempt, Handler
+from tests.conftest import Running
+from tests.jobs.conftest import Jobs
+from tests.queue.conftest import ACME
+
+
+async def echo(attempt: Attempt) -> dict[str, Any]:
+    """Says what it was asked."""
+    attempt.progress(done=1, total=1)
+    for n in range(3):
+        attempt.log(f"line {n}")
+    return dict(attempt.arguments)
+
+
+def at_work(jobs: Jobs, *handlers: Handler) -> None:
+    """Starts everything."""
+    jobs.handle(*handlers)
+    jobs.app.handlers |= jobs.handlers
+    jobs.dispatch()
+    jobs.work()
+
+
+async def test_a_job_is_told_in_the_words_of_the_document(jobs: Jobs, rollbook: Running) -> None:
+    at_work(jobs, Handler("ECHO", "echoing", "echo", echo))
+    job = await jobs.ask(arguments={"package_id": "pkg-1"})
+    await jobs.until(job, "completed")
+    told = (await rollbook.client.get(f"/api/jobs/echo-{job}", headers=ACME)).json()
+    assert told["job_id"] == f"echo-{job}"
+    assert (told["job_type"], told["status"], told["retry_count"]) == ("echoing", "completed", 0)
+    assert told["job_data"] == {"package_id": "pkg-1", "user": "rollbook"}
+    assert told["progress"]["done"] == 1
+    log = await rollbook.client.get(f"/api/jobs/echo-{job}/logs", headers=ACME)
+    assert [line.split("] ")[1] for line in log.text.splitlines()] == ["line 0", "line 1", "line 2"]
+
+
+async def test_a_job_that_nobody_knows_is_a_404_in_the_documents_shape(rollbook: Running) -> None:
+    for name in ("echo-1", "echo-0b43851b-b109-4028-ba79-2e49c6138dbc", "0b43851b-b109-4028-ba79-2e49c6138dbc"):
+        answered = await rollbook.client.get(f"/api/jobs/{name}", headers=ACME)
+        assert (answered.status_code, answered.json()) == (404, {"error": "Job not found"})
+
+
+async def test_a_bad_value_is_a_400_in_the_documents_shape(rollbook: Running) -> None:
+    answered = await rollbook.client.get("/api/jobs?limit=abc", headers=ACME)
+    assert answered.status_code == 400
+    assert answered.json()["error"].startswith("limit: ")
+
+
+async def test_jobs_are_listed_by_status_and_cancelled_and_retried(jobs: Jobs, rollbook: Running) -> None:
+    began = asyncio.Event()
+
+    async def patient(attempt: Attempt) -> dict[str, Any]:
+        began.set()
+        await asyncio.sleep(30 if attempt.fence == 1 else 0)
+        return {}
+
+    at_work(jobs, Handler("PATIENT", "patient", "patient", patient))
+    job = await jobs.ask("PATIENT")
+    await asyncio.wait_for(began.wait(), 20)
+    listed = (await rollbook.client.get("/api/jobs?status=processing", headers=ACME)).json()
+    assert [one["job_id"] for one in listed["jobs"]] == [f"patient-{job}"]
+    await rollbook.client.post(f"/api/jobs/patient-{job}/cancel", headers=ACME, json={})
+    await jobs.until(job, "cancelled")
+    again = await rollbook.client.post(f"/api/jobs/patient-{job}/retry", headers=ACME)
+    assert again.json()["status"] == "queued"
+    await jobs.until(job, "completed")
+    late = await rollbook.client.post(f"/api/jobs/patient-{job}/cancel", headers=ACME, json={})
+    assert late.status_code == 409
+
+
+async def test_a_log_is_followed_until_the_job_ends(jobs: Jobs, rollbook: Running) -> None:
+    go_on = asyncio.Event()
+
+    async def talking(attempt: Attempt) -> dict[str, Any]:
+        attempt.log("first")
+        await go_on.wait()
+        attempt.log("last")
+        return {}
+
+    at_work(jobs, Handler("TALKING", "talking", "talking", talking))
+    job = await jobs.ask("TALKING")
+    await jobs.until(job, "processing")
+    heard: list[str] = []
+    async with rollbook.client.stream("GET", f"/api/jobs/talking-{job}/logs?follow=true", headers=ACME) as answered:
+        async for line in answered.aiter_lines():
+            heard.append(line.split("] ")[1])
+            go_on.set()
+    assert heard == ["first", "last"]
+
+
+async def test_a_job_whose_time_has_not_come_is_pending(jobs: Jobs, rollbook: Running) -> None:
+    from datetime import UTC, datetime, timedelta
+
+    at_work(jobs, Handler("ECHO", "echoing", "echo", echo))
+    later = await jobs.ask(due_at=datetime.now(UTC) + timedelta(hours=1))
+    soon = await jobs.ask(due_at=datetime.now(UTC) + timedelta(seconds=1))
+    pending = (await rollbook.client.get("/api/jobs?status=pending", headers=ACME)).json()["jobs"]
+    assert {one["job_id"] for one in pending} >= {f"echo-{later}"}
+    await jobs.until(soon, "completed")
+    assert (await rollbook.client.get("/api/jobs?status=queued", headers=ACME)).json()["count"] == 0
