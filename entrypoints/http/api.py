@@ -174,7 +174,7 @@ async def reply(send: Any, receive: Any, answer: Answer, call: Call) -> None:
 
 async def send_chunks(send: Any, receive: Any, chunks: AsyncGenerator[bytes, None]) -> None:
     """Sends pieces until there are no more, or nobody takes them."""
-    leaving = asyncio.create_task(receive())
+    leaving = asyncio.create_task(hung_up(receive))
     try:
         async for chunk in chunks:
             if leaving.done():
@@ -183,3 +183,9 @@ async def send_chunks(send: Any, receive: Any, chunks: AsyncGenerator[bytes, Non
     finally:
         leaving.cancel()
         await chunks.aclose()
+
+
+async def hung_up(receive: Any) -> None:
+    """Returns when nobody listens any more."""
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -94,11 +94,13 @@ class RunningAttempt:
 
     async def keep(self, working: asyncio.Task[Any]) -> None:
         """Beats until the handler has ended; cancels it when the job is cancelled or the lease is over."""
-        while not working.done():
+        ended = False
+        while not ended:
             await asyncio.wait([working], timeout=BEAT_SECONDS)
-            if not working.done() or self.facts or self.lines:
+            ended = working.done()
+            if not ended or self.facts or self.lines:
                 await self.beat_or_end()
-            if self.ended_by and not working.done():
+            if self.ended_by and not ended:
                 working.cancel()
                 await asyncio.wait([working])
 
