@@ -123,6 +123,19 @@ class Api:
         keyed = {"Idempotency-Key": key or str(uuid4())} if method in ("POST", "PATCH") else {}
         return self._ask(Ask(method, path, query, body, {**keyed, **(headers or {})}))
 
+    def lines(self, path: str, query: Query = ()) -> Iterator[str]:
+        """The lines of a long answer as they come, however long that takes; a Failure unless it is a success."""
+        timeout = httpx2.Timeout(None, connect=CONNECT_SECONDS)
+        try:
+            with self._http.stream("GET", path, params=list(query), timeout=timeout) as response:
+                if not response.is_success:
+                    deadline = time.monotonic() + self._place.timeout
+                    content = read_all(response, deadline)
+                    raise refusal(Reply(response.status_code, dict(response.headers), content))
+                yield from response.iter_lines()
+        except httpx2.RequestError as fault:
+            raise unreachable(f"{self._place.url} cannot be reached: {fault or type(fault).__name__}") from None
+
     def _ask(self, ask: Ask) -> Reply:
         reply = self._persist(ask)
         if isinstance(reply, Failure):
@@ -221,7 +234,9 @@ def in_words(told: Any) -> str:
     if not isinstance(told, dict):
         return ""
     facts = [f"{said} {told[name]}" for name, said in (("who", "by"), ("until", "until")) if told.get(name)]
-    return ", ".join(part for part in (detail_in_words(told.get("detail", told.get("title"))), *facts) if part)
+    return ", ".join(
+        part for part in (detail_in_words(told.get("detail", told.get("error", told.get("title")))), *facts) if part
+    )
 
 
 def detail_in_words(detail: Any) -> str:

@@ -26,6 +26,7 @@ COMMANDS = {
     "rules": ("rules",),
     "organisations": ("organisation",),
     "operator": ("operator",),
+    "jobs": ("job",),
     "servers": ("up", "serve", "project", "relay", "work"),
     "config": ("config",),
     "rebuild": ("rebuild",),

@@ -1,0 +1,167 @@
+"""Commands about jobs: what waits, runs and has ended; follow, stop, try again."""
+
+import sys
+import time
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import typer
+
+from domain.job_status import JobStatus
+from entrypoints.cli.failures import Exit, Failure
+from entrypoints.cli.fields import AsOf
+from entrypoints.cli.output import moment, note, print_json_line, print_record, print_table, safe, word
+from entrypoints.cli.session import Session, command, filled, group, part, query
+
+PATH = "/api/jobs"
+HEADINGS = ("ID", "TYPE", "STATUS", "SCHEDULED", "STARTED", "ENDED", "TRIES", "BY")
+TIMES = ("scheduled_at", "started_at", "completed_at", "created_at")
+ENDED = ("completed", "failed", "cancelled", "timeout")
+
+commands = group()
+job = group()
+commands.add_typer(job, name="job", help="Jobs of this organisation.")
+
+Id = Annotated[str, typer.Argument(metavar="ID", help="A job's id.")]
+
+
+@job.callback()
+def jobs() -> None:
+    """Jobs of this organisation."""
+
+
+@job.command("list")
+@command
+def listed(
+    session: Session,
+    status: Annotated[list[JobStatus] | None, typer.Option(help="Only with this status; several times.")] = None,
+    handler: Annotated[str | None, typer.Option(help="Only what this handler does.")] = None,
+    limit: Annotated[int, typer.Option(min=0, max=1000, help="How many at most.")] = 50,
+    offset: Annotated[int, typer.Option(min=0, help="How many to pass over.")] = 0,
+    as_of: AsOf = None,
+) -> None:
+    """List jobs, newest first."""
+    where = query(status=status or None, handler=handler, limit=limit, offset=offset, as_of=as_of)
+    body = session.api.get(PATH, where).body
+    session.answer(body, lambda told: print_table(HEADINGS, [row_of(one) for one in told["jobs"]]))
+
+
+def row_of(body: dict[str, Any]) -> list[str]:
+    """A job as a row under HEADINGS."""
+    times = [moment(body[name]) for name in TIMES[:3]]
+    return [*(word(body[k]) for k in ("job_id", "job_type", "status")), *times, tries(body), word(user_of(body))]
+
+
+def tries(body: dict[str, Any]) -> str:
+    """How often it was tried again, of how often it may be."""
+    return f"{body['retry_count']}/{body['max_retries']}"
+
+
+def user_of(body: dict[str, Any]) -> Any:
+    """Who asked for it."""
+    return body["job_data"].get("user")
+
+
+@job.command("show")
+@command
+def show(session: Session, job_id: Id) -> None:
+    """Show one job."""
+    session.answer(session.api.get(f"{PATH}/{part(job_id)}").body, tell)
+
+
+def tell(body: dict[str, Any]) -> None:
+    """Prints a job's fields, without those that are empty."""
+    print_record({k: moment(v) if k in TIMES else v for k, v in body.items() if v is not None})
+
+
+@job.command("watch")
+@command
+def watch(
+    session: Session,
+    job_id: Id,
+    interval: Annotated[float, typer.Option(min=0.2, max=3600, help="Seconds between two looks.")] = 0.5,
+    duration: Annotated[float, typer.Option("--for", min=0, max=7 * 86400, help="Seconds at most.")] = 86400.0,
+) -> None:
+    """Follow a job until it ends; exit code 1 unless it completed."""
+    last: dict[str, Any] = {}
+    show_progress = bar if sys.stdout.isatty() and not session.as_json else lines
+    for last in show_progress(look_again(session, job_id, interval, duration), session.as_json):
+        pass
+    if last.get("status") in ENDED and last["status"] != "completed":
+        raise Failure(f"The job is {last['status']}: {word(last.get('last_error'))}", Exit.REFUSED, "JOB_NOT_COMPLETED")
+
+
+def look_again(session: Session, job_id: str, interval: float, duration: float) -> Iterator[dict[str, Any]]:
+    """The job at every interval, until it has ended or the time is over."""
+    end = time.monotonic() + duration
+    while True:
+        body = session.api.get(f"{PATH}/{part(job_id)}").body
+        yield body
+        if body["status"] in ENDED or time.monotonic() + interval > end:
+            return
+        time.sleep(interval)
+
+
+def lines(looks: Iterator[dict[str, Any]], as_json: bool) -> Iterator[dict[str, Any]]:
+    """One line for each change."""
+    before = None
+    for body in looks:
+        if (now := (body["status"], body["progress"])) != before:
+            print_json_line(body) if as_json else print(in_words(body), flush=True)
+        before = now
+        yield body
+
+
+def bar(looks: Iterator[dict[str, Any]], as_json: bool) -> Iterator[dict[str, Any]]:
+    """A progress bar."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    with Progress(TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn()) as progress:
+        shown = progress.add_task("", total=None)
+        for body in looks:
+            told = body["progress"] or {}
+            done = told.get("done") or 0
+            progress.update(shown, description=safe(in_words(body)), completed=done, total=told.get("total"))
+            yield body
+
+
+def in_words(body: dict[str, Any]) -> str:
+    """A job's status and progress in one line."""
+    told = body["progress"] or {}
+    facts = [f"{name} {word(told[name])}" for name in ("done", "total", "rate", "seconds_left") if name in told]
+    return "  ".join([safe(word(body["status"])), *map(safe, facts)])
+
+
+@job.command("logs")
+@command
+def logs(
+    session: Session,
+    job_id: Id,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Also what is still to come.")] = False,
+) -> None:
+    """Print what a job's handler wrote."""
+    for line in session.api.lines(f"{PATH}/{part(job_id)}/logs", query(follow=follow)):
+        print_json_line(line) if session.as_json else print(safe(line), flush=True)
+
+
+@job.command("cancel")
+@command
+def cancel(
+    session: Session, job_id: Id, reason: Annotated[str | None, typer.Option(help="Why, for its history.")] = None
+) -> None:
+    """Stop a job, or never begin it."""
+    reply = session.api.send("POST", f"{PATH}/{part(job_id)}/cancel", filled(reason=reason))
+    session.answer(reply.body, lambda body: note(cancelled(body)))
+
+
+def cancelled(body: dict[str, Any]) -> str:
+    """What came of a wish to cancel."""
+    ended = body["status"] == "cancelled"
+    return "The job is cancelled" if ended else "The job's worker was asked to stop"
+
+
+@job.command("retry")
+@command
+def retry(session: Session, job_id: Id) -> None:
+    """Try a job again that did not succeed."""
+    session.answer(session.api.send("POST", f"{PATH}/{part(job_id)}/retry").body, lambda _: note("The job waits again"))
