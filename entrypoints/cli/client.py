@@ -234,9 +234,8 @@ def in_words(told: Any) -> str:
     if not isinstance(told, dict):
         return ""
     facts = [f"{said} {told[name]}" for name, said in (("who", "by"), ("until", "until")) if told.get(name)]
-    return ", ".join(
-        part for part in (detail_in_words(told.get("detail", told.get("error", told.get("title")))), *facts) if part
-    )
+    why = next((told[name] for name in ("detail", "error", "title") if name in told), None)
+    return ", ".join(part for part in (detail_in_words(why), *facts) if part)
 
 
 def detail_in_words(detail: Any) -> str:

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator
 from typing import Annotated, Any
 
@@ -83,10 +84,8 @@ def watch(
     duration: Annotated[float, typer.Option("--for", min=0, max=7 * 86400, help="Seconds at most.")] = 86400.0,
 ) -> None:
     """Follow a job until it ends; exit code 1 unless it completed."""
-    last: dict[str, Any] = {}
-    show_progress = bar if sys.stdout.isatty() and not session.as_json else lines
-    for last in show_progress(look_again(session, job_id, interval, duration), session.as_json):
-        pass
+    shown = bar if sys.stdout.isatty() and not session.as_json else lines
+    (last,) = deque(shown(look_again(session, job_id, interval, duration), session.as_json), maxlen=1)
     if last.get("status") in ENDED and last["status"] != "completed":
         raise Failure(f"The job is {last['status']}: {word(last.get('last_error'))}", Exit.REFUSED, "JOB_NOT_COMPLETED")
 
