@@ -1,0 +1,1 @@
+"""Databases that packages come from and go to."""
