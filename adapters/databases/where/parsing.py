@@ -3,7 +3,7 @@
 from sqlglot import ErrorLevel, exp
 from sqlglot.dialects.postgres import Postgres
 from sqlglot.errors import ParseError, TokenError
-from sqlglot.tokens import Token, TokenType
+from sqlglot.tokenizer_core import Token, TokenType
 
 from domain.errors import Invalid
 

@@ -155,6 +155,7 @@ def extract(writer: Writer, node: Any) -> Pieces:
 def period(node: Any) -> str:
     """The name of a period, from a list."""
     name = str(node.name).upper()
+    name = name.removesuffix("S") if name.removesuffix("S") in PERIODS else name
     if name not in PERIODS:
         raise Invalid(f"'{name[:20]}' is not a period of time that a where clause may name")
     return name.lower()

@@ -72,14 +72,13 @@ class Writer:
         return (Name(self.found(name)),)
 
     def found(self, name: exp.Identifier) -> str:
-        """The catalog's name for it: quoted names as they are, others whatever their case where the database says so."""
+        """The catalog's name for it: as it is when it is quoted, else in small letters or whatever its case."""
         wanted = str(name.this)
-        found = self.by_lower.get(wanted.lower()) if not name.args.get("quoted") else None
-        if self.words.folds_case and not name.args.get("quoted"):
-            found = wanted.lower() if wanted.lower() in self.columns else None
-        if found is None and wanted in self.columns and name.args.get("quoted"):
+        if name.args.get("quoted"):
             found = wanted
-        if found is None:
+        else:
+            found = wanted.lower() if self.words.folds_case else self.by_lower.get(wanted.lower(), wanted)
+        if found not in self.columns:
             raise Invalid(f"'{wanted[:SHOWN]}' is not a column of {self.table}")
         return found
 
