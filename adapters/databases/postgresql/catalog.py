@@ -1,0 +1,124 @@
+"""What a PostgreSQL database holds, read from its catalog: tables, columns, keys, references."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from psycopg import AsyncConnection
+
+from domain.dataset import Column, ForeignKey, KeyStrategy, Table
+
+DEFAULT_SCHEMA = "public"
+HIDDEN = "('pg_catalog', 'information_schema', 'rollbook', 'rollbook_views')"
+TABLES = f"""
+select c.oid::int8, n.nspname, c.relname
+  from pg_class c join pg_namespace n on n.oid = c.relnamespace
+ where c.relkind in ('r', 'p') and not c.relispartition and c.relpersistence <> 't'
+   and n.nspname not in {HIDDEN} and n.nspname not like 'pg\\_%' and c.relname not like 'rollbook\\_%'
+   and has_table_privilege(c.oid, 'select')
+ order by n.nspname, c.relname
+"""
+COLUMNS = """
+select a.attrelid::int8, a.attname, format_type(a.atttypid, a.atttypmod), not a.attnotnull, a.attgenerated <> '',
+       case when a.atttypid in ('varchar'::regtype, 'bpchar'::regtype) and a.atttypmod > 4 then a.atttypmod - 4 end,
+       case when a.attidentity <> '' or d.adbin is not null
+            then pg_get_serial_sequence(format('%%I.%%I', n.nspname, c.relname), a.attname) end
+  from pg_attribute a
+  join pg_class c on c.oid = a.attrelid join pg_namespace n on n.oid = c.relnamespace
+  left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum and a.attgenerated = ''
+ where a.attrelid = any(%s::oid[]) and a.attnum > 0 and not a.attisdropped
+ order by a.attrelid, a.attnum
+"""
+CONSTRAINTS = """
+select k.conrelid::int8, k.contype, k.conname, k.confrelid::int8,
+       (select array_agg(a.attname::text order by u.place) from unnest(k.conkey) with ordinality u (number, place)
+          join pg_attribute a on a.attrelid = k.conrelid and a.attnum = u.number),
+       (select array_agg(a.attname::text order by u.place) from unnest(k.confkey) with ordinality u (number, place)
+          join pg_attribute a on a.attrelid = k.confrelid and a.attnum = u.number),
+       k.confdeltype, k.confupdtype
+  from pg_constraint k
+ where k.conrelid = any(%s::oid[]) and k.contype in ('p', 'u', 'f') and k.conparentid = 0
+ order by k.conname
+"""
+ACTIONS = {"a": "NO ACTION", "r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}
+
+
+async def read_catalog(connection: AsyncConnection[Any]) -> Mapping[str, Table]:
+    """Every table that the role may read, by its name as packages write it."""
+    tables = await rows(connection, TABLES, [])
+    names = {oid: (schema, name) for oid, schema, name in tables}
+    oids = list(names)
+    columns, constraints = (
+        grouped(await rows(connection, COLUMNS, [oids])),
+        grouped(await rows(connection, CONSTRAINTS, [oids])),
+    )
+    found = [described(oid, names, columns.get(oid, []), constraints.get(oid, [])) for oid in oids]
+    return {written(table.schema, table.name): table for table in found}
+
+
+def grouped(found: list[Any]) -> dict[int, list[Any]]:
+    """Rows by their first value."""
+    by_first: dict[int, list[Any]] = {}
+    for first, *rest in found:
+        by_first.setdefault(first, []).append(rest)
+    return by_first
+
+
+def written(schema: str, name: str) -> str:
+    """The name of a table as packages write it: that of the default schema stands alone."""
+    return name if schema == DEFAULT_SCHEMA else f"{schema}.{name}"
+
+
+def described(oid: int, names: dict[int, tuple[str, str]], columns: list[Any], constraints: list[Any]) -> Table:
+    """One table."""
+    schema, name = names[oid]
+    primary = next((tuple(columns) for kind, _, _, columns, *_ in constraints if kind == "p"), ())
+    references = tuple(foreign_key(written(schema, name), names, *rest) for kind, *rest in constraints if kind == "f")
+    known = tuple(key for key in references if key.referenced_table)
+    referring = {column for key in known for column in key.columns}
+    sequences = {column: sequence for column, *_, sequence in columns if sequence}
+    generated = len(primary) == 1 and primary[0] in sequences
+    return Table(
+        name=name,
+        schema=schema,
+        columns=tuple(column(primary, referring, *facts) for facts in columns),
+        primary_key=primary,
+        foreign_keys=known,
+        unique=tuple(tuple(columns) for kind, _, _, columns, *_ in constraints if kind == "u"),
+        strategy=KeyStrategy.SEQUENCE if generated else KeyStrategy.PRESERVE,
+        sequence=sequences[primary[0]] if generated else None,
+    )
+
+
+def column(
+    primary: tuple[str, ...],
+    referring: set[str],
+    name: str,
+    data_type: str,
+    is_nullable: bool,
+    is_generated: bool,
+    max_length: int | None,
+    _: str | None,
+) -> Column:
+    """One column."""
+    return Column(name, data_type, name in primary, name in referring, is_nullable, max_length, is_generated)
+
+
+def foreign_key(
+    table: str,
+    names: dict[int, tuple[str, str]],
+    name: str,
+    referenced: int,
+    columns: list[str],
+    referenced_columns: list[str],
+    on_delete: str,
+    on_update: str,
+) -> ForeignKey:
+    """One reference; to a table that the role may not read, it is one to nowhere."""
+    parent = written(*names[referenced]) if referenced in names else ""
+    actions = ACTIONS.get(on_delete, "NO ACTION"), ACTIONS.get(on_update, "NO ACTION")
+    return ForeignKey(name, table, tuple(columns), parent, tuple(referenced_columns), *actions)
+
+
+async def rows(connection: AsyncConnection[Any], query: str, values: list[Any]) -> list[Any]:
+    """What a query of ours answers."""
+    return await (await connection.execute(query.encode(), values or None)).fetchall()

@@ -1,0 +1,109 @@
+"""Packing from PostgreSQL: one snapshot, the chosen rows and what they refer to, streamed as lines of JSON."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+from psycopg import AsyncConnection, sql
+
+from adapters.databases.postgresql.catalog import read_catalog
+from adapters.databases.postgresql.closure import Closure
+from adapters.databases.postgresql.quoting import table_name
+from application.ports.databases import Found, Lines, Selection
+from domain.dataset import DatabaseKind, Table
+from domain.errors import Invalid, Unavailable
+
+CONNECT_SECONDS = 10
+BATCH_BYTES = 1 << 20
+SAMPLE_ROWS = 5
+# What makes texts of values that any PostgreSQL reads back exactly.
+EXACT = "set local timezone = 'UTC'; set local datestyle = 'ISO, MDY'; set local intervalstyle = 'postgres';\
+ set local extra_float_digits = 1; set local bytea_output = 'hex'; set local xmloption = 'content'"
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresSource:
+    """See the port. `dsn` needs to read, and to make temporary tables; nothing is ever written but those."""
+
+    dsn: str = field(repr=False)
+    timeout_seconds: int = 3600
+    kind: DatabaseKind = DatabaseKind.POSTGRESQL
+
+    async def catalog(self) -> Mapping[str, Table]:
+        """Every table that may be packed."""
+        async with self.connected() as connection:
+            return await read_catalog(connection)
+
+    @asynccontextmanager
+    async def read(self, selection: Selection) -> AsyncIterator["PostgresReading"]:
+        """Opens the snapshot; from the moment at which the user's own words are run it is read-only."""
+        async with self.connected() as connection, connection.transaction(force_rollback=True):
+            await connection.execute("set transaction isolation level repeatable read")
+            await connection.execute(EXACT.encode())
+            limit = sql.SQL("set local statement_timeout = {}").format(self.timeout_seconds * 1000)
+            await connection.execute(limit)
+            closure = Closure(connection, await read_catalog(connection), selection)
+            await closure.prepare()
+            await connection.execute("set transaction read only")
+            await closure.complete()
+            yield PostgresReading(connection, closure)
+
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator[AsyncConnection[Any]]:
+        """A connection; Unavailable, without a word of the DSN, when there is none or it breaks."""
+        try:
+            async with await AsyncConnection.connect(
+                self.dsn, connect_timeout=CONNECT_SECONDS, application_name="rollbook", autocommit=True
+            ) as connection:
+                yield connection
+        except psycopg.errors.QueryCanceled:
+            raise Invalid(f"The source took longer than {self.timeout_seconds} s to answer") from None
+        except psycopg.DataError as problem:
+            raise Invalid(f"The source refused: {problem.diag.message_primary}") from None
+        except psycopg.OperationalError as problem:
+            raise Unavailable(f"The source does not answer ({type(problem).__name__})") from None
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresReading:
+    """See the port."""
+
+    connection: AsyncConnection[Any]
+    closure: Closure
+
+    @property
+    def tables(self) -> Sequence[Table]:
+        """Everything that has rows, parents first."""
+        return self.closure.tables
+
+    async def count(self, table: str) -> Found:
+        """What the selection holds of a table."""
+        reasons = await self.closure.reasons(table)
+        size = sql.SQL("select count(*), coalesce(sum(octet_length(line) + 1), 0) from ({}) as lines (line)")
+        query = size.format(self.closure.lines(table))
+        row = await (await self.connection.execute(query)).fetchone()
+        assert row is not None
+        sample = sql.SQL("{} limit {}").format(self.closure.lines(table), SAMPLE_ROWS)
+        lines = [line.encode() for (line,) in await (await self.connection.execute(sample)).fetchall()]
+        return Found(int(row[0]), int(row[1]), reasons, lines)
+
+    async def rows(self, table: str) -> AsyncIterator[Lines]:
+        """The rows of a table, about a megabyte at a time."""
+        # No JSON text holds these control characters, so that nothing is ever quoted or escaped on its way.
+        form = "(format csv, quote E'\\x01', delimiter E'\\x02', escape E'\\x01')"
+        copy = sql.SQL("copy ({}) to stdout {}").format(self.closure.lines(table), sql.SQL(form))
+        pending, held = b"", list[bytes]()
+        async with self.connection.cursor() as cursor, cursor.copy(copy) as chunks:
+            async for chunk in chunks:
+                held.append(bytes(chunk))
+                if sum(map(len, held)) + len(pending) >= BATCH_BYTES:
+                    whole, _, pending = (pending + b"".join(held)).rpartition(b"\n")
+                    held = []
+                    yield whole.split(b"\n")
+        if rest := (pending + b"".join(held)).rstrip(b"\n"):
+            yield rest.split(b"\n")
+
+
+__all__ = ["PostgresReading", "PostgresSource", "table_name"]

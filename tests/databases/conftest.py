@@ -1,0 +1,23 @@
+"""Databases that packages come from and go to."""
+
+from collections.abc import Iterator
+from itertools import count
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from adapters.embedded.postgres import EmbeddedPostgres
+
+numbers = count()
+
+
+@pytest.fixture
+def shop(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """A database of a user's, empty; its DSN."""
+    name = f"shop_{next(numbers)}"
+    with psycopg.connect(postgres.admin_url, autocommit=True) as admin:
+        admin.execute(f"create database {name}".encode())
+    yield make_conninfo(postgres.admin_url, dbname=name)
+    with psycopg.connect(postgres.admin_url, autocommit=True) as admin:
+        admin.execute(f"drop database {name} with (force)".encode())
