@@ -15,6 +15,17 @@ numbers = count()
 @pytest.fixture
 def shop(postgres: EmbeddedPostgres) -> Iterator[str]:
     """A database of a user's, empty; its DSN."""
+    yield from made(postgres)
+
+
+@pytest.fixture
+def other(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """Another one."""
+    yield from made(postgres)
+
+
+def made(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """A database for a test."""
     name = f"shop_{next(numbers)}"
     with psycopg.connect(postgres.admin_url, autocommit=True) as admin:
         admin.execute(f"create database {name}".encode())
