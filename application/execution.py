@@ -12,7 +12,7 @@ import anyio
 from eventsourcing.domain import BaseAggregate
 
 from application.ports.event_store import Appended, Circumstances, CommandKey, Commit, Conflict, DomainEvent, EventStore
-from domain.errors import RollbookError, Unavailable
+from domain.errors import RollbookError, StorageFull, Unavailable
 
 A = TypeVar("A", bound=BaseAggregate[UUID])
 ATTEMPTS = 50
@@ -189,7 +189,7 @@ class Executor:
             return await self.store.append(commit)
         except RollbookError as refusal:
             work.abandon()
-            if work.from_cache:
+            if work.from_cache and not isinstance(refusal, StorageFull | Unavailable):
                 raise StaleRefusal from refusal
             raise
         except BaseException:

@@ -1,6 +1,7 @@
 """Builds everything: the only place that knows which adapter stands behind which port."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -9,6 +10,7 @@ from typing import Any
 from prometheus_client import Counter, Histogram
 
 from adapters import metrics, tracing
+from adapters.embedded.room import Room
 from adapters.identity.github import GitHubTokens
 from adapters.identity.oidc import OidcTokens, TrustedIssuer, github_actions
 from adapters.identity.web import Web
@@ -148,7 +150,7 @@ async def build(settings: Settings, database_url: str) -> Rollbook:
     await pools.open()
     log = PostgresLog(pools, database_url)
     identity = await log.identity()
-    store = PostgresEventStore(pools, epoch=identity[1])
+    store = PostgresEventStore(pools, epoch=identity[1], disk_is_full=disk_of(settings))
     visibility = Visibility()
     web = Web()
     count = Counting()
@@ -179,6 +181,11 @@ def people(settings: Settings, pools: Pools) -> People:
     """What is personal, under the master key that the settings name or the data folder holds."""
     secret = settings.master_key.get_secret_value() if settings.master_key else None
     return People(pools, master_key(secret, settings.data_dir))
+
+
+def disk_of(settings: Settings) -> Callable[[], bool]:
+    """Tells whether our own Postgres's disk is full; another server's we cannot see, until it says so itself."""
+    return Room(settings.data_dir).is_full if settings.database_url is None else lambda: False
 
 
 def authentication(settings: Settings, pools: Pools, web: Web) -> Authentication:

@@ -6,6 +6,8 @@ from typing import Any
 from uuid import UUID
 
 import orjson
+import psycopg
+import structlog
 from eventsourcing.utils import resolve_topic
 
 from adapters.postgres import codec
@@ -18,6 +20,7 @@ from domain.errors import KeyReused, Unavailable
 from domain.lane import Lane
 from domain.recorded import RecordedEvent
 
+log = structlog.get_logger()
 SNAPSHOT_FORMAT = "1"
 EVENTS_OF_STREAMS = """
 select e.stream_id, e.version, e.topic, e.schema_version, e.recorded_at, e.payload
@@ -30,9 +33,15 @@ select e.stream_id, e.version, e.topic, e.schema_version, e.recorded_at, e.paylo
 class PostgresEventStore:
     """Reads through row-level security, so that a stream of another organisation does not exist."""
 
-    def __init__(self, pools: Pools, snapshot_every: int = 500, epoch: int | None = None) -> None:
+    def __init__(
+        self,
+        pools: Pools,
+        snapshot_every: int = 500,
+        epoch: int | None = None,
+        disk_is_full: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.pools = pools
-        self.appender = Appender(pools, epoch)
+        self.appender = Appender(pools, epoch, disk_is_full)
         self.snapshot_every = snapshot_every
         self.on_appended: list[Callable[[Commit, Appended], None]] = []
 
@@ -75,13 +84,21 @@ class PostgresEventStore:
         return {s: restore(s, version, orjson.loads(state)) for s, version, state in found}
 
     async def keep_snapshot(self, organisation: str, stream_id: str, lane: Lane) -> None:
-        """Replaces the snapshot of a lane, unless a newer one is there."""
+        """Replaces the snapshot of a lane, unless a newer one is there; what prevents that costs the reader nothing."""
         query = """insert into snapshots values (%s, %s, %s, %s, %s)
                    on conflict (stream_id) do update set version = excluded.version, format = excluded.format,
                           state = excluded.state where snapshots.version < excluded.version"""
         row = [stream_id, organisation, lane.version, SNAPSHOT_FORMAT, orjson.dumps(lane.state())]
-        async with self.pools.writing(organisation) as connection:
-            await connection.execute(query, row)
+        try:
+            async with self.pools.writing(organisation) as connection:
+                await connection.execute(query, row)
+        except psycopg.Error as problem:
+            log.warning("snapshot.not_kept", stream_id=stream_id, problem=type(problem).__name__)
+
+    @property
+    def full(self) -> bool:
+        """Whether commands are refused for want of disk space."""
+        return self.appender.refused_as_full or self.appender.disk_is_full()
 
     async def append(self, commit: Commit) -> Appended:
         """See the port; commits of this process are appended in groups."""

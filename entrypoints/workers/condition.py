@@ -61,6 +61,8 @@ class Condition:
             seen = await progress(self.rollbook.pools, READ_MODELS)
         except RollbookError as problem:
             return {"store": problem.message}, degraded
+        if self.rollbook.store.full:
+            degraded["disk"] = "full: no command is taken"
         if seen.parked:
             degraded["parked"] = f"{seen.parked} streams are stale in the read models"
         return self.of_read_models(seen), degraded
