@@ -10,6 +10,9 @@ from adapters.postgres.folding import Folding
 from projections.read_model import ReadModel, table
 
 LEADERS = 7240564
+# A leader that hangs, or whose machine is gone, is cut off by Postgres after so long; nothing that it sent before
+# is left half done, and nothing that it sends later arrives.
+SILENCE_SECONDS = 10.0
 
 
 class Leadership:
@@ -61,11 +64,22 @@ class Leadership:
                 await self.connection.execute(sql.SQL("drop table if exists {}").format(tables.named(name)))
                 await self.connection.execute("delete from parked_streams where read_model = %s", [name])
 
+    async def must_be_heard(self, seconds: float = SILENCE_SECONDS) -> None:
+        """Has Postgres end this connection, and with it the leadership, when it is silent for longer; 0: never."""
+        query = """select set_config(name, %s, false)
+                     from unnest('{idle_session_timeout,idle_in_transaction_session_timeout}'::text[]) name"""
+        await self.rows(query, [str(round(seconds * 1000))])
+
+    async def epoch(self) -> int:
+        """The log's present epoch; asked on this connection, so that it is heard."""
+        return int((await self.rows("select epoch from rollbook.identity", []))[0][0])
+
     async def resign(self) -> None:
         """Lets others lead."""
         self.foldings = []
         if not self.connection.broken:
             await self.connection.execute("select pg_advisory_unlock_all()")
+            await self.must_be_heard(0)
 
     async def rows(self, query: str, values: list[Any]) -> list[Any]:
         """What a query of ours answers."""

@@ -8,7 +8,6 @@ from typing import Any
 import psycopg
 import structlog
 from psycopg import AsyncConnection
-from psycopg_pool import PoolTimeout
 
 from adapters.postgres import codec
 from adapters.postgres.folding import Folding
@@ -62,8 +61,8 @@ class Projector:
                 self.problem = f"newer than me: {newer}"
                 log.error("projector.stopped", problem=self.problem, position=self.position)
                 await stop.wait()
-            except (psycopg.Error, PoolTimeout, CheckpointMoved, RollbookError) as problem:
-                log.warning("projector.interrupted", problem=str(problem)[:300], again_in=pause)
+            except Exception as problem:
+                log.warning("projector.interrupted", problem=told(problem), again_in=pause)
                 await pause_unless(stop, pause)
                 pause = min(pause * 2, 1.0) if self.position == started else 0.05
 
@@ -71,14 +70,15 @@ class Projector:
         """Keeps the tables that it wins on this connection, and wins more as they become free."""
         # What was heard of another epoch's end says nothing of this one.
         self.log.seen = 0
-        _, self.epoch = await self.log.identity()
         self.next_election = 0.0
         leadership = Leadership(connection, self.models)
         try:
+            await leadership.must_be_heard()
+            self.epoch = await leadership.epoch()
             while not stop.is_set():
                 await self.stand_for_election(leadership, stop)
                 if leadership.foldings:
-                    await self.advance(connection, leadership.foldings)
+                    await self.advance(leadership)
                 else:
                     await pause_unless(stop, ELECTION_SECONDS)
         finally:
@@ -93,7 +93,9 @@ class Projector:
         for model in await leadership.wanted():
             if not stop.is_set() and await leadership.won(model):
                 if await leadership.is_new(model) and await self.log.head() > BUILD_BEYOND:
+                    await leadership.must_be_heard(0)
                     await self.build(model, stop)
+                    await leadership.must_be_heard()
                 await leadership.prepare(model, self.epoch)
         self.leading = bool(leadership.foldings)
         self.next_election = monotonic() + ELECTION_SECONDS
@@ -114,19 +116,19 @@ class Projector:
         await rebuild(self.pools, self.log, model, note)
         self.building = None
 
-    async def advance(self, connection: AsyncConnection[Any], foldings: list[Folding]) -> None:
+    async def advance(self, leadership: Leadership) -> None:
         """One batch for those that are furthest behind, and a pause at the end of the log."""
-        behind, ceiling = hindmost(foldings)
+        behind, ceiling = hindmost(leadership.foldings)
         self.position = behind[0].position
         events = await self.log.read_after(self.position, self.batch)
         if ceiling is not None:
             events = [e for e in events if e.commit_position <= ceiling]
         if known := understood(events):
-            await self.project(connection, behind, known)
-            self.position = min(f.position for f in foldings)
+            await self.project(leadership.connection, behind, known)
+            self.position = min(f.position for f in leadership.foldings)
             self.progress()
         else:
-            await self.confirm()
+            await self.confirm(leadership)
         if ceiling is None and len(events) < self.batch:
             await self.log.wait_beyond(self.position, read=len(events))
 
@@ -144,15 +146,21 @@ class Projector:
         for folding in foldings:
             folding.position = last
 
-    async def confirm(self) -> None:
+    async def confirm(self, leadership: Leadership) -> None:
         """Notices, while nothing happens, that the log was restored; else the checkpoint notices."""
-        if (await self.log.identity())[1] != self.epoch:
+        if await leadership.epoch() != self.epoch:
             raise CheckpointMoved("the store was restored from a backup")
 
     def progress(self) -> None:
         """Tells whoever waits for this position."""
         for tell in self.on_progress:
             tell(self.position)
+
+
+def told(problem: Exception) -> str:
+    """What happened; of faults of ours only the kind, since they may quote an event."""
+    expected = isinstance(problem, psycopg.OperationalError | CheckpointMoved | RollbookError)
+    return str(problem)[:300] if expected else type(problem).__name__
 
 
 async def pause_unless(stop: asyncio.Event, seconds: float) -> None:
