@@ -1,14 +1,17 @@
 """Builds a read model anew beside the one that serves, and swaps them; readers never see half of it."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 from psycopg import AsyncConnection, sql
 
 from adapters.postgres import tables
 from adapters.postgres.folding import Folding
+from adapters.postgres.leadership import LEADERS
 from adapters.postgres.log import PostgresLog
 from adapters.postgres.pools import Pools
+from domain.errors import Clash
 from projections.read_model import ReadModel, table
 
 BATCH = 5000
@@ -22,7 +25,7 @@ async def rebuild(pools: Pools, log: PostgresLog, model: ReadModel, progress: Pr
     and goes on from the new one. Memory does not grow with the log.
     """
     shadow = f"{table(model)}_shadow"
-    async with pools.projector.connection() as connection:
+    async with pools.projector.connection() as connection, alone(connection, shadow):
         await connection.execute(sql.SQL("drop table if exists {}").format(tables.named(shadow)))
         await connection.execute("delete from parked_streams where read_model = %s", [shadow])
         await tables.create(connection, model, shadow)
@@ -37,6 +40,20 @@ async def rebuild(pools: Pools, log: PostgresLog, model: ReadModel, progress: Pr
         await tables.index(connection, model, shadow)
         await swap(connection, model, shadow, position)
     return position
+
+
+@asynccontextmanager
+async def alone(connection: AsyncConnection[Any], shadow: str) -> AsyncIterator[None]:
+    """Clash while another process fills the same shadow."""
+    lock = [LEADERS, shadow]
+    taken = await (await connection.execute("select pg_try_advisory_lock(%s, hashtext(%s))", lock)).fetchone()
+    if taken != (True,):
+        raise Clash(f"{shadow.removesuffix('_shadow')} is being rebuilt already")
+    try:
+        yield
+    finally:
+        if not connection.broken:
+            await connection.execute("select pg_advisory_unlock(%s, hashtext(%s))", lock)
 
 
 async def swap(connection: AsyncConnection[Any], model: ReadModel, shadow: str, position: int) -> None:

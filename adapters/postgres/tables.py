@@ -13,7 +13,6 @@ from projections.read_model import STILL, ReadModel, Row
 SCHEMA = "rollbook_views"
 GUARDS: tuple[LiteralString, ...] = (
     "alter table {} enable row level security",
-    "drop policy if exists own_organisation on {}",
     """create policy own_organisation on {} for select to rollbook_reader
        using (organisation = current_setting('rollbook.organisation', true))""",
     "grant select on {} to rollbook_reader",
@@ -37,12 +36,14 @@ def named(name: str) -> sql.Identifier:
 
 
 async def create(connection: AsyncConnection[Any], model: ReadModel, name: str) -> None:
-    """Makes the table with its key; a reader sees its own organisation only."""
+    """Makes the table with its key, unless it is there; a reader sees its own organisation only."""
+    if await exists(connection, name):
+        return
     columns = sql.SQL("").join(
         sql.SQL("{} {}, ").format(sql.Identifier(c), sql.SQL(t)) for c, t in model.columns.items()
     )
     statement = sql.SQL(
-        """create table if not exists {} (
+        """create table {} (
              key text collate "C" not null, organisation text collate "C" not null,
              from_position bigint not null, to_position bigint not null, fork bigint not null, {}
              document text not null, primary key (key, from_position))"""
@@ -52,6 +53,12 @@ async def create(connection: AsyncConnection[Any], model: ReadModel, name: str) 
         await connection.execute(statement.format(named(name), columns))
         for step in GUARDS:
             await connection.execute(sql.SQL(step).format(named(name)))
+
+
+async def exists(connection: AsyncConnection[Any], name: str) -> bool:
+    """Whether the table is there; it never is without its guard."""
+    cursor = await connection.execute("select to_regclass(%s) is not null", [f"{SCHEMA}.{name}"])
+    return await cursor.fetchone() == (True,)
 
 
 async def index(connection: AsyncConnection[Any], model: ReadModel, name: str) -> None:
