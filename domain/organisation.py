@@ -46,6 +46,12 @@ class Organisation(BaseAggregate[UUID]):
         previous: str | None
         reason: str
 
+    class PersonErased(Event):
+        """A person's key was destroyed: nobody can tell any more whose pseudonym this is."""
+
+        TOPIC = "organisation.person_erased"
+        person: str
+
     @staticmethod
     def id_of(organisation: str) -> UUID:
         """Where an organisation's own facts stand."""
@@ -68,6 +74,10 @@ class Organisation(BaseAggregate[UUID]):
         if self.owner != owner:
             facts = {"owner": owner, "previous": self.owner, "reason": reason}
             self.trigger_event(self.OwnerRebound, timestamp=at, **facts)
+
+    def erase(self, person: str, at: datetime) -> None:
+        """Has it on record that a person is forgotten."""
+        self.trigger_event(self.PersonErased, timestamp=at, person=person)
 
     def __init__(self, organisation: str) -> None:
         self.organisation = organisation

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from getpass import getuser
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import psycopg
 
@@ -15,10 +15,10 @@ from adapters.identity.own_tokens import digest, new_secret
 from adapters.settings import Settings
 from application.caller import Origin, Role
 from application.execution import Handler
-from application.organisations import RebindOwner, rebind_owner
+from application.organisations import ErasePerson, RebindOwner, erase_person, rebind_owner
 from application.ports.event_store import Circumstances
 from application.tokens import IssueToken, issue_token
-from domain.errors import Invalid, Unavailable
+from domain.errors import Invalid, NotFound, Unavailable
 from entrypoints.composition import Rollbook, build
 from projections.registry import TOKENS
 
@@ -46,6 +46,16 @@ class Operator:
         """The organisation and its new owner."""
         await self.execute(organisation, rebind_owner, RebindOwner(owner, reason))
         return {"organisation": organisation.lower(), "owner": owner}
+
+    async def erase(self, organisation: str, login: str) -> Facts:
+        """Destroys a person's key, which no backup taken later holds; repeated until it is done, should it fail."""
+        people, tenant = self.rollbook.people, organisation.lower()
+        person = (await people.known_as(tenant, [login])).get(login)
+        if person is None:
+            raise NotFound(f"Nobody in {organisation} is known by that name")
+        await self.execute(organisation, erase_person, ErasePerson(person))
+        await people.erase(tenant, UUID(person))
+        return {"organisation": tenant, "erased": person}
 
     async def execute(self, organisation: str, handler: Handler, command: Any) -> str:
         """Runs a command, recorded under the name of the machine's user."""

@@ -56,6 +56,20 @@ def rebind(organisation: Organisation, owner: Owner, reason: Reason, json: AsJso
         note(safe(f"{done['organisation']} belongs to {done['owner']} now"))
 
 
+@operator.command("erase")
+def erase(
+    organisation: Organisation,
+    login: Annotated[str, typer.Argument(metavar="LOGIN", help="Whom: a login, or what a rule names somebody by.")],
+    json: AsJson = False,
+) -> None:
+    """Forget a person for good: the log keeps a pseudonym that nobody can open any more."""
+    done = work(lambda one: one.erase(organisation, login))
+    if json:
+        print_json(done)
+    else:
+        note(safe(f"Erased in {done['organisation']}: {done['erased']} is nobody now"))
+
+
 def work(task: Callable[["Operator"], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
     """What the task answers; a Failure says in one line why it could not."""
     import uvloop

@@ -10,7 +10,7 @@ from application.authorisation import ACTIONS
 from domain.errors import Clash, Invalid, NotFound, Unprocessable
 from domain.freezes import Scope
 from domain.rules import ApprovalRule, HouseRules, RoleRule
-from entrypoints.http import answers
+from entrypoints.http import answers, naming
 from entrypoints.http import governance_models as bodies
 from entrypoints.http import queue_models as models
 from entrypoints.http.commands import execute
@@ -66,7 +66,7 @@ async def with_names(call: Call, rows: list[Row]) -> list[Row]:
 @queue.get("/v1/rules", action="rules.read", answer=bodies.RulesBody)
 async def show_rules(call: Call) -> Answer:
     """Show the rules in force."""
-    return answer(await call.app.rules_of(call.caller.organisation, fresh=True))
+    return answer(await naming.with_names(call, await call.app.rules_of(call.caller.organisation, fresh=True)))
 
 
 @queue.put("/v1/rules", action="rules.set", answer=bodies.RulesBody)
@@ -78,8 +78,8 @@ async def set_rules(call: Call, body: bodies.RulesBody) -> Answer:
         strict_transitions=body.strict_transitions,
         require_if_match=body.require_if_match,
     )
-    await execute(call, rules.set_rules, rules.SetRules(house))
-    return answer(await call.app.rules_of(call.caller.organisation, fresh=True))
+    await execute(call, rules.set_rules, rules.SetRules(await naming.without_names(call, house)))
+    return await show_rules(call)
 
 
 @queue.post("/v1/tokens", action="token.create", answer=answers.IssuedToken, status=201)

@@ -37,6 +37,7 @@ LANDED = {
     "organisation.opened": (1, "organisation"),
     "organisation.owner_bound": (1, "owner"),
     "organisation.owner_rebound": (1, "owner previous reason"),
+    "organisation.person_erased": (1, "person"),
     "rules.opened": (1, "organisation"),
     "rules.set": (1, "rules"),
     "token.issued": (1, "organisation name role scope expires_at sha256 owner"),
