@@ -165,7 +165,7 @@ async def build(settings: Settings, database_url: str) -> Rollbook:
         log=log,
         store=store,
         executor=Executor(store, lambda: datetime.now(UTC)),
-        views=PostgresViews(pools, visibility, settings.read_wait_ms),
+        views=PostgresViews(pools, visibility, settings.read_wait_ms, identity[1]),
         visibility=visibility,
         people=people(settings, pools),
         leases=Leases(pools),

@@ -22,7 +22,8 @@ POLL_SECONDS = 0.02
 RFC_3339 = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}")
 FRESHNESS = """
 select rollbook.last_position(%s),
-       coalesce((select position from rollbook_views.checkpoints where read_model = %s), 0)
+       coalesce((select position from rollbook_views.checkpoints where read_model = %s), 0),
+       (select epoch from rollbook.identity)
 """
 
 
@@ -55,12 +56,16 @@ class Page:
 
 
 class PostgresViews:
-    """Every query names its organisation, and row-level security holds it to that."""
+    """Every query names its organisation, and row-level security holds it to that.
 
-    def __init__(self, pools: Pools, visibility: Visibility, wait_ms: int = 2000) -> None:
+    `epoch` is the one that answers are told to be of; in another one there are none.
+    """
+
+    def __init__(self, pools: Pools, visibility: Visibility, wait_ms: int = 2000, epoch: int | None = None) -> None:
         self.pools = pools
         self.visibility = visibility
         self.wait_seconds = wait_ms / 1000
+        self.epoch = epoch
 
     async def select(
         self,
@@ -126,7 +131,10 @@ class PostgresViews:
 
     async def freshness(self, organisation: str, model: ReadModel) -> tuple[int, int]:
         """The organisation's last position, and the one that the read model shows."""
-        last, projected = (await self.fetch(organisation, sql.SQL(FRESHNESS), [organisation, table(model)]))[0]
+        found = await self.fetch(organisation, sql.SQL(FRESHNESS), [organisation, table(model)])
+        last, projected, epoch = found[0]
+        if self.epoch not in (None, epoch):
+            raise Unavailable("The store was restored from a backup; this process starts over")
         return int(last), int(projected)
 
     async def resolve(self, organisation: str, as_of: str) -> int:
