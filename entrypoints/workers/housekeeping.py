@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import count
 from uuid import UUID
 
 import psycopg
@@ -10,6 +11,7 @@ import structlog
 from psycopg_pool import PoolTimeout
 
 from adapters.postgres.retirement import retire
+from adapters.reachability import in_words
 from adapters.tracing import exporting, linked_span, trace_id, traceparent_of
 from application.caller import Origin
 from application.claims import LapseClaim, lapse_claim
@@ -30,22 +32,31 @@ class Housekeeping:
 
     def __init__(self, rollbook: Rollbook) -> None:
         self.rollbook = rollbook
+        self.problem = ""
 
     async def run(self, stop: asyncio.Event) -> None:
-        """A round every second until told to stop; what fails is tried again in the next."""
-        rounds = 0
-        while not stop.is_set():
-            try:
-                await self.end_silent_claims()
-                if rounds % FORGET_EVERY_ROUNDS == 0:
-                    await self.forget_commands()
-                if rounds % RETIRE_EVERY_ROUNDS == 0:
-                    await retire(self.rollbook.pools, READ_MODELS, self.rollbook.settings.keep_old_read_models_seconds)
-            except (RollbookError, psycopg.Error, PoolTimeout) as problem:
-                log.warning("housekeeping.interrupted", problem=type(problem).__name__)
-            rounds += 1
+        """A round every second until told to stop; what fails is tried again in the next, and said once."""
+        for number in count():
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), EVERY_SECONDS)
+            if stop.is_set():
+                return
+            problem = ""
+            try:
+                await self.round(number)
+            except (RollbookError, psycopg.Error, PoolTimeout) as fault:
+                problem = in_words(fault)
+            if problem and problem != self.problem:
+                log.warning("housekeeping.interrupted", problem=problem)
+            self.problem = problem
+
+    async def round(self, number: int) -> None:
+        """Silent claims each time, the rest now and then."""
+        await self.end_silent_claims()
+        if number % FORGET_EVERY_ROUNDS == 0:
+            await self.forget_commands()
+        if number % RETIRE_EVERY_ROUNDS == 0:
+            await retire(self.rollbook.pools, READ_MODELS, self.rollbook.settings.keep_old_read_models_seconds)
 
     async def end_silent_claims(self) -> None:
         """Puts deployments back into their queue whose lease ran out, by the clock that leases are given by."""

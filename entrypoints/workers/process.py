@@ -82,6 +82,8 @@ class Process:
 
     def end(self) -> None:
         """Lets it drain and end."""
+        if not self.ended:
+            log.info("process.ending", parts=sorted(self.parts))
         self.ended = True
         self.stop.set()
 
@@ -187,6 +189,9 @@ class Process:
         while not self.stop.is_set():
             failing, _ = await self.readiness()
             if not failing:
+                log.info(
+                    "process.ready", parts=sorted(self.parts), **{name.lower(): at for name, at in self.ports.items()}
+                )
                 if announce:
                     announce()
                 return
