@@ -1,4 +1,4 @@
-"""A kernel on a database of its own, for one example of a property."""
+"""A kernel on a database of its own, for one example of a property, and a history to fill it with."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,8 +11,13 @@ from psycopg.conninfo import make_conninfo
 from adapters.embedded.postgres import EmbeddedPostgres
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.pools import Pools
+from application.caller import Role
+from application.deployments import ScheduleDeployment, schedule_deployment
 from application.execution import Executor
+from application.tokens import IssueToken, RevokeToken, issue_token, revoke_token
+from domain.release import Release
 from tests.kernel.conftest import Kernel
+from tests.reference.stories import AUDIT, LANES, Step, Ticking, commands, outcome
 
 numbers = count(1)
 
@@ -33,3 +38,17 @@ async def fresh_kernel(postgres: EmbeddedPostgres, template: str) -> AsyncIterat
             await store.close()
             await pools.close()
             admin.execute(f"drop database {name} with (force)".encode())
+
+
+async def live_through_a_story(kernel: Kernel, steps: list[Step]) -> None:
+    """One organisation lives through a story, while another one uses the same lanes and both use tokens."""
+    executor = Executor(kernel.store, Ticking())
+    for number, (handler, asked) in enumerate(commands(steps)):
+        await outcome(executor, handler, asked)
+        if number % 4 == 0:
+            release = Release(f"other {number}", "production", "k8s")
+            await kernel.run(schedule_deployment, ScheduleDeployment(LANES[0], release, True, *AUDIT), None, "other")
+        if number % 5 == 0:
+            issued = await kernel.run(issue_token, IssueToken(f"token {number}", Role.VIEWER, f"{number:064x}"))
+            if number % 2:
+                await kernel.run(revoke_token, RevokeToken(issued.resource))
