@@ -127,72 +127,13 @@ class Release:
                 assert self.process.returncode is None, self.log.read_text()[-3000:]
                 await asyncio.sleep(0.1)
 
-
-class Load:
-    """Clients of one release, who note each status that they are answered."""
-
-    def __init__(self, release: Release) -> None:
-        self.http = httpx2.AsyncClient(base_url=f"http://127.0.0.1:{release.api}", timeout=20)
-        self.http.headers["X-Organisation"] = "acme"
-        self.seen: list[tuple[str, int]] = []
-        self.created: list[str] = []
-        self.stop = asyncio.Event()
-        self.tasks: list[asyncio.Task[None]] = []
-
-    async def ask(self, method: str, path: str, **facts: Any) -> httpx2.Response:
-        """One request; what is refused for now must say when to come again."""
-        answer = await self.http.request(method, path, **facts)
-        self.seen.append((method, answer.status_code))
-        assert answer.status_code != 503 or "retry-after" in answer.headers, answer.text
-        return answer
-
-    async def create(self, lane: int) -> str | None:
-        """A deployment; None when it could not be shown."""
-        body = {"name": f"shop-{lane}", "version": "1", "provider": "gcp", "environment": "production", "type": "k8s"}
-        answer = await self.ask("POST", "/v1/deployments", json=body)
-        if answer.status_code != 201:
-            return None
-        deployment_id: str = answer.json()["id"]
-        self.created.append(deployment_id)
-        return deployment_id
-
-    async def work(self, lane: int) -> None:
-        """Creates, reports and lists until told to stop."""
-        while not self.stop.is_set():
-            if (made := await self.create(lane)) is not None:
-                await self.ask("PATCH", f"/v1/deployments/{made}", json={"status": "deployed"})
-                await self.ask("GET", f"/v1/deployments/{made}")
-            await self.ask("GET", "/v1/deployments", params={"limit": 5})
-            await asyncio.sleep(0.01)
-
-    def begin(self, clients: int = 2) -> None:
-        """Starts the clients."""
-        self.stop.clear()
-        self.tasks += [asyncio.create_task(self.work(lane)) for lane in range(clients)]
-
-    async def answered(self, count: int) -> None:
-        """Until so many more answers came."""
-        goal = len(self.seen) + count
-        async with asyncio.timeout(60):
-            while len(self.seen) < goal:
-                for task in self.tasks:
-                    if task.done():
-                        task.result()
-                await asyncio.sleep(0.02)
-
-    async def end(self) -> None:
-        """Waits for the clients; what went wrong in one is raised."""
-        self.stop.set()
-        await asyncio.wait_for(asyncio.gather(*self.tasks), 60)
-        self.tasks.clear()
-
-    async def close(self) -> None:
-        """Ends whatever still runs."""
-        for task in self.tasks:
-            task.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
-        await self.http.aclose()
-
-    def statuses(self, since: int = 0) -> set[int]:
-        """The kinds of answers since the n-th."""
-        return {status for _, status in self.seen[since:]}
+    async def until_answering(self) -> None:
+        """Until /ready says anything at all."""
+        assert self.process is not None
+        async with asyncio.timeout(READY_SECONDS):
+            while True:
+                with suppress(httpx2.HTTPError):
+                    await self.ready()
+                    return
+                assert self.process.returncode is None, self.log.read_text()[-3000:]
+                await asyncio.sleep(0.1)
