@@ -101,7 +101,7 @@ async def restore(
                 before_commit()
         except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
             raise BackupRefused("The store is in use: other processes hold on to it. Stop them first") from None
-        except (psycopg.DataError, psycopg.IntegrityError) as problem:
+        except (psycopg.DataError, psycopg.IntegrityError, psycopg.errors.ProtocolViolation) as problem:
             what = (problem.diag.message_primary or type(problem).__name__).splitlines()[0]
             raise BackupRefused(f"The database refuses what is in the backup: {what}") from None
         await connection.execute("analyze rollbook.events")
