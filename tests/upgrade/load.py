@@ -14,7 +14,7 @@ class Load:
 
     def __init__(self, release: Release, elsewhere: Release) -> None:
         self.http, self.elsewhere = client_of(release), client_of(elsewhere)
-        self.seen: list[int] = []
+        self.seen: list[tuple[str, int]] = []
         self.created: list[str] = []
         self.moved = 0
         self.stop = asyncio.Event()
@@ -27,7 +27,7 @@ class Load:
             answer = await self.http.request(method, path, headers=key, **facts)
         except httpx2.TransportError:
             return await self.ask_elsewhere(method, path, headers=key, **facts)
-        self.seen.append(answer.status_code)
+        self.seen.append((method, answer.status_code))
         if answer.status_code == 503:
             assert "retry-after" in answer.headers, answer.text
             return await self.ask_elsewhere(method, path, headers=key, **facts)
@@ -94,7 +94,11 @@ class Load:
 
     def statuses(self, since: int = 0) -> set[int]:
         """The kinds of answers since the n-th."""
-        return set(self.seen[since:])
+        return {status for _, status in self.seen[since:]}
+
+    def of_commands(self, since: int = 0) -> set[int]:
+        """The kinds of answers to commands since the n-th."""
+        return {status for method, status in self.seen[since:] if method != "GET"}
 
 
 def client_of(release: Release) -> httpx2.AsyncClient:

@@ -101,6 +101,7 @@ async def the_older_stops_in_front_of_what_is_newer(old: Release, on_old: Load, 
     refused = await on_old.http.patch(f"/v1/deployments/{made}", json={"status": "failed"})
     assert refused.status_code == 503 and "newer release" in refused.text and refused.headers["retry-after"]
     await on_old.answered(50)
+    assert on_old.of_commands(before) == WELL
     assert on_old.statuses(before) <= WELL | {503}
     assert "projector.parked" not in old.log.read_text()
 
