@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from time import monotonic
 from typing import Any
 
@@ -24,6 +25,8 @@ log = structlog.get_logger()
 ELECTION_SECONDS = 0.5
 # A log longer than this is folded into a new table by a rebuild, whose indexes come last.
 BUILD_BEYOND = 5000
+# Up to so many events are sent to the database without waiting for an answer to each statement.
+FEW_EVENTS = 32
 
 
 class CheckpointMoved(Exception):
@@ -68,6 +71,8 @@ class Projector:
 
     async def lead(self, connection: AsyncConnection[Any], stop: asyncio.Event) -> None:
         """Keeps the tables that it wins on this connection, and wins more as they become free."""
+        # A crash may undo the last batches, and their checkpoint with them: they are folded again from the log.
+        await connection.execute("set synchronous_commit = off")
         # What was heard of another epoch's end says nothing of this one.
         self.log.seen = 0
         self.next_election = 0.0
@@ -135,13 +140,14 @@ class Projector:
     async def project(
         self, connection: AsyncConnection[Any], foldings: list[Folding], events: list[RecordedEvent]
     ) -> None:
-        """One batch in one transaction; the checkpoint is compared and swapped."""
+        """One batch in one transaction; the checkpoint is compared and swapped. Few events are sent in one go."""
+        few = len(events) <= FEW_EVENTS
         last = events[-1].commit_position
         causes = (event.envelope["cause"].get("traceparent") for event in events)
         with linked_span("project", causes, **{"rollbook.position": last, "rollbook.events": len(events)}):
-            async with connection.transaction():
+            async with connection.pipeline() if few else nullcontext(), connection.transaction():
                 for folding in foldings:
-                    await folding.write(connection, events)
+                    await folding.write(connection, events, few)
                 await swap_checkpoint(connection, [f.name for f in foldings], self.position, last, self.epoch)
         for folding in foldings:
             folding.position = last
@@ -194,7 +200,8 @@ async def swap_checkpoint(
     connection: AsyncConnection[Any], names: list[str], before: int, after: int, epoch: int
 ) -> None:
     """Moves the checkpoints, or raises CheckpointMoved when another leader did, or the log was restored."""
-    statement = "update checkpoints set position = %s where read_model = any(%s) and position = %s and epoch = %s"
+    statement = """update checkpoints set position = %s where read_model = any(%s) and position = %s and epoch = %s
+                   returning read_model"""
     cursor = await connection.execute(statement, [after, names, before, epoch])
-    if cursor.rowcount != len(names):
+    if len(await cursor.fetchall()) != len(names):
         raise CheckpointMoved(f"checkpoints are not at {before}")

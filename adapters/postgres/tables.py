@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, LiteralString
 
 import orjson
@@ -71,33 +72,72 @@ async def index(connection: AsyncConnection[Any], model: ReadModel, name: str) -
 
 async def open_rows(connection: AsyncConnection[Any], name: str, keys: list[str]) -> dict[str, tuple[int, Row]]:
     """The present rows of these keys, with the position since which each is valid."""
-    statement = sql.SQL("select key, from_position, document from {} where key = any(%s) and to_position = %s")
-    cursor = await connection.execute(statement.format(named(name)), [keys, STILL], binary=True)
+    cursor = await connection.execute(reading(name), [keys, STILL], binary=True)
     return {key: (since, orjson.loads(document)) for key, since, document in await cursor.fetchall()}
 
 
 async def close_rows(connection: AsyncConnection[Any], name: str, ended: list[tuple[str, int, int]]) -> None:
     """Ends versions, named by key and start, at a position."""
-    statement = sql.SQL(
-        """update {} t set to_position = e.until, fork = e.fork
-             from unnest(%s::text[], %s::bigint[], %s::bigint[], %s::bigint[]) as e (key, since, until, fork)
-            where t.key = e.key and t.from_position = e.since"""
-    )
     filed = [(*one, fork_of(*one[1:])) for one in ended]
     columns = [list(column) for column in zip(*filed, strict=True)]
-    await connection.execute(statement.format(named(name)), columns, binary=True)
+    await connection.execute(closing(name), columns, binary=True)
 
 
 async def add_versions(
     connection: AsyncConnection[Any], model: ReadModel, name: str, versions: Iterable[RowVersion]
 ) -> None:
-    """Writes new versions by COPY."""
-    members = list(model.columns)
-    columns = ["key", "organisation", "from_position", "to_position", "fork", *members, "document"]
-    statement = sql.SQL("copy {} ({}) from stdin").format(named(name), sql.SQL(", ").join(map(sql.Identifier, columns)))
-    async with connection.cursor() as cursor, cursor.copy(statement) as copy:
-        for v in versions:
-            values = [v.row[m] for m in members]
-            document = orjson.dumps(v.row).decode()
-            valid = (v.from_position, v.to_position, fork_of(v.from_position, v.to_position))
-            await copy.write_row([v.key, v.organisation, *valid, *values, document])
+    """Writes new versions by COPY, the fastest way for many; a pipeline cannot hold it."""
+    async with connection.cursor() as cursor, cursor.copy(copying(name, columns_of(model))) as copy:
+        for version in versions:
+            await copy.write_row(values(model, version))
+
+
+async def add_few_versions(
+    connection: AsyncConnection[Any], model: ReadModel, name: str, versions: Iterable[RowVersion]
+) -> None:
+    """Writes new versions one by one; in a pipeline nothing waits for them."""
+    for version in versions:
+        await connection.execute(adding(name, columns_of(model)), values(model, version))
+
+
+def columns_of(model: ReadModel) -> tuple[str, ...]:
+    """All columns of a read model's table."""
+    return ("key", "organisation", "from_position", "to_position", "fork", *model.columns, "document")
+
+
+def values(model: ReadModel, version: RowVersion) -> list[Any]:
+    """What stands in these columns."""
+    valid = (version.from_position, version.to_position, fork_of(version.from_position, version.to_position))
+    members = (version.row[member] for member in model.columns)
+    return [version.key, version.organisation, *valid, *members, orjson.dumps(version.row).decode()]
+
+
+@cache
+def reading(name: str) -> bytes:
+    """Reads present rows by key."""
+    query = "select key, from_position, document from {} where key = any(%s) and to_position = %s"
+    return sql.SQL(query).format(named(name)).as_bytes(None)
+
+
+@cache
+def closing(name: str) -> bytes:
+    """Ends versions."""
+    query = """update {} t set to_position = e.until, fork = e.fork
+                 from unnest(%s::text[], %s::bigint[], %s::bigint[], %s::bigint[]) as e (key, since, until, fork)
+                where t.key = e.key and t.from_position = e.since"""
+    return sql.SQL(query).format(named(name)).as_bytes(None)
+
+
+@cache
+def copying(name: str, columns: tuple[str, ...]) -> bytes:
+    """Takes many versions."""
+    names = sql.SQL(", ").join(map(sql.Identifier, columns))
+    return sql.SQL("copy {} ({}) from stdin").format(named(name), names).as_bytes(None)
+
+
+@cache
+def adding(name: str, columns: tuple[str, ...]) -> bytes:
+    """Takes one version."""
+    places = sql.SQL(", ").join([sql.Placeholder()] * len(columns))
+    names = sql.SQL(", ").join(map(sql.Identifier, columns))
+    return sql.SQL("insert into {} ({}) values ({})").format(named(name), names, places).as_bytes(None)
