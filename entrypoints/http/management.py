@@ -35,7 +35,8 @@ def management_app(readiness: Readiness, measure: Callable[[], Awaitable[None]])
             await asyncio.wait_for(measure(), MEASURE_SECONDS)
         return Response(generate_latest(registry()), media_type=CONTENT_TYPE_LATEST)
 
-    return Starlette(routes=[Route("/health", health), Route("/ready", ready), Route("/metrics", metrics)])
+    live = [Route(path, health) for path in ("/health", "/live")]
+    return Starlette(routes=[*live, Route("/ready", ready), Route("/metrics", metrics)])
 
 
 async def in_time(readiness: Readiness) -> tuple[Problems, Problems]:

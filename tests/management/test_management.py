@@ -31,8 +31,9 @@ async def asked(path: str, readiness: Callable[[], Awaitable[Answer]]) -> httpx2
         return await client.get(path)
 
 
-async def test_a_running_process_is_healthy_even_while_it_is_not_ready() -> None:
-    answer = await get("/health", failing={"store": "down"})
+@pytest.mark.parametrize("path", ["/health", "/live"])
+async def test_a_running_process_is_healthy_even_while_it_is_not_ready(path: str) -> None:
+    answer = await get(path, failing={"store": "down"})
     assert (answer.status_code, answer.json()) == (200, {"status": "healthy"})
 
 
