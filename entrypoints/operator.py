@@ -1,6 +1,6 @@
 """What whoever runs the machine may do past the API: let a first administrator in, and rebind a name."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from getpass import getuser
@@ -47,15 +47,16 @@ class Operator:
         await self.execute(organisation, rebind_owner, RebindOwner(owner, reason))
         return {"organisation": organisation.lower(), "owner": owner}
 
-    async def erase(self, organisation: str, login: str) -> Facts:
-        """Destroys a person's key, which no backup taken later holds; repeated until it is done, should it fail."""
+    async def erase(self, organisation: str, names: Sequence[str]) -> Facts:
+        """Destroys the keys of these people: backups taken later do not hold them. May be repeated should it fail."""
         people, tenant = self.rollbook.people, organisation.lower()
-        person = (await people.known_as(tenant, [login])).get(login)
-        if person is None:
-            raise NotFound(f"Nobody in {organisation} is known by that name")
-        await self.execute(organisation, erase_person, ErasePerson(person))
-        await people.erase(tenant, UUID(person))
-        return {"organisation": tenant, "erased": person}
+        known = await people.known_as(tenant, names)
+        if unknown := [name for name in names if name not in known]:
+            raise NotFound(f"Nobody in {organisation} is known as {', '.join(unknown)}; nobody is erased")
+        for person in dict.fromkeys(known.values()):
+            await self.execute(organisation, erase_person, ErasePerson(person))
+            await people.erase(tenant, UUID(person))
+        return {"organisation": tenant, "erased": sorted(set(known.values()))}
 
     async def execute(self, organisation: str, handler: Handler, command: Any) -> str:
         """Runs a command, recorded under the name of the machine's user."""

@@ -59,15 +59,15 @@ def rebind(organisation: Organisation, owner: Owner, reason: Reason, json: AsJso
 @operator.command("erase")
 def erase(
     organisation: Organisation,
-    login: Annotated[str, typer.Argument(metavar="LOGIN", help="Whom: a login, or what a rule names somebody by.")],
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Logins, and by what else rules name people.")],
     json: AsJson = False,
 ) -> None:
-    """Forget a person for good: the log keeps a pseudonym that nobody can open any more."""
-    done = work(lambda one: one.erase(organisation, login))
+    """Forget people for good: the log keeps pseudonyms that nobody can open any more. Servers forget in a minute."""
+    done = work(lambda one: one.erase(organisation, names))
     if json:
         print_json(done)
     else:
-        note(safe(f"Erased in {done['organisation']}: {done['erased']} is nobody now"))
+        note(safe(f"Erased in {done['organisation']}: {', '.join(done['erased'])}"))
 
 
 def work(task: Callable[["Operator"], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
