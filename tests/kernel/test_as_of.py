@@ -16,7 +16,7 @@ from tests.kernel.retold import Version, as_of, retell
 from tests.reference.stories import STORIES, Step
 
 ORGANISATIONS = ("acme", "other", "nobody")
-FEW = 14
+FEW = 9
 NOT_SHOWN = {"number", "actor", "created_position", "fence", "lease_until"}
 
 
