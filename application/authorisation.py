@@ -1,6 +1,6 @@
 """Who may do what: one table of actions, deny by default."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -41,6 +41,12 @@ def authorise(caller: Caller, action: str) -> None:
         raise Forbidden(f"Role '{caller.role}' may not do '{action}'")
     if caller.scope is not None and action not in caller.scope:
         raise Forbidden(f"This token's scope does not cover '{action}'")
+
+
+def check_grant(caller: Caller, scope: Collection[str] | None) -> None:
+    """Nobody hands on more than they hold: a token whose scope is narrow issues none that is wider."""
+    if caller.scope is not None and not (scope is not None and set(scope) <= caller.scope):
+        raise Forbidden("This token's scope does not cover all that the new one would")
 
 
 def with_role(caller: Caller, rules: HouseRules) -> Caller:

@@ -88,6 +88,11 @@ class Rollbook:
         self.rules[organisation] = (time.monotonic() + RULES_REMEMBERED_SECONDS, rules)
         return rules
 
+    async def rules_at(self, organisation: str, position: int) -> HouseRules:
+        """The organisation's rules as they were at a position."""
+        found = await self.store.load_at(organisation, f"rules-{Rules.id_of(organisation)}", position)
+        return found.rules if found else LENIENT
+
     async def render(self, organisation: str, rows: list[Row]) -> list[dict[str, Any]]:
         """Deployments as their users know them, with logins in the place of pseudonyms."""
         names = await self.people.logins_of(organisation, {row["actor"] for row in rows})

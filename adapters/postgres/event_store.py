@@ -121,6 +121,15 @@ class PostgresEventStore:
 
         return await again_when_cut_off(read)
 
+    async def load_at(self, organisation: str, stream_id: str, position: int) -> Any | None:
+        """The aggregate as it was at a position, without its snapshots; None when it was not there yet."""
+        aggregate = None
+        for e in await self.history(organisation, stream_id):
+            if e.position <= position:
+                event = decoded(e.topic, e.schema_version, e.payload, stream_id, e.version, e.recorded_at)
+                aggregate = event.mutate(aggregate)
+        return aggregate
+
     async def outcome(self, organisation: str, key: CommandKey) -> Appended | None:
         """What came of the command before, within the 7 days that outcomes are kept."""
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from adapters.postgres.conditions import equals
 from application import freezes, rules, tokens
-from application.authorisation import ACTIONS
+from application.authorisation import ACTIONS, check_grant
 from domain.errors import Clash, Invalid, NotFound, Unprocessable
 from domain.freezes import Scope
 from domain.rules import ApprovalRule, HouseRules, RoleRule
@@ -15,7 +15,7 @@ from entrypoints.http import governance_models as bodies
 from entrypoints.http import queue_models as models
 from entrypoints.http.commands import execute
 from entrypoints.http.deployments import queue
-from entrypoints.http.headers import ALLOW_STALE
+from entrypoints.http.headers import ALLOW_STALE, AS_OF
 from entrypoints.http.reading import SHOWN, reading
 from entrypoints.http.requests import problem
 from entrypoints.http.routing import Answer, Call, answer
@@ -63,9 +63,18 @@ async def with_names(call: Call, rows: list[Row]) -> list[Row]:
     return [{**row, **{m: named[m].get(row[m]) for m in named}} for row in rows]
 
 
-@queue.get("/v1/rules", action="rules.read", answer=bodies.RulesBody)
-async def show_rules(call: Call) -> Answer:
-    """Show the rules in force."""
+@queue.get("/v1/rules", action="rules.read", answer=bodies.RulesBody, gives=(AS_OF,))
+async def show_rules(call: Call, query: models.AsOf) -> Answer:
+    """Show the rules in force, now or then."""
+    if query.as_of is None:
+        return await present_rules(call)
+    position = await call.app.views.resolve(call.caller.organisation, query.as_of)
+    then = await call.app.rules_at(call.caller.organisation, position)
+    return answer(await naming.with_names(call, then), headers={"x-rollbook-as-of": str(position)})
+
+
+async def present_rules(call: Call) -> Answer:
+    """The rules in force now."""
     return answer(await naming.with_names(call, await call.app.rules_of(call.caller.organisation, fresh=True)))
 
 
@@ -79,7 +88,7 @@ async def set_rules(call: Call, body: bodies.RulesBody) -> Answer:
         require_if_match=body.require_if_match,
     )
     await execute(call, rules.set_rules, rules.SetRules(await naming.without_names(call, house)))
-    return await show_rules(call)
+    return await present_rules(call)
 
 
 @queue.post("/v1/tokens", action="token.create", answer=answers.IssuedToken, status=201)
@@ -89,6 +98,7 @@ async def issue_token(call: Call, body: bodies.TokenBody) -> Answer:
         raise Unprocessable([problem("enum", ["body", "scope"], f"Unknown actions: {', '.join(unknown)}", unknown)])
     if body.expires_at and not 1970 <= body.expires_at.year < 9999:
         raise Invalid("expires_at must be between 1970 and 9998")
+    check_grant(call.caller, body.scope)
     secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
     command = tokens.IssueToken(
         name=body.name,
@@ -103,11 +113,11 @@ async def issue_token(call: Call, body: bodies.TokenBody) -> Answer:
 
 
 @queue.get("/v1/tokens", action="token.read", answer=list[answers.TokenObject], takes=(ALLOW_STALE,), gives=SHOWN)
-async def list_tokens(call: Call) -> Answer:
+async def list_tokens(call: Call, query: models.AsOf) -> Answer:
     """List tokens, revoked ones too; never their secrets."""
-    present = await reading(call)
-    rows = await present.select(TOKENS, limit=MOST)
-    return answer([shown(row) for row in rows], headers=present.headers())
+    past = await reading(call, query.as_of)
+    rows = await past.select(TOKENS, limit=MOST)
+    return answer([shown(row) for row in rows], headers=past.headers())
 
 
 @queue.delete("/v1/tokens/{token_id}", action="token.revoke", answer=answers.TokenObject, raises=(NotFound, Clash))
