@@ -1,5 +1,6 @@
 """What whoever runs the machine may do past the API: let a first administrator in, and rebind a name."""
 
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
@@ -7,11 +8,10 @@ from getpass import getuser
 from typing import Any
 from uuid import UUID, uuid4
 
-import psycopg
-
 from adapters.embedded.running import running_url
 from adapters.identity.names import is_name
 from adapters.identity.own_tokens import digest, new_secret
+from adapters.reachability import check_database
 from adapters.settings import Settings
 from application.caller import Origin, Role
 from application.execution import Handler
@@ -64,12 +64,20 @@ class Operator:
             raise Invalid("An organisation is 1 to 100 printable characters")
         tenant = organisation.lower()
         circumstances = Circumstances(
-            actor=await self.rollbook.people.actor(tenant, getuser()),
+            actor=await self.rollbook.people.actor(tenant, machine_user()),
             origin=Origin(interface="operator").facts(),
             occurred_at=datetime.now(UTC),
             correlation_id=uuid4().hex,
         )
         return (await self.rollbook.executor.execute(tenant, circumstances, handler, command)).resource
+
+
+def machine_user() -> str:
+    """Who is at this machine, by name or, where the system knows none, by number."""
+    try:
+        return getuser()
+    except (KeyError, OSError):
+        return f"uid-{os.getuid()}"
 
 
 @asynccontextmanager
@@ -78,10 +86,8 @@ async def operator(settings: Settings) -> AsyncIterator[Operator]:
     named = settings.database_url.get_secret_value() if settings.database_url else running_url(settings.data_dir)
     if named is None:
         raise Unavailable(f"No Rollbook runs on {settings.data_dir}: start it, or set DATABASE_URL")
-    try:
-        rollbook = await build(settings, named)
-    except psycopg.OperationalError as problem:
-        raise Unavailable("The database does not answer") from problem
+    await check_database(named)
+    rollbook = await build(settings, named)
     try:
         yield Operator(rollbook)
     finally:

@@ -22,9 +22,10 @@ def rebuild(
     read_model: Annotated[str | None, typer.Argument(help="Which one; all without it.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Build read models anew from the log, beside the ones that serve. Needs DATABASE_URL."""
+    """Build read models anew from the log, beside the ones that serve, in DATABASE_URL or what runs on DATA_DIR."""
     import uvloop
 
+    from adapters.embedded.running import running_url
     from adapters.logs import configure_logging
     from adapters.settings import SettingsError, load_settings
 
@@ -33,9 +34,10 @@ def rebuild(
         settings = load_settings()
     except SettingsError as problem:
         raise misuse(str(problem)) from None
-    if settings.database_url is None:
-        raise misuse("DATABASE_URL is not set: a rebuild needs the database of a Rollbook that runs")
-    done = uvloop.run(rebuild_all(settings.database_url.get_secret_value(), read_model, quiet=json))
+    url = settings.database_url.get_secret_value() if settings.database_url else running_url(settings.data_dir)
+    if url is None:
+        raise misuse(f"No Rollbook runs on {settings.data_dir}: start it, or set DATABASE_URL")
+    done = uvloop.run(rebuild_all(url, read_model, quiet=json))
     if json:
         print_json(done)
 
@@ -44,6 +46,7 @@ async def rebuild_all(url: str, wanted: str | None, quiet: bool) -> list[dict[st
     """Rebuilds the wanted read models one after the other, with a bar for each."""
     from adapters.postgres.log import PostgresLog
     from adapters.postgres.pools import Pools
+    from adapters.reachability import check_database
     from domain.errors import RollbookError
     from projections.registry import READ_MODELS
 
@@ -52,6 +55,7 @@ async def rebuild_all(url: str, wanted: str | None, quiet: bool) -> list[dict[st
         raise misuse(f"There is no read model {wanted}: {', '.join(m.name for m in READ_MODELS)}")
     pools = Pools.of(url, 2)
     try:
+        await check_database(url)
         await pools.open()
         log = PostgresLog(pools, url)
         return [await rebuild_one(pools, log, model, quiet) for model in models]

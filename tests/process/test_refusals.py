@@ -66,6 +66,15 @@ async def test_a_database_that_does_not_answer_is_named(name: str, database: Dat
     assert f"{name}: " in line and "Connection refused" in line
 
 
+async def test_a_rebuild_of_a_database_that_does_not_answer_says_so() -> None:
+    line = await refusal("rebuild", 5, DATABASE_URL=f"postgresql://ann:hunter2@127.0.0.1:{free_port()}/db")
+    assert "Connection refused" in line
+
+
+async def test_a_rebuild_where_nothing_runs_says_so() -> None:
+    assert "start it, or set DATABASE_URL" in await refusal("rebuild", 2)
+
+
 async def test_a_wrong_password_is_told(database: Database, postgres: EmbeddedPostgres) -> None:
     url = f"postgresql://rollbook_app:hunter2@127.0.0.1:{postgres.port}/{database.name}"
     assert "DATABASE_URL: " in await refusal("project", DATABASE_URL=url)
