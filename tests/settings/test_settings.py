@@ -1,5 +1,6 @@
 """What the settings accept, refuse and show."""
 
+import ast
 import base64
 from pathlib import Path
 
@@ -157,3 +158,10 @@ def test_the_example_file_names_every_setting_with_its_default() -> None:
     defaults = load_settings()
     Path(".env").write_text(EXAMPLE.read_text())
     assert load_settings() == defaults
+
+
+def test_every_setting_is_read_by_something() -> None:
+    packages = ("adapters", "application", "entrypoints")
+    sources = [path.read_text() for package in packages for path in (EXAMPLE.parent / package).rglob("*.py")]
+    read = {node.attr for source in sources for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Attribute)}
+    assert set(Settings.model_fields) <= read
