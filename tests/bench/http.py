@@ -32,7 +32,7 @@ async def run(ground: Ground, report: Report, options: Namespace) -> None:
     own, crud, stock = await ground.migrated("http"), await ground.database("crud"), await ground.database("stock")
     servers = [
         ours(ground, own),
-        peer("(c) CRUD", "tests.bench.crud:app", sqlalchemy_url(crud.owner_url)),
+        peer("(c) CRUD", "tests.bench.crud:build", sqlalchemy_url(crud.owner_url)),
         peer("(b) stock", "tests.bench.stock:app", stock.owner_url),
     ]
     try:

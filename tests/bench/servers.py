@@ -67,6 +67,8 @@ def peer(name: str, module: str, app_url: str) -> Measured:
     port = free_port()
     command = [sys.executable, "-m", "uvicorn", module, "--port", str(port), "--loop", "uvloop", "--http", "httptools"]
     command += ["--no-access-log", "--log-level", "warning"]
+    if module.endswith(":build"):
+        command.append("--factory")
     return start(name, port, command, {"BENCH_DATABASE_URL": app_url}, "/v1/deployments?limit=1")
 
 
