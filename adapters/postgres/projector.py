@@ -36,7 +36,8 @@ class CheckpointMoved(Exception):
 class Projector:
     """Keeps the read models of this release. Any number may run: each table has one leader, the others wait for it.
 
-    `problem` tells why it stands still for good (None while it does not), `building` which new read model it makes.
+    `problem` tells why it stands still for good (None while it does not), `building` which new read model it makes,
+    `trouble` what it tries again, with the moment (of `monotonic`) since which it does not get on.
     """
 
     def __init__(self, pools: Pools, events: PostgresLog, models: Sequence[ReadModel], batch: int = 1000) -> None:
@@ -49,6 +50,7 @@ class Projector:
         self.leading = False
         self.building: str | None = None
         self.problem: str | None = None
+        self.trouble: tuple[str, float] | None = None
         self.next_election = 0.0
         self.on_progress: list[Callable[[int], None]] = []
 
@@ -66,6 +68,7 @@ class Projector:
                 await stop.wait()
             except Exception as problem:
                 log.warning("projector.interrupted", problem=told(problem), again_in=pause)
+                self.trouble = self.trouble or (told(problem), monotonic())
                 await pause_unless(stop, pause)
                 pause = min(pause * 2, 1.0) if self.position == started else 0.05
 
@@ -102,6 +105,7 @@ class Projector:
                     await self.build(model, stop)
                     await leadership.must_be_heard()
                 await leadership.prepare(model, self.epoch)
+        self.trouble = None
         self.leading = bool(leadership.foldings)
         self.next_election = monotonic() + ELECTION_SECONDS
         if self.leading:

@@ -70,9 +70,15 @@ class Condition:
     def of_read_models(self, seen: Progress) -> Problems:
         """Why reads cannot be answered in time."""
         kept_up = self.keeping_up.is_so(seen, monotonic())
-        if self.projector and (problem := self.projector.problem or self.projector.building):
+        if self.projector and (problem := self.of_projector(self.projector)):
             return {"projector": problem}
         return {} if kept_up or not self.reads else {"read_models": f"{seen.behind} events behind the log"}
+
+    def of_projector(self, projector: Projector) -> str | None:
+        """Why it does not get on; what may pass by itself is given as long as a read would wait."""
+        if projector.trouble and monotonic() - projector.trouble[1] > self.keeping_up.patience:
+            return f"interrupted: {projector.trouble[0]}"
+        return projector.problem or projector.building
 
     async def measure(self) -> None:
         """Sets the gauges that are read off the store; while it does not answer, only that is told."""
