@@ -105,6 +105,22 @@ async def test_a_token_whose_scope_is_empty_gets_past_no_door_but_the_open_ones(
     }
 
 
+async def test_a_token_hands_on_no_more_than_its_own_scope(rollbook: World) -> None:
+    held = ["token.create", "deployment.read"]
+    narrow = bearer(await issued(rollbook, await rollbook.own(Role.ADMIN), 201, scope=held))
+    await issued(rollbook, narrow, 403)
+    await issued(rollbook, narrow, 403, scope=[*held, "rules.set"])
+    assert await rollbook.comes(bearer(await issued(rollbook, narrow, 201, scope=["deployment.read"]))) == 200
+
+
+async def issued(rollbook: World, headers: dict[str, str], expect: int, **fields: Any) -> str:
+    """The secret of a new token for an administrator, as far as it is issued."""
+    body = {"name": "new", "role": "admin", **fields}
+    answer = await rollbook.rollbook.client.post("/v1/tokens", json=body, headers=headers)
+    assert answer.status_code == expect, answer.text
+    return str(answer.json().get("token"))
+
+
 async def test_a_scope_of_one_action_opens_the_doors_of_that_action_alone(rollbook: World) -> None:
     admin, table = await rollbook.own(Role.ADMIN), routes(rollbook)
     for action in sorted(ACTIONS):
