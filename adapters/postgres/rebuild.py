@@ -6,7 +6,7 @@ from typing import Any
 
 from psycopg import AsyncConnection, sql
 
-from adapters.postgres import tables
+from adapters.postgres import codec, tables
 from adapters.postgres.folding import Folding
 from adapters.postgres.leadership import LEADERS
 from adapters.postgres.log import PostgresLog
@@ -22,7 +22,7 @@ async def rebuild(pools: Pools, log: PostgresLog, model: ReadModel, progress: Pr
     """Folds the whole log into a shadow table with the projector's own code, then swaps; answers how many events.
 
     `progress` is told how far it is, and how far it must go. A projector that runs notices that its checkpoint moved
-    and goes on from the new one. Memory does not grow with the log.
+    and goes on from the new one. Memory does not grow with the log. UnknownEvent when a newer release wrote some of it.
     """
     shadow = f"{table(model)}_shadow"
     async with pools.projector.connection() as connection, alone(connection, shadow):
@@ -32,6 +32,8 @@ async def rebuild(pools: Pools, log: PostgresLog, model: ReadModel, progress: Pr
         folding = Folding(model, shadow)
         position, head = 0, await log.head()
         while events := await log.read_after(position, BATCH):
+            for event in events:
+                codec.event_class_of(event.topic, event.schema_version)
             async with connection.transaction():
                 await folding.write(connection, events)
             position = events[-1].commit_position
@@ -60,7 +62,7 @@ async def swap(connection: AsyncConnection[Any], model: ReadModel, shadow: str, 
     """Puts the shadow in the place of the table, with its checkpoint, in one transaction."""
     name = table(model)
     async with connection.transaction():
-        await connection.execute("select from checkpoints where read_model = %s for update", [name])
+        # The table before its checkpoint, as projectors lock them: so neither waits for the other in a circle.
         await connection.execute(sql.SQL("drop table if exists {}").format(tables.named(name)))
         rename = sql.SQL("alter table {} rename to {}").format(tables.named(shadow), sql.Identifier(name))
         await connection.execute(rename)
