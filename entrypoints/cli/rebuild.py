@@ -44,6 +44,7 @@ def rebuild(
 
 async def rebuild_all(url: str, wanted: str | None, quiet: bool) -> list[dict[str, object]]:
     """Rebuilds the wanted read models one after the other, with a bar for each."""
+    from adapters.postgres.codec import UnknownEvent
     from adapters.postgres.log import PostgresLog
     from adapters.postgres.pools import Pools
     from adapters.reachability import check_database
@@ -61,6 +62,8 @@ async def rebuild_all(url: str, wanted: str | None, quiet: bool) -> list[dict[st
         return [await rebuild_one(pools, log, model, quiet) for model in models]
     except RollbookError as refusal:
         raise Failure(refusal.message, Exit.UNAVAILABLE, refusal.code) from None
+    except UnknownEvent as newer:
+        raise Failure(f"Rebuild with the newer release that wrote this: {newer}", Exit.UNAVAILABLE, "NEWER") from None
     finally:
         await pools.close()
 
@@ -73,15 +76,20 @@ async def rebuild_one(pools: "Pools", log: "PostgresLog", model: "ReadModel", qu
     from adapters.postgres.rebuild import rebuild as make_anew
 
     started = perf_counter()
-    columns = (TextColumn(model.name), BarColumn(), MofNCompleteColumn(), TextColumn("events"), TimeRemainingColumn())
+    rate = TextColumn("{task.fields[rate]:.0f} events/s")
+    columns = (TextColumn(model.name), BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn())
+
+    def per_second(count: int) -> float:
+        return count / max(perf_counter() - started, 1e-6)
+
     with Progress(*columns, console=Console(stderr=True), disable=quiet) as bar:
-        task = bar.add_task(model.name, total=None)
+        task = bar.add_task(model.name, total=None, rate=0.0)
 
         def show(position: int, head: int) -> None:
-            bar.update(task, completed=position, total=head)
+            bar.update(task, completed=position, total=head, rate=per_second(position))
 
         count = await make_anew(pools, log, model, show)
-    seconds = perf_counter() - started
+    told = {"events": count, "seconds": round(perf_counter() - started, 3), "events_per_second": int(per_second(count))}
     if not quiet:
-        note(f"{model.name}: {count} events in {seconds:.1f} s, {count / max(seconds, 1e-6):.0f} events/s")
-    return {"read_model": model.name, "events": count, "seconds": round(seconds, 3)}
+        note(f"{model.name}: {count} events in {told['seconds']:.1f} s, {told['events_per_second']} events/s")
+    return {"read_model": model.name, **told}
