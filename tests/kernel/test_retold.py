@@ -37,7 +37,7 @@ def kept(admin_url: str, model: ReadModel) -> list[Version]:
         document = orjson.loads(row["document"])
         assert row["fork"] == fork_of(row["from_position"], row["to_position"])
         assert {c: plain(row[c]) for c in model.columns} == {c: moment(document[c], row[c]) for c in model.columns}
-        found.append(Version(*(row[n] for n in ("key", "organisation", "from_position", "to_position")), document))
+        found.append(Version(row["key"], row["organisation"], row["from_position"], row["to_position"], document))
     return found
 
 
