@@ -16,7 +16,7 @@ from adapters.postgres import queries
 from adapters.postgres.conditions import Condition
 from adapters.postgres.pools import Pools, again_when_cut_off
 from domain.errors import Invalid, Unavailable
-from projections.read_model import ReadModel, Row, table
+from projections.read_model import STILL, ReadModel, Row, table
 
 POLL_SECONDS = 0.02
 RFC_3339 = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}")
@@ -139,9 +139,8 @@ class PostgresViews:
 
     async def resolve(self, organisation: str, as_of: str) -> int:
         """The position that a moment or a position means; refused when it is empty, malformed or in the future."""
-        head = int((await self.fetch(organisation, sql.SQL("select rollbook.head()"), []))[0][0])
         if as_of.isascii() and as_of.isdigit():
-            return await self.whole_commit(organisation, int(as_of[:20]), head)
+            return await self.whole_commit(organisation, min(int(as_of[:20]), STILL))
         moment = parse_moment(as_of)
         query = sql.SQL("select rollbook.position_at(%s), %s::timestamptz > clock_timestamp()")
         position, future = (await self.fetch(organisation, query, [moment, moment]))[0]
@@ -153,11 +152,13 @@ class PostgresViews:
         """The last position that was there at a moment."""
         return int((await self.fetch(organisation, sql.SQL("select rollbook.position_at(%s)"), [moment]))[0][0])
 
-    async def whole_commit(self, organisation: str, position: int, head: int) -> int:
+    async def whole_commit(self, organisation: str, position: int) -> int:
         """The last position at or before this one at which a commit ends."""
+        query = sql.SQL("select rollbook.head(), rollbook.commit_before(%s)")
+        head, end = (await self.fetch(organisation, query, [position]))[0]
         if position > head:
             raise Invalid("as_of is a position that does not exist yet")
-        return int((await self.fetch(organisation, sql.SQL("select rollbook.commit_before(%s)"), [position]))[0][0])
+        return int(end)
 
     async def fetch(
         self, organisation: str, query: sql.SQL | sql.Composed, values: list[Any], prepare: bool | None = None
