@@ -13,6 +13,7 @@ import structlog
 from dotenv import dotenv_values
 from pydantic import (
     BaseModel,
+    DirectoryPath,
     Field,
     SecretStr,
     ValidationError,
@@ -99,6 +100,7 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = Field(default_factory=lambda: "console" if sys.stderr.isatty() else "json")
     otel_exporter_otlp_endpoint: str | None = None
+    prometheus_multiproc_dir: DirectoryPath | None = None
 
     @field_validator("allowed_organisations", mode="before")
     @classmethod

@@ -1,5 +1,6 @@
 """The commands that run Rollbook: everything at once, or its parts."""
 
+import os
 from collections.abc import Mapping
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -27,7 +28,15 @@ def start(parts: frozenset[str], welcome: bool = False) -> None:
     except SettingsError as problem:
         raise misuse(str(problem)) from None
     configure_logging(settings.log_level, settings.log_format)
+    share_metrics(settings)
     run_parts(settings, parts, welcome)
+
+
+def share_metrics(settings: "Settings") -> None:
+    """Tells the metrics' library, which looks into the environment when it is imported, also what stood elsewhere."""
+    os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
+    if settings.prometheus_multiproc_dir:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(settings.prometheus_multiproc_dir)
 
 
 def run_parts(settings: "Settings", parts: frozenset[str], welcome: bool) -> None:
