@@ -43,6 +43,7 @@ class Process:
         self.rollbook: Rollbook | None = None
         self.projector: Projector | None = None
         self.relay: Relay | None = None
+        self.broker: EmbeddedNats | None = None
         self.condition: Condition | None = None
 
     async def run(self, announce: Callable[[], None] | None = None) -> None:
@@ -123,7 +124,8 @@ class Process:
         if s.nats_url is not None:
             return database_url, s.nats_url.get_secret_value()
         if s.database_url is None or "relay" in self.parts:
-            return database_url, (await stack.enter_async_context(EmbeddedNats(s.data_dir))).url
+            self.broker = await stack.enter_async_context(EmbeddedNats(s.data_dir))
+            return database_url, self.broker.url
         return database_url, ""
 
     def tasks(self, nats_url: str) -> list[Awaitable[None]]:
@@ -136,6 +138,8 @@ class Process:
         if "relay" in self.parts:
             self.relay = self.rollbook.relay(nats_url)
             found.append(self.relay.run(self.drained))
+            if self.broker:
+                found.append(self.broker.unstick(self.relay.is_stuck, self.drained))
         if "work" in self.parts:
             found.append(Housekeeping(self.rollbook).run(self.drained))
         self.condition = Condition(self.rollbook, self.parts, self.projector, self.relay)
