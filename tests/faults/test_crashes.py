@@ -1,14 +1,12 @@
 """Everything is killed under load, again and again: nothing acknowledged is lost, nothing happens twice."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from random import Random
 from typing import Any
 
 import psycopg
 import pytest
 
-from tests.conftest import open_folder
 from tests.faults.checks import admin_url, durability_is_on, everything_holds
 from tests.faults.instance import Instance
 from tests.faults.load import Ledger, begin, end, load_until
@@ -20,16 +18,6 @@ $$ begin perform pg_sleep(600); return null; end $$;
 create constraint trigger pause_at_commit after insert on rollbook.events deferrable initially deferred
    for each row when (new.position > {}) execute function pause_at_commit();
 """
-
-
-@pytest.fixture
-async def instance() -> AsyncIterator[Instance]:
-    """A Rollbook that is not running yet, and surely not afterwards."""
-    with open_folder("instance") as folder:
-        made = Instance(folder)
-        yield made
-        if made.process is not None:
-            await made.kill_all()
 
 
 async def kill_under_load(instance: Instance, ledger: Ledger, times: int) -> None:
