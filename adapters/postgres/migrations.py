@@ -1,5 +1,6 @@
 """Brings a database to the newest schema, as its owner; each step runs once, in order."""
 
+import asyncio
 from importlib import resources
 
 import psycopg
@@ -10,6 +11,7 @@ from adapters.postgres.pools import CONNECT_SECONDS
 from domain.errors import Unavailable
 
 log = structlog.get_logger()
+LOCK_TRIES, LOCK_PAUSE_SECONDS = 120, 0.5
 GROUP_ROLES = ("rollbook_writer", "rollbook_reader", "rollbook_projector")
 
 
@@ -61,7 +63,20 @@ def steps() -> list[tuple[str, str]]:
 
 
 async def apply(connection: psycopg.AsyncConnection, name: str, script: str) -> None:
-    """Runs one step in a transaction of its own."""
+    """Runs one step. While it waits for the lock of a table that is in use, everybody else waits behind it, appends of
+    the older release too: so it waits briefly, lets them pass, and tries again. Unavailable after many tries."""
+    for _ in range(LOCK_TRIES):
+        try:
+            return await run_step(connection, name, script)
+        except psycopg.errors.LockNotAvailable:
+            log.info("schema.waits", step=name)
+            await asyncio.sleep(LOCK_PAUSE_SECONDS)
+    raise Unavailable(f"The schema's step {name} finds its tables in use, and waits no longer")
+
+
+async def run_step(connection: psycopg.AsyncConnection, name: str, script: str) -> None:
+    """One step in a transaction of its own."""
     async with connection.transaction():
+        await connection.execute("set local lock_timeout = '500ms'")
         await connection.execute(script.encode())
         await connection.execute("insert into public.rollbook_schema values (%s)", [name])
