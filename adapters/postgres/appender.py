@@ -66,7 +66,7 @@ def event_row(commit: Commit, command_id: UUID, stream_id: str, event: DomainEve
     event_id = uuid_utils.uuid7()
     payload = codec.encode_payload(event)
     envelope = codec.encode_envelope(event, event_id, stream_id, command_id, commit)
-    if len(payload) + len(envelope) > codec.MAX_EVENT_BYTES:
+    if len(payload) + len(envelope) + codec.STAMP_BYTES > codec.MAX_EVENT_BYTES:
         raise TooLarge(f"An event of this request would exceed {codec.MAX_EVENT_BYTES} bytes")
     topic = get_topic(type(event))
     return (

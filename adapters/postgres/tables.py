@@ -8,6 +8,7 @@ from typing import Any, LiteralString
 import orjson
 from psycopg import AsyncConnection, sql
 
+from adapters.postgres.filing import filed
 from adapters.postgres.intervals import fork_of
 from projections.read_model import STILL, ReadModel, Row
 
@@ -108,7 +109,7 @@ def columns_of(model: ReadModel) -> tuple[str, ...]:
 def values(model: ReadModel, version: RowVersion) -> list[Any]:
     """What stands in these columns."""
     valid = (version.from_position, version.to_position, fork_of(version.from_position, version.to_position))
-    members = (version.row[member] for member in model.columns)
+    members = (filed(version.row[member]) for member in model.columns)
     return [version.key, version.organisation, *valid, *members, orjson.dumps(version.row).decode()]
 
 
