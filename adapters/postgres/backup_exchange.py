@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from random import uniform
 from time import monotonic
@@ -16,6 +17,14 @@ from adapters.postgres.backup_archive import BUFFER, TABLES, Archive, BackupRefu
 APPEND_LOCK = 7240563
 PARTITION = 10_000_000
 SEIZE_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token of Rollbook's own, by its organisation and id."""
+
+    organisation: str
+    id: str
 
 
 async def seize(connection: Connection) -> None:
@@ -102,6 +111,21 @@ async def erase_again(connection: Connection, erasures: list[Any]) -> int:
                 where e.organisation = p.organisation and e.actor_id = p.actor_id"""
         )
         return cursor.rowcount
+
+
+async def revoked_tokens(connection: Connection) -> list[str]:
+    """The streams of Rollbook's own tokens that are revoked."""
+    query = """select stream_id from rollbook.events
+                where stream_id >= 'token-' and stream_id < 'token.' and topic = 'token.revoked'"""
+    return [stream_id for (stream_id,) in await (await connection.execute(query)).fetchall()]
+
+
+async def valid_again(connection: Connection, revoked: list[str]) -> list[Token]:
+    """Those of the revoked tokens that the log knows as valid."""
+    query = """select organisation, stream_id from rollbook.events where stream_id = any(%s)
+                group by organisation, stream_id having not bool_or(topic = 'token.revoked') order by 1, 2"""
+    rows = await (await connection.execute(query, [revoked])).fetchall()
+    return [Token(organisation, stream_id.removeprefix("token-")) for organisation, stream_id in rows]
 
 
 async def begin_epoch(connection: Connection, before: int, manifest: Manifest) -> int:

@@ -8,7 +8,16 @@ import psycopg
 
 from adapters.postgres.backup import Connection, Progress, connected, counting, opens
 from adapters.postgres.backup_archive import TABLES, Archive, BackupRefused, Manifest, Part
-from adapters.postgres.backup_exchange import begin_epoch, clear, erase_again, fill, seize
+from adapters.postgres.backup_exchange import (
+    Token,
+    begin_epoch,
+    clear,
+    erase_again,
+    fill,
+    revoked_tokens,
+    seize,
+    valid_again,
+)
 from adapters.postgres.backup_rows import Chain, rows
 
 Action = Callable[[], None]
@@ -37,11 +46,13 @@ class Present:
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What came of a restore. `before` is what was replaced; `erased` counts keys that came back and went again."""
+    """What came of a restore. `before` is what was replaced; `erased` counts keys that came back and went again;
+    `valid_again` are tokens that had been revoked since the backup."""
 
     epoch: int
     before: Present
     erased: int
+    valid_again: list[Token]
 
 
 def verify(archive: Archive, progress: Progress) -> None:
@@ -134,6 +145,7 @@ async def replace(connection: Connection, archive: Archive, wish: Wish, progress
     before = await look(connection)
     refuse_loss(before, archive.manifest, wish)
     erasures = await (await connection.execute("select * from rollbook.erasures")).fetchall()
+    revoked = await revoked_tokens(connection)
     await clear(connection)
     await fill(connection, archive, progress)
     if wish.forget_people:
@@ -141,7 +153,7 @@ async def replace(connection: Connection, archive: Archive, wish: Wish, progress
         await connection.execute("update rollbook.organisations set wrapped_key = null")
     erased = await erase_again(connection, erasures)
     epoch = await begin_epoch(connection, before.epoch, archive.manifest)
-    return Restored(epoch, before, erased)
+    return Restored(epoch, before, erased, await valid_again(connection, revoked))
 
 
 def refuse_loss(before: Present, manifest: Manifest, wish: Wish) -> None:
