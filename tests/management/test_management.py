@@ -90,3 +90,8 @@ async def test_metrics_carry_what_was_counted_under_the_names_of_the_contract() 
 def test_each_metric_has_its_labels(metric: str, labels: set[str]) -> None:
     collector = REGISTRY._names_to_collectors[metric]
     assert set(collector._labelnames) == labels  # type: ignore[attr-defined]
+
+
+def test_a_long_environment_is_no_label() -> None:
+    assert metrics.place("acme", "gcp", "x" * 100_000) == ("acme", "gcp", "other")
+    assert metrics.place("acme", "gcp", "x" * 100) == ("acme", "gcp", "x" * 100)

@@ -52,9 +52,14 @@ class Town:
         }
         return {"Authorization": f"Bearer {self.key.sign(claims | changes)}"}
 
+    @property
+    def settings(self) -> dict[str, str]:
+        """What the instance is told."""
+        return dict(self.instance.settings)
+
     async def operator(self, *arguments: str) -> str:
         """What a command on the machine itself answers."""
-        code, answered, told = await said("operator", *arguments, DATA_DIR=str(self.folder))
+        code, answered, told = await said("operator", *arguments, **self.settings, DATA_DIR=str(self.folder))
         assert code == 0, told
         return answered.strip()
 
