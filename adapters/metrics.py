@@ -55,7 +55,7 @@ def organisation(name: str) -> str:
 def place(name: str, provider: str, environment: str) -> tuple[str, str, str]:
     """Organisation, provider and environment as labels.
 
-    No organisation takes more than a few environments of short names, and all of them together not more than a thousand.
+    No organisation takes more than a few environments, all of them together not more than a thousand, none a long one.
     """
     known = organisation(name)
     label = environment if len(environment) <= LONGEST_ENVIRONMENT else OTHER
