@@ -1,6 +1,5 @@
 """An archive that is cut, changed or made up is refused in one line, and nothing has changed."""
 
-import asyncio
 import hashlib
 import json
 import random
@@ -13,33 +12,15 @@ from typing import Any
 
 import pytest
 
-from adapters.embedded.postgres import EmbeddedPostgres
 from adapters.postgres.backup_archive import BackupRefused, Manifest
 from adapters.postgres.backup_restore import Wish
 from entrypoints import backups
-from tests.backup.conftest import MakePlace, new_database
-from tests.backup.ground import Place, archive_of, files_of, fill, manifest_of, quiet
-from tests.conftest import running_rollbook
-from tests.queue.conftest import Queue
+from tests.backup.conftest import MakePlace
+from tests.backup.ground import archive_of, files_of, manifest_of, quiet
 
 Files = dict[str, bytes]
 EVENTS = "events_000000.copy"
 HEADER = 19
-
-
-@pytest.fixture(scope="module")
-def taken(postgres: EmbeddedPostgres, template: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A backup of a few commits, with its key, which all tests share."""
-    folder = tmp_path_factory.mktemp("taken")
-
-    async def take() -> Path:
-        with new_database(postgres, template) as database:
-            place = Place(database, folder / "data")
-            async with running_rollbook(place.settings(), database) as running:
-                await fill(Queue(running.client), 4)
-            return (await place.take(folder / "taken.zip", with_key=True)).path
-
-    return asyncio.run(take())
 
 
 @pytest.fixture
