@@ -17,7 +17,7 @@ LOCAL = {*COMMANDS["servers"], *COMMANDS["config"], *COMMANDS["rebuild"], *COMMA
 
 def leaves(group: Any, name: str = "") -> dict[str, Any]:
     """Every command by its full name."""
-    found = {}
+    found: dict[str, Any] = {}
     for one in group.list_commands(None):
         child, full = group.get_command(None, one), f"{name} {one}".strip()
         found |= leaves(child, full) if hasattr(child, "list_commands") else {full: child}
