@@ -152,6 +152,17 @@ async def test_the_events_of_a_command_share_its_id_and_no_others_do(events: lis
     assert len({UUID(min(ids)) for ids in commands.values()}) == len(commands)
 
 
+async def test_what_rollbook_does_itself_names_the_event_that_caused_it(events: list[dict[str, Any]]) -> None:
+    (lapse,) = (e for e in events if e["topic"] == "deployment.claim_lapsed")
+    claim = [e for e in events if e["stream_id"] == lapse["stream_id"] and e["topic"] == "deployment.claimed"][-1]
+    caused = [e["told"]["cause"] for e in events if e["commit_position"] == lapse["commit_position"]]
+    assert {cause["causation_id"] for cause in caused} == {str(claim["event_id"])}
+    assert {cause["correlation_id"] for cause in caused} == {TRACE}
+    assert TRACE not in lapse["told"]["cause"]["traceparent"]
+    asked = [e for e in events if e["told"]["origin"]["interface"] == "queue"]
+    assert {e["told"]["cause"]["causation_id"] for e in asked} == {None}
+
+
 async def test_each_decision_carries_its_rule_and_what_it_was_decided_on(events: list[dict[str, Any]]) -> None:
     by_topic = {topic: [t["decision"] for t in of(events, topic)] for topic in KINDS}
     live, claim = "scheduled-before-deployed", "scheduled-before-claimed"
