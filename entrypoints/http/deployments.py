@@ -219,11 +219,16 @@ async def find_row(call: Call, deployment_id: str, as_of: int | None = None) -> 
 
 
 async def changed_row(call: Call, done: Appended) -> Row:
-    """The row as the command left it; for a repeat, as it left it the first time."""
-    if done.repeated:
-        return await find_row(call, done.resource, done.position)
-    row: Row | None = call.app.recent.after(done)
-    return row or await find_row(call, done.resource)
+    """The row as the command left it; for a repeat, as it left it the first time.
+
+    What is not remembered here is told from the log: what was recorded is answered also while read models are behind.
+    """
+    row: Row | None = None if done.repeated else call.app.recent.after(done)
+    if row is None:
+        events = await call.app.store.history(call.caller.organisation, f"deployment-{done.resource}")
+        then = [event for event in events if not done.position or event.commit_position <= done.position]
+        row = call.app.recent.told(done.resource, None, then)
+    return row or await find_row(call, done.resource, done.position if done.repeated else None)
 
 
 async def deployment_answer(
