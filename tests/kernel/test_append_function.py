@@ -225,3 +225,20 @@ def test_an_append_of_another_epoch_is_refused_also_when_the_epoch_ends_while_it
             restoring.execute("update rollbook.identity set epoch = 2")
         assert [row[0] for row in outcome.result(10)] == ["restored", "restored"]
     assert len(stored(database.admin_url)) == 1
+
+
+def test_the_next_partition_is_there_before_the_last_one_is_full(
+    client: psycopg.Connection, database: Database
+) -> None:
+    append(client, Attempt([(A, 1)]))
+    with psycopg.connect(database.admin_url) as admin:
+        admin.execute("set session_replication_role = replica")
+        admin.execute("update rollbook.events set position = 9999999, commit_position = 9999999")
+    assert outcomes(client, Attempt([(A, 2), (B, 1)])) == ["appended"]
+    with psycopg.connect(database.admin_url) as admin:
+        found = admin.execute("select tableoid::regclass::text, position from rollbook.events order by 2").fetchall()
+        partitions = admin.execute("select count(*) from pg_inherits where inhparent = 'rollbook.events'::regclass")
+        assert partitions.fetchone() == (3,)
+    first, second = "rollbook.events_000000", "rollbook.events_000001"
+    assert found == [(first, 9_999_999), (second, 10_000_000), (second, 10_000_001)]
+    assert outcomes(client, Attempt([(A, 2)]), Attempt([(A, 3), (B, 2)])) == ["conflict", "appended"]
