@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from random import uniform
 from time import monotonic
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
@@ -46,24 +46,25 @@ async def seize(connection: Connection) -> None:
 
 async def drop_read_models(connection: Connection) -> None:
     """They belong to those who project, who lock them before their checkpoints, and who make them again."""
-    views = "select tablename from pg_tables where schemaname = 'rollbook_views' and tableowner <> current_user"
-    for (name,) in await (await connection.execute(views)).fetchall():
+    for _, name in await tables_of(connection, "<>"):
         await connection.execute(sql.SQL("drop table {}").format(sql.Identifier("rollbook_views", name)))
 
 
 async def lock_own(connection: Connection) -> None:
     """Nobody reads or writes anything from here on."""
-    names = await own_tables(connection)
-    tables = sql.SQL(", ").join(sql.Identifier(*name) for name in names)
+    tables = sql.SQL(", ").join(sql.Identifier(*name) for name in await tables_of(connection, "="))
     await connection.execute(sql.SQL("lock table {} in access exclusive mode").format(tables))
 
 
-async def own_tables(connection: Connection) -> list[tuple[str, str]]:
-    """What the migrations made: schema and name, what belongs to read models first."""
-    query = """select schemaname, tablename from pg_tables
-                where schemaname in ('rollbook', 'rollbook_views') and tableowner = current_user
-                order by schemaname desc, tablename"""
-    return await (await connection.execute(query)).fetchall()
+async def tables_of(connection: Connection, whose: LiteralString) -> list[tuple[str, str]]:
+    """Schema and name of what the migrations made (`=`), or of what others did (`<>`); what is of views comes first."""
+    query = sql.SQL(
+        """select schemaname, tablename from pg_tables
+            where schemaname in ('rollbook', 'rollbook_views') and tableowner {}
+                  (select tableowner from pg_tables where schemaname = 'rollbook' and tablename = 'events')
+            order by schemaname desc, tablename"""
+    )
+    return await (await connection.execute(query.format(sql.SQL(whose)))).fetchall()
 
 
 async def clear(connection: Connection) -> None:
@@ -71,7 +72,7 @@ async def clear(connection: Connection) -> None:
     partitions go. Which store and epoch it was stays."""
     for name in await partitions(connection):
         await connection.execute(sql.SQL("drop table {}").format(table(name)))
-    names = [name for name in await own_tables(connection) if name[1] not in ("events", "identity")]
+    names = [name for name in await tables_of(connection, "=") if name[1] not in ("events", "identity")]
     tables = sql.SQL(", ").join(sql.Identifier(*name) for name in names)
     await connection.execute(sql.SQL("truncate {}").format(tables))
 
