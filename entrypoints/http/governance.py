@@ -15,8 +15,8 @@ from entrypoints.http import governance_models as bodies
 from entrypoints.http import queue_models as models
 from entrypoints.http.commands import execute
 from entrypoints.http.deployments import queue
-from entrypoints.http.headers import ALLOW_STALE, AS_OF
-from entrypoints.http.reading import SHOWN, reading
+from entrypoints.http.headers import AS_OF
+from entrypoints.http.reading import SHOWN, TAKEN, reading
 from entrypoints.http.requests import problem
 from entrypoints.http.routing import Answer, Call, answer
 from projections.read_model import Row
@@ -34,7 +34,7 @@ async def declare_freeze(call: Call, body: bodies.FreezeBody) -> Answer:
     return answer(await freeze_row(call, done.resource), 201)
 
 
-@queue.get("/v1/freezes", action="freeze.read", answer=list[answers.FreezeObject], takes=(ALLOW_STALE,), gives=SHOWN)
+@queue.get("/v1/freezes", action="freeze.read", answer=list[answers.FreezeObject], takes=TAKEN, gives=SHOWN)
 async def list_freezes(call: Call, query: models.AsOf) -> Answer:
     """List freezes, newest first, lifted ones too."""
     past = await reading(call, query.as_of)
@@ -112,7 +112,7 @@ async def issue_token(call: Call, body: bodies.TokenBody) -> Answer:
     return answer(row if done.repeated else {**row, "token": secret}, 201)
 
 
-@queue.get("/v1/tokens", action="token.read", answer=list[answers.TokenObject], takes=(ALLOW_STALE,), gives=SHOWN)
+@queue.get("/v1/tokens", action="token.read", answer=list[answers.TokenObject], takes=TAKEN, gives=SHOWN)
 async def list_tokens(call: Call, query: models.AsOf) -> Answer:
     """List tokens, revoked ones too; never their secrets."""
     past = await reading(call, query.as_of)

@@ -17,16 +17,15 @@ from entrypoints.http.deployments import (
     queue,
 )
 from entrypoints.http.epochs import fences_above
-from entrypoints.http.headers import ALLOW_STALE, EPOCH, LINK
+from entrypoints.http.headers import LINK
 from entrypoints.http.paging import cursor_of, next_link
-from entrypoints.http.reading import SHOWN, Reading, reading
+from entrypoints.http.reading import SHOWN, TAKEN, Reading, reading
 from entrypoints.http.routing import Answer, Call, answer
 from projections.read_model import Row
 from projections.registry import DEPLOYMENTS, LANES
 
 FILTERS = ("name", "provider", "cloud_account_id", "region", "cell")
 WAITING_SHOWN = 10_000
-TAKEN = (ALLOW_STALE, EPOCH)
 LISTED = (*SHOWN, LINK)
 
 

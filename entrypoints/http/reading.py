@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 from adapters.postgres.conditions import Condition
 from entrypoints.http.epochs import refuse_other_epoch
-from entrypoints.http.headers import AS_OF, POSITION, STALE
+from entrypoints.http.headers import ALLOW_STALE, AS_OF, EPOCH, POSITION, STALE
 from entrypoints.http.routing import Call
 from projections.read_model import ReadModel, Row
 
+TAKEN = (ALLOW_STALE, EPOCH)
 SHOWN = (POSITION, AS_OF, STALE)
 
 
