@@ -6,8 +6,22 @@ from typing import Any
 from tests.conftest import Running
 from tests.queue.conftest import LANE, Queue
 
-ONE = {"name": "a", "environment": "e1", "provider": "gcp", "cloud_account_id": "x", "region": "r1", "cell": "c1"}
-TWO = {"name": "b", "environment": "e2", "provider": "aws", "cloud_account_id": "y", "region": "r2", "cell": "c2"}
+ONE: dict[str, Any] = {
+    "name": "a",
+    "environment": "e1",
+    "provider": "gcp",
+    "cloud_account_id": "x",
+    "region": "r1",
+    "cell": "c1",
+}
+TWO: dict[str, Any] = {
+    "name": "b",
+    "environment": "e2",
+    "provider": "aws",
+    "cloud_account_id": "y",
+    "region": "r2",
+    "cell": "c2",
+}
 
 
 async def ids(queue: Queue, query: str) -> list[str]:
