@@ -18,6 +18,8 @@ from projections.registry import DEPLOYMENTS, READ_MODELS
 
 Problems = dict[str, str]
 PRESENCE_SECONDS = 5.0
+# A scrape must not wait as long as a request does.
+MEASURE_SECONDS = 2.0
 
 
 class KeepingUp:
@@ -81,11 +83,12 @@ class Condition:
         return projector.problem or projector.building
 
     async def measure(self) -> None:
-        """Sets the gauges that are read off the store; while it does not answer, only that is told."""
+        """Sets the gauges that are read off the store; while it does not answer in time, only that is told."""
         try:
-            seen = await progress(self.rollbook.pools, READ_MODELS)
-            age = await queue_age(self.rollbook.pools, DEPLOYMENTS)
-        except (RollbookError, psycopg.Error):
+            async with asyncio.timeout(MEASURE_SECONDS):
+                seen = await progress(self.rollbook.pools, READ_MODELS)
+                age = await queue_age(self.rollbook.pools, DEPLOYMENTS)
+        except (RollbookError, psycopg.Error, TimeoutError):
             metrics.STORE_UP.set(0)
             return
         metrics.STORE_UP.set(1)

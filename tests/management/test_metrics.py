@@ -1,14 +1,16 @@
 """What is counted of a running Rollbook, and that nobody outside can make more series of it than there may be."""
 
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
 from uuid import uuid4
 
+import psycopg
 import pytest
 
 from adapters import metrics
-from tests.conftest import Running
+from tests.conftest import Database, Running
 from tests.management.scrape import scrape
 from tests.queue.conftest import Queue
 
@@ -105,6 +107,18 @@ async def test_the_state_of_the_store_is_measured_at_each_scrape(rollbook: Runni
     assert (await ask("PATCH", f"/v1/deployments/{waiting}", json={"status": "cancelled"})).status_code == 200
     assert (await ask("GET", "/v1/deployments")).status_code == 200
     assert await counted(rollbook, "rollbook_queue_age_seconds") == {(): 0}
+
+
+async def test_a_store_that_does_not_answer_is_told_and_so_is_its_return(rollbook: Running, database: Database) -> None:
+    with psycopg.connect(database.admin_url.replace(f"dbname={database.name}", "dbname=postgres")) as admin:
+        admin.autocommit = True
+        admin.execute(f"alter database {database.name} allow_connections false".encode())
+        admin.execute("select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", [database.name])
+        assert await counted(rollbook, "rollbook_store_up") == {(): 0}
+        admin.execute(f"alter database {database.name} allow_connections true".encode())
+        async with asyncio.timeout(20):
+            while await counted(rollbook, "rollbook_store_up") != {(): 1}:
+                await asyncio.sleep(0.1)
 
 
 async def test_hostile_requests_make_no_series(rollbook: Running) -> None:
