@@ -98,6 +98,22 @@ async def test_a_runner_of_the_older_epoch_has_lost_its_claim(rollbook: Running,
         await queue.report(deployment, "deployed", lease=newer)
 
 
+async def test_a_token_that_was_issued_since_opens_nothing(rollbook: Running, home: Place, tmp_path: Path) -> None:
+    queue = Queue(rollbook.client)
+    early = await issue(queue, "early")
+    taken = await home.take(tmp_path / "b.zip")
+    late = await issue(queue, "late")
+    async with restored(home, taken, auth_enabled=True) as again:
+        for token, status in ((early, 200), (late, 401)):
+            answer = await again.client.get("/v1/deployments", headers={"Authorization": f"Bearer {token}"})
+            assert answer.status_code == status, answer.text
+
+
+async def issue(queue: Queue, name: str) -> str:
+    made = await queue.ask("POST", "/v1/tokens", 201, json={"name": name, "role": "viewer"})
+    return str(made["token"])
+
+
 async def test_read_models_are_made_anew_from_what_is_there_now(rollbook: Running, home: Place, tmp_path: Path) -> None:
     queue = Queue(rollbook.client)
     await fill(queue, 6)
@@ -114,8 +130,8 @@ async def test_read_models_are_made_anew_from_what_is_there_now(rollbook: Runnin
 class restored(running_rollbook):
     """Restores the backup over its store, and a Rollbook that started on it afterwards."""
 
-    def __init__(self, home: Place, taken: Backup) -> None:
-        super().__init__(home.settings(), home.database)
+    def __init__(self, home: Place, taken: Backup, **changes: Any) -> None:
+        super().__init__(home.settings(**changes), home.database)
         self.home, self.taken = home, taken
 
     async def __aenter__(self) -> Running:
