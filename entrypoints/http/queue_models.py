@@ -18,6 +18,7 @@ from entrypoints.http.fields import (
     Text,
     Whole,
     no_filter,
+    number,
     several,
 )
 
@@ -145,7 +146,7 @@ class RollBackTo(Lenient):
 
 
 LeaseSeconds = Annotated[
-    Annotated[Whole, Field(ge=5, le=3600)] | None,
+    Annotated[int, Field(ge=5, le=3600), BeforeValidator(number)] | None,
     Field(description="How long the claim holds without a word; LEASE_SECONDS unless given"),
 ]
 
