@@ -34,7 +34,9 @@ ALLOW_STALE = Header(
     "`1` takes the read models as far as they have come, without waiting for what was written last",
 )
 EPOCH = Header(
-    "X-Rollbook-Epoch", "The epoch that positions are of; 400 in another one, whose positions mean something else"
+    "X-Rollbook-Epoch",
+    "The epoch that `as_of` is of; 400 in another one, whose positions mean something else",
+    {"type": "integer", "minimum": 1},
 )
 TRACEPARENT = Header("traceparent", "The W3C trace context that this request goes on with")
 
