@@ -4,8 +4,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from itertools import count
+from typing import Any
 
 import psycopg
+from hypothesis import HealthCheck, Phase
 from psycopg.conninfo import make_conninfo
 
 from adapters.embedded.postgres import EmbeddedPostgres
@@ -20,6 +22,12 @@ from tests.kernel.conftest import Kernel
 from tests.reference.stories import AUDIT, LANES, Step, Ticking, commands, outcome
 
 numbers = count(1)
+# Each example is a database of its own: looking for a smaller one takes longer than reading a long one.
+EXAMPLES: Any = {
+    "deadline": None,
+    "suppress_health_check": [HealthCheck.function_scoped_fixture],
+    "phases": (Phase.explicit, Phase.reuse, Phase.generate),
+}
 
 
 @asynccontextmanager

@@ -58,7 +58,7 @@ def deployment(events: list[Event], log: list[Event]) -> Document:
     first, now = events[0], events[-1]
     scheduled, moved = said(first), last(events, *STATUS_AFTER)
     assert moved is not None
-    claimed, skipped = last(events, "deployment.claimed"), last(events, "deployment.skipped")
+    claimed, skipped = last(events, "deployment.claimed"), moved["topic"] == "deployment.skipped"
     held = said(moved) if moved["topic"] == "deployment.claimed" else {"runner": None, "lease_until": None}
     document = {
         **scheduled["taxonomy"],
@@ -71,8 +71,8 @@ def deployment(events: list[Event], log: list[Event]) -> Document:
         "status": STATUS_AFTER[moved["topic"]],
         "auto": scheduled["trigger"] == "auto",
         "actor": first["told"]["actor"]["id"],
-        "skipped_by": said(skipped)["skipped_by"] if skipped else None,
-        "skip_rule": said(skipped)["rule"] if skipped else None,
+        "skipped_by": said(moved)["skipped_by"] if skipped else None,
+        "skip_rule": said(moved)["rule"] if skipped else None,
         "approved": last(events, "deployment.approved") is not None,
         "claimed_by": held["runner"],
         "lease_until": held["lease_until"],
@@ -124,8 +124,9 @@ def lane(events: list[Event], _: list[Event]) -> Document:
 
 
 def freeze(events: list[Event], _: list[Event]) -> Document:
-    """A freeze, and how it ended."""
-    declared, lifted = events[0], last(events, "freezes.lifted")
+    """A freeze, and how it ended; in stories one comes again under its old id, and is a new one."""
+    declared = last(events, "freezes.declared") or events[0]
+    lifted = last(events[events.index(declared) :], "freezes.lifted")
     return {
         **said(declared)["freeze"],
         "created_at": at(declared),

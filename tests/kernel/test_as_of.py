@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from tests.conftest import Database, running_rollbook, settings_for
 from tests.kernel.chain import stored
-from tests.kernel.history import fresh_kernel, live_through_a_story
+from tests.kernel.history import EXAMPLES, fresh_kernel, live_through_a_story
 from tests.kernel.retold import Version, as_of, retell
 from tests.reference.stories import STORIES, Step
 
@@ -20,7 +20,7 @@ FEW = 9
 NOT_SHOWN = {"number", "actor", "created_position", "fence", "lease_until"}
 
 
-@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=3, **EXAMPLES)
 @given(steps=STORIES)
 def test_each_position_shows_the_log_up_to_its_last_whole_commit(
     postgres: Any, template: str, tmp_path: Path, steps: list[Step]

@@ -8,7 +8,7 @@ from uuid import UUID
 import orjson
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from psycopg.rows import dict_row
 
@@ -18,13 +18,12 @@ from domain.status import Status
 from projections.read_model import ReadModel, table
 from projections.registry import READ_MODELS
 from tests.kernel.chain import stored
-from tests.kernel.history import fresh_kernel, live_through_a_story
+from tests.kernel.history import EXAMPLES, fresh_kernel, live_through_a_story
 from tests.kernel.retold import TOLD, Version, retell
 from tests.kernel.test_read_models import live_through, project
 from tests.reference.stories import STORIES, Step
 
 LATER: Any = [("schedule", 0, None), ("schedule", 1, None), ("report", 1, Status.DEPLOYED), ("roll back", 1, None)]
-EXAMPLES: Any = {"deadline": None, "suppress_health_check": [HealthCheck.function_scoped_fixture]}
 
 
 def kept(admin_url: str, model: ReadModel) -> list[Version]:
