@@ -81,7 +81,6 @@ class Projector:
         self.next_election = 0.0
         leadership = Leadership(connection, self.models)
         try:
-            await leadership.must_be_heard()
             self.epoch = await leadership.epoch()
             while not stop.is_set():
                 await self.stand_for_election(leadership, stop)
@@ -98,12 +97,12 @@ class Projector:
         """Tries now and then for the tables that it does not lead; a new one is built before the next is tried."""
         if leadership.complete or monotonic() < self.next_election:
             return
+        await leadership.depose_the_silent()
         for model in await leadership.wanted():
             if not stop.is_set() and await leadership.won(model):
                 if await leadership.is_new(model) and await self.log.head() > BUILD_BEYOND:
-                    await leadership.must_be_heard(0)
-                    await self.build(model, stop)
-                    await leadership.must_be_heard()
+                    async with leadership.building():
+                        await self.build(model, stop)
                 await leadership.prepare(model, self.epoch)
         self.trouble = None
         self.leading = bool(leadership.foldings)
