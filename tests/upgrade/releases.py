@@ -109,7 +109,7 @@ class Release:
             "API_PORT": str(self.api),
             "MANAGEMENT_PORT": str(self.management[part]),
             "KEEP_OLD_READ_MODELS_SECONDS": "10",
-            "READ_WAIT_MS": "1000",
+            "READ_WAIT_MS": "2000",
         }
 
     async def end(self) -> set[int]:
