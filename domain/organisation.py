@@ -1,7 +1,7 @@
 """An organisation: whose its name is, bound when it is first seen and rebound by an administrator."""
 
 from datetime import datetime
-from functools import singledispatchmethod
+from functools import singledispatch
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -24,7 +24,7 @@ class Organisation(BaseAggregate[UUID]):
         """Something that happened to an organisation."""
 
         def apply(self, aggregate: Any) -> None:
-            aggregate.evolve(self)
+            evolve(self, aggregate)
 
     class Opened(Event, AggregateCreated):
         """The organisation was seen for the first time."""
@@ -83,17 +83,20 @@ class Organisation(BaseAggregate[UUID]):
         self.organisation = organisation
         self.owner: str | None = None
 
-    @singledispatchmethod
-    def evolve(self, event: AggregateEvent) -> None:
-        """How each event changes the state."""
 
-    @evolve.register
-    def _(self, event: OwnerBound) -> None:
-        self.owner = event.owner
+@singledispatch
+def evolve(event: AggregateEvent, organisation: Organisation) -> None:
+    """How each event changes the state."""
 
-    @evolve.register
-    def _(self, event: OwnerRebound) -> None:
-        self.owner = event.owner
+
+@evolve.register
+def _(event: Organisation.OwnerBound, organisation: Organisation) -> None:
+    organisation.owner = event.owner
+
+
+@evolve.register
+def _(event: Organisation.OwnerRebound, organisation: Organisation) -> None:
+    organisation.owner = event.owner
 
 
 def another_owner(organisation: str) -> Forbidden:
