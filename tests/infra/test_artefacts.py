@@ -53,7 +53,7 @@ def test_kubernetes_runs_every_part_and_probes_it() -> None:
     assert {container["args"][0] for container in containers()} == PARTS - {"up"}
     for container in containers():
         ports = {port["name"] for port in container["ports"]}
-        for probe, path in (("readinessProbe", "/ready"), ("livenessProbe", "/health")):
+        for probe, path in (("startupProbe", "/health"), ("readinessProbe", "/ready"), ("livenessProbe", "/health")):
             assert container[probe]["httpGet"]["path"] == path
             assert container[probe]["httpGet"]["port"] in ports
         assert container["image"] == f"rollbook:{VERSION}"
