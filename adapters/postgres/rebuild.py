@@ -40,6 +40,8 @@ async def rebuild(pools: Pools, log: PostgresLog, model: ReadModel, progress: Pr
             head = max(head, position)
             progress(position, head)
         await tables.index(connection, model, shadow)
+        # Without statistics the first questions would be planned for an empty table.
+        await connection.execute(sql.SQL("analyze {}").format(tables.named(shadow)))
         await swap(connection, model, shadow, position)
     return position
 
