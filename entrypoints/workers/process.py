@@ -11,7 +11,9 @@ from psycopg.conninfo import conninfo_to_dict
 
 from adapters.embedded.nats import EmbeddedNats
 from adapters.embedded.postgres import EmbeddedPostgres
+from adapters.keyring import present_key
 from adapters.nats.relay import Relay
+from adapters.postgres.master_keys import refuse_other_key
 from adapters.postgres.migrations import migrate, refuse_missing_schema
 from adapters.postgres.pools import refuse_powerful_role
 from adapters.postgres.projector import Projector
@@ -115,9 +117,8 @@ class Process:
         else:
             database_url = s.database_url.get_secret_value()
             owner_url = s.database_owner_url.get_secret_value() if s.database_owner_url else ""
-        with named("DATABASE_OWNER_URL" if s.database_url else "The Postgres in DATA_DIR"):
-            if owner_url:
-                await migrate(owner_url, user_of(database_url))
+        if owner_url:
+            await self.prepare(owner_url, user_of(database_url))
         with named("DATABASE_URL" if s.database_url else "The Postgres in DATA_DIR"):
             await refuse_powerful_role(database_url)
             await refuse_missing_schema(database_url)
@@ -127,6 +128,14 @@ class Process:
             self.broker = await stack.enter_async_context(EmbeddedNats(s.data_dir))
             return database_url, self.broker.url
         return database_url, ""
+
+    async def prepare(self, owner_url: str, app_role: str) -> None:
+        """What only the owner of the tables can do and see."""
+        s = self.settings
+        secret = s.master_key.get_secret_value() if s.master_key else None
+        with named("DATABASE_OWNER_URL" if s.database_url else "The Postgres in DATA_DIR"):
+            await migrate(owner_url, app_role)
+            await refuse_other_key(owner_url, present_key(secret, s.data_dir))
 
     def tasks(self, nats_url: str) -> list[Awaitable[None]]:
         """The followers of the log that run here."""

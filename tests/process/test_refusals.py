@@ -1,6 +1,7 @@
 """A process that cannot start says why in one line and ends with a code."""
 
 import socket
+from base64 import b64encode
 from collections.abc import Iterator
 
 import psycopg
@@ -8,8 +9,8 @@ import pytest
 
 from adapters.embedded.postgres import EmbeddedPostgres
 from adapters.embedded.process import free_port
-from tests.conftest import Database, numbers
-from tests.process.conftest import told
+from tests.conftest import Database, Running, numbers
+from tests.process.conftest import DEPLOYMENT, told
 
 
 @pytest.fixture
@@ -82,6 +83,14 @@ async def test_a_wrong_password_is_told(database: Database, postgres: EmbeddedPo
 
 async def test_a_role_with_too_much_power_is_refused(database: Database) -> None:
     assert "DATABASE_URL names a role that is a superuser" in await refusal("work", DATABASE_URL=database.admin_url)
+
+
+async def test_another_master_key_than_the_store_s_is_refused(rollbook: Running, database: Database) -> None:
+    urls = {"DATABASE_URL": database.app_url, "DATABASE_OWNER_URL": database.owner_url}
+    await rollbook.client.post("/v1/deployments", json=DEPLOYMENT)
+    assert "set MASTER_KEY" in await refusal("serve", 1, **urls)
+    other = b64encode(b"k" * 32).decode()
+    assert "set MASTER_KEY" in await refusal("serve", 1, **urls, MASTER_KEY=other)
 
 
 async def test_a_database_without_the_schema_asks_for_its_owner(postgres: EmbeddedPostgres) -> None:
