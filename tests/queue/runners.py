@@ -100,11 +100,12 @@ class Runners(RuleBasedStateMachine):
             self.ask("PATCH", f"/deployments/{one.id}", 200, {"status": "failed"})
             one.becomes("failed")
 
-    @rule(cell=CELLS, version=VERSIONS, auto=st.booleans(), override=st.booleans())
-    def go_back_and_claim(self, cell: str | None, version: str, auto: bool, override: bool) -> None:
+    @rule(cell=CELLS, same=st.booleans(), auto=st.booleans(), override=st.booleans())
+    def go_back_and_claim(self, cell: str | None, same: bool, auto: bool, override: bool) -> None:
         self.clear(cell)
         self.go_back(cell, None)
-        self.add(cell, version, "staging", auto)
+        left = self.model.held[cell].version if same and cell in self.model.held else "3"
+        self.add(cell, left, "staging", auto)
         self.claim([cell], both=False, override=override, seconds=60)
         self.clear(cell)
         self.claim([cell], both=False, override=override, seconds=60)
