@@ -1,6 +1,6 @@
 """The event store on Postgres: loads aggregates, appends commits, keeps snapshots of streams that grow."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -27,6 +27,12 @@ select e.stream_id, e.version, e.topic, e.schema_version, e.recorded_at, e.paylo
   from unnest(%s::text[], %s::int4[]) as wanted (stream_id, after)
  cross join lateral (select * from rollbook.events e
                       where e.stream_id = wanted.stream_id and e.version > wanted.after order by e.version) e
+"""
+
+MOVED = """
+select exists (select from unnest(%s::text[], %s::int4[]) as known (stream_id, version)
+                where version <> coalesce((select e.version from rollbook.events e where e.stream_id = known.stream_id
+                                            order by e.version desc limit 1), 0))
 """
 
 
@@ -68,6 +74,16 @@ class PostgresEventStore:
                 return await cursor.fetchall()
 
         return await again_when_cut_off(read)
+
+    async def moved(self, organisation: str, versions: Mapping[str, int]) -> bool:
+        """Asked of the log, in one query."""
+
+        async def read() -> Any:
+            async with self.pools.reading(organisation) as connection:
+                values = [list(versions), list(versions.values())]
+                return await (await connection.execute(MOVED, values, binary=True)).fetchone()
+
+        return bool((await again_when_cut_off(read))[0])
 
     async def snapshots(self, organisation: str, stream_ids: list[str]) -> dict[str, Any]:
         """The aggregates as their snapshots keep them, where there are any of today's format."""
