@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import psycopg
 import pytest
 
+from adapters.embedded.room import Room
 from adapters.postgres import leadership
 from adapters.postgres.leadership import Leadership
 from adapters.postgres.log import PostgresLog
@@ -65,6 +67,12 @@ async def test_a_full_disk_refuses_a_command_which_may_come_again(kernel: Kernel
     kernel.store.appender.disk_is_full = lambda: False
     assert not (await kernel.run(schedule_deployment, schedule(), key)).repeated
     assert not kernel.store.full
+
+
+def test_a_disk_is_full_before_nothing_is_left(tmp_path: Path) -> None:
+    assert not Room(tmp_path, reserve=1).is_full()
+    assert Room(tmp_path, reserve=10**18).is_full()
+    assert not Room(tmp_path / "missing", reserve=10**18).is_full()
 
 
 async def test_a_leader_that_is_not_heard_of_is_deposed_and_can_write_no_more(
