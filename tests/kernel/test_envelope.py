@@ -1,6 +1,7 @@
 """What an event does not carry can never be asked of the past: every kind carries the whole envelope."""
 
 import time
+from base64 import b64decode
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -110,6 +111,7 @@ async def test_an_event_of_each_kind_carries_the_whole_envelope(events: list[dic
         assert (told["algorithm"], told["writer"].split()[0]) == ("sha256", "rollbook")
         assert set(told["actor"]) == {"id", "sealed_login"}
         assert UUID(told["actor"]["id"]).version == 4
+        assert len(b64decode(told["actor"]["sealed_login"], validate=True)) > 28, "a nonce, a tag and what is sealed"
         assert b"-canary" not in event["envelope"] + event["payload"]
     versions: dict[str, list[int]] = {}
     for event in events:
