@@ -205,7 +205,7 @@ def authentication(settings: Settings, pools: Pools, web: Web) -> Authentication
         github=GitHubTokens(
             settings.github_api_url, settings.github_api_version, web, time.time, settings.org_membership_cache_ttl
         ),
-        tokens=PostgresTokenDirectory(pools),
+        tokens=PostgresTokenDirectory(pools, settings.read_wait_ms),
         clock=time.time,
         count=count_authentication,
     )
