@@ -194,9 +194,12 @@ def test_an_append_is_announced_when_it_is_committed(client: psycopg.Connection,
     assert note.payload == "2"
 
 
+LOCKS = "select count(*) from pg_locks where locktype = 'advisory' and objid = 7240563"
+
+
 def waits(admin: psycopg.Connection) -> bool:
-    """Whether somebody waits for the log's lock, within ten seconds."""
-    query = "select count(*) from pg_locks where locktype = 'advisory' and objid = 7240563 and not granted"
+    """Whether somebody comes to wait for the log's lock, in ten thousand looks."""
+    query = f"{LOCKS} and not granted".encode()
     return any(admin.execute(query).fetchone() != (0,) for _ in range(10_000))
 
 
@@ -204,6 +207,7 @@ def test_appends_wait_for_each_other_until_they_are_committed(client: psycopg.Co
     with psycopg.connect(database.app_url) as another:
         another.execute("set role rollbook_writer")
         append(another, Attempt([(A, 1)]))
+        assert another.execute(LOCKS).fetchone() == (1,)
         client.execute("set lock_timeout = '50ms'")
         with pytest.raises(psycopg.errors.LockNotAvailable):
             append(client, Attempt([(B, 1)]))
