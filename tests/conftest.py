@@ -107,6 +107,13 @@ def template(postgres: EmbeddedPostgres) -> str:
 @pytest.fixture
 def database(postgres: EmbeddedPostgres, template: str) -> Iterator[Database]:
     """A database of this test's own."""
+    with fresh_database(postgres, template) as made:
+        yield made
+
+
+@contextmanager
+def fresh_database(postgres: EmbeddedPostgres, template: str) -> Iterator[Database]:
+    """A copy of the template, dropped afterwards."""
     name = f"test_{next(numbers)}"
     with psycopg.connect(postgres.admin_url, autocommit=True) as admin:
         admin.execute(f"create database {name} template {template} owner rollbook_owner".encode())

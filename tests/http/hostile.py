@@ -106,10 +106,11 @@ def complaint(route: Route, answer: Any, statuses: Iterable[int]) -> str | None:
 
 
 class Siege:
-    """Asks what must be refused, and keeps what was not, or not as it should be."""
+    """Asks what must be refused, and keeps what was not, or not as it should be. `start` is the log's last position."""
 
-    def __init__(self, rollbook: Running) -> None:
+    def __init__(self, rollbook: Running, start: int = 0) -> None:
         self.rollbook = rollbook
+        self.start = start
         self.asked = 0
         self.wrong: list[str] = []
 
@@ -132,11 +133,11 @@ class Siege:
         if problem or answer.status_code != 405 or route.method not in answer.headers.get("allow", ""):
             self.wrong.append(f"{method} {route.path}: {problem or answer}")
 
-    async def held(self, position: int) -> None:
+    async def held(self) -> None:
         """Nothing came through, and nothing was recorded."""
         assert self.asked, "nothing was tried"
         assert not self.wrong, "\n".join(self.wrong[:50])
-        assert await self.rollbook.app.log.head() == position
+        assert await self.rollbook.app.log.head() == self.start, "something was recorded"
 
 
 async def exchange(url: str, *pieces: bytes, ends: bool = False) -> httpx2.Response:
