@@ -67,7 +67,7 @@ def run_parts(settings: "Settings", parts: frozenset[str], welcome: bool) -> Non
 
     try:
         uvloop.run(run())
-    except (CannotStart, OSError, RollbookError, psycopg.Error) as problem:
+    except (CannotStart, OSError, ValueError, RollbookError, psycopg.Error) as problem:
         raise Failure(in_words(problem), Exit.REFUSED, "CANNOT_START") from None
 
 

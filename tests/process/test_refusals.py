@@ -3,6 +3,7 @@
 import socket
 from base64 import b64encode
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -57,6 +58,14 @@ async def test_a_bad_setting_ends_it_with_code_2(part: str) -> None:
 
 async def test_a_data_folder_that_cannot_be_written_is_named() -> None:
     assert "DATA_DIR /dev/null" in await refusal("up", DATA_DIR="/dev/null/data")
+
+
+async def test_a_master_key_that_is_none_is_named(database: Database, tmp_path: Path) -> None:
+    key = tmp_path / "secrets" / "master.key"
+    key.parent.mkdir()
+    key.write_text("torn")
+    urls = {"DATABASE_URL": database.app_url, "DATABASE_OWNER_URL": database.owner_url}
+    assert f"{key} does not hold a master key" in await refusal("serve", 1, **urls, DATA_DIR=str(tmp_path))
 
 
 @pytest.mark.parametrize("name", ["DATABASE_URL", "DATABASE_OWNER_URL"])
