@@ -50,6 +50,11 @@ class Asked:
         return any(c.column != "key" for c in self.conditions)
 
     @property
+    def single(self) -> bool:
+        """Whether at most one row can meet the conditions."""
+        return any(c.column == "key" and len(c.values) == 1 and isinstance(c.values[0], str) for c in self.conditions)
+
+    @property
     def source(self) -> sql.Identifier:
         """The table."""
         return named(table(self.model))

@@ -78,13 +78,25 @@ class PostgresViews:
         patient: bool = True,
     ) -> Page:
         """The rows that meet all conditions, now or as of a position; who is not patient takes what is there."""
+        asked = queries.Asked(organisation, model, conditions, order, limit)
+        if as_of is None and asked.single and (page := await self.at_once(asked, patient)):
+            return page
         if patient or as_of is not None:
             position, late = await self.visible(organisation, model, as_of), False
         else:
             position, late = await self.shown(organisation, model)
-        asked = queries.Asked(organisation, model, conditions, order, limit)
         rows = await self.rows(asked) if as_of is None else await self.past_rows(asked, as_of)
         return Page([orjson.loads(row[0]) for row in rows], position, late)
+
+    async def at_once(self, asked: queries.Asked, patient: bool) -> Page | None:
+        """One row and how far the read model is, in one question; None when it is not far enough for who asks."""
+        query, values = queries.present(asked)
+        both = sql.SQL(FRESHNESS + ", array({})").format(query)
+        told = (await self.fetch(asked.organisation, both, [asked.organisation, table(asked.model), *values]))[0]
+        last, projected = self.of_this_epoch(*told[:3])
+        if patient and projected < last:
+            return None
+        return Page([orjson.loads(document) for document in told[3]], projected, projected < last)
 
     async def rows(self, asked: queries.Asked) -> list[Any]:
         """What is so now."""
@@ -132,10 +144,13 @@ class PostgresViews:
     async def freshness(self, organisation: str, model: ReadModel) -> tuple[int, int]:
         """The organisation's last position, and the one that the read model shows."""
         found = await self.fetch(organisation, sql.SQL(FRESHNESS), [organisation, table(model)])
-        last, projected, epoch = found[0]
+        return self.of_this_epoch(*found[0])
+
+    def of_this_epoch(self, last: int, projected: int, epoch: int) -> tuple[int, int]:
+        """Both positions, unless they are of a log that was restored since; then Unavailable."""
         if self.epoch not in (None, epoch):
             raise Unavailable("The store was restored from a backup; this process starts over")
-        return int(last), int(projected)
+        return last, projected
 
     async def resolve(self, organisation: str, as_of: str) -> int:
         """The position that a moment or a position means; refused when it is empty, malformed or in the future."""
