@@ -2,10 +2,20 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 RAN = ("in_progress", "deployed", "failed", "rolled_back")
+
+
+class Clock:
+    """The time by which leases and freezes end; it only moves when told."""
+
+    def __init__(self) -> None:
+        self.now = datetime.now(UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """Runners, approvals, holds, freezes and rollbacks in any order, each held against the model of the queue."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import count
 from typing import Any
 
@@ -15,7 +15,7 @@ from hypothesis.stateful import (
     rule,
 )
 
-from tests.queue.claims_model import Known, Model
+from tests.queue.claims_model import Clock, Known, Model
 
 LIMIT = 60
 CELLS = st.sampled_from([None, "b"])
@@ -24,16 +24,6 @@ VERSIONS = st.sampled_from(["1", "2", "3"])
 SCOPES = st.sampled_from([{}, {"cell": "b"}, {"environment": "staging"}, {"cell": "b", "environment": "production"}])
 ANY = st.integers(0, 10**6)
 numbers = count(1)
-
-
-class Clock:
-    """The time by which leases and freezes end; it only moves when told."""
-
-    def __init__(self) -> None:
-        self.now = datetime.now(UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
 
 
 class Runners(RuleBasedStateMachine):
@@ -106,7 +96,8 @@ class Runners(RuleBasedStateMachine):
         self.go_back(cell, None)
         left = self.model.held[cell].version if same and cell in self.model.held else "3"
         self.add(cell, left, "staging", auto)
-        self.claim([cell], both=False, override=override, seconds=60)
+        for _ in range(2):
+            self.claim([cell], both=False, override=override, seconds=60)
         self.clear(cell)
         self.claim([cell], both=False, override=override, seconds=60)
 
@@ -217,7 +208,10 @@ class Runners(RuleBasedStateMachine):
     @precondition(lambda self: self.model.deployments)
     @rule(number=ANY, version=st.none() | VERSIONS, override=st.booleans())
     def replace(self, number: int, version: str | None, override: bool) -> None:
-        one = self.one(number)
+        self.replace_one(self.one(number), version, override)
+
+    def replace_one(self, one: Known, version: str | None, override: bool) -> None:
+        """Rolls back one deployment at once."""
         source = self.model.source(one.lane, one, version)
         frozen = source is not None and not override and self.model.frozen(one.lane, source.environment)
         expected = 404 if source is None else 423 if frozen else 201
@@ -227,6 +221,13 @@ class Runners(RuleBasedStateMachine):
             self.model.add(told)
             one.becomes("rolled_back")
             self.model.held[one.lane] = one
+
+    @rule(cell=CELLS)
+    def replace_what_is_live(self, cell: str | None) -> None:
+        live = self.model.source(cell, None, None)
+        if live:
+            self.replace_one(live, None, override=True)
+        self.go_back(cell, None)
 
     @rule(cell=CELLS)
     def release(self, cell: str | None) -> None:

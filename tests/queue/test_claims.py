@@ -9,7 +9,8 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from entrypoints.workers.housekeeping import Housekeeping
 from tests.conftest import Running
-from tests.queue.runners import LIMIT, Clock, Runners
+from tests.queue.claims_model import Clock
+from tests.queue.runners import LIMIT, Runners
 
 
 async def race(rollbook: Running, **more: Any) -> None:
