@@ -35,7 +35,7 @@ async def kill_under_load(instance: Instance, ledger: Ledger, times: int) -> Non
     await instance.start()
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 async def test_nothing_acknowledged_is_lost_when_everything_is_killed_ten_times(instance: Instance) -> None:
     ledger = Ledger()
     await kill_under_load(instance, ledger, times=10)
@@ -44,7 +44,7 @@ async def test_nothing_acknowledged_is_lost_when_everything_is_killed_ten_times(
 
 
 @pytest.mark.faults
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1500)
 async def test_nothing_acknowledged_is_lost_when_everything_is_killed_fifty_times(instance: Instance) -> None:
     ledger = Ledger()
     await kill_under_load(instance, ledger, times=50)
