@@ -13,7 +13,6 @@ from tests.bench.http import sqlalchemy_url
 from tests.queue.conftest import Queue
 from tests.queue.test_contract import (
     test_a_created_deployment_is_scheduled_and_has_all_its_keys,
-    test_a_manual_deployment_has_the_trigger_manual,
     test_a_missing_member_is_named,
     test_a_text_of_a_hundred_thousand_characters_is_fine,
     test_a_wrong_filter_is_a_422,
@@ -30,7 +29,6 @@ from tests.queue.test_contract import (
 
 __all__ = [
     "test_a_created_deployment_is_scheduled_and_has_all_its_keys",
-    "test_a_manual_deployment_has_the_trigger_manual",
     "test_a_missing_member_is_named",
     "test_a_text_of_a_hundred_thousand_characters_is_fine",
     "test_a_wrong_filter_is_a_422",
