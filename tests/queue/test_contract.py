@@ -26,8 +26,11 @@ async def test_a_created_deployment_is_scheduled_and_has_all_its_keys(queue: Que
     assert created["updated_at"] == created["created_at"]
     assert datetime.fromisoformat(created["created_at"]).utcoffset() == timedelta(0)
     assert created["organisation"] == "acme"
-    assert created["created_by_repo"] == "acme/local"
     assert await queue.show(created) == created
+
+
+async def test_a_manual_deployment_has_the_trigger_manual(queue: Queue) -> None:
+    assert (await queue.create(auto=False))["trigger"] == "manual"
 
 
 async def test_server_owned_and_unknown_members_are_ignored(queue: Queue) -> None:
