@@ -79,38 +79,39 @@ class PostgresViews:
     ) -> Page:
         """The rows that meet all conditions, now or as of a position; who is not patient takes what is there."""
         asked = queries.Asked(organisation, model, conditions, order, limit)
-        if as_of is None and asked.single and (page := await self.at_once(asked, patient)):
-            return page
-        if patient or as_of is not None:
-            position, late = await self.visible(organisation, model, as_of), False
+        if as_of is not None:
+            return Page(rows_of(await self.past_documents(asked, as_of)), as_of)
+        if asked.single:
+            documents, last, projected = await self.at_once(asked, queries.present(asked))
+            if projected >= last or not patient:
+                return Page(rows_of(documents), projected, projected < last)
+        if patient:
+            position, late = await self.visible(organisation, model), False
         else:
             position, late = await self.shown(organisation, model)
-        rows = await self.rows(asked) if as_of is None else await self.past_rows(asked, as_of)
-        return Page([orjson.loads(row[0]) for row in rows], position, late)
+        return Page(rows_of(await self.documents(asked, queries.present(asked))), position, late)
 
-    async def at_once(self, asked: queries.Asked, patient: bool) -> Page | None:
-        """One row and how far the read model is, in one question; None when it is not far enough for who asks."""
-        query, values = queries.present(asked)
-        both = sql.SQL(FRESHNESS + ", array({})").format(query)
-        told = (await self.fetch(asked.organisation, both, [asked.organisation, table(asked.model), *values]))[0]
-        last, projected = self.of_this_epoch(*told[:3])
-        if patient and projected < last:
-            return None
-        return Page([orjson.loads(document) for document in told[3]], projected, projected < last)
+    async def at_once(self, asked: queries.Asked, query: queries.Query) -> tuple[list[str], int, int]:
+        """What a query finds, the organisation's last position and that of the read model, in one question."""
+        both = sql.SQL(FRESHNESS + ", array({})").format(query[0])
+        values = [asked.organisation, table(asked.model), *query[1]]
+        told = (await self.ask(asked, (both, values)))[0]
+        return told[3], *self.of_this_epoch(*told[:3])
 
-    async def rows(self, asked: queries.Asked) -> list[Any]:
-        """What is so now."""
-        return await self.ask(asked, queries.present(asked))
-
-    async def past_rows(self, asked: queries.Asked, as_of: int) -> list[Any]:
+    async def past_documents(self, asked: queries.Asked, as_of: int) -> list[str]:
         """What was so; where the newest versions up to then do not fill the page, everything valid is looked up."""
-        if not asked.churns:
-            return await self.ask(asked, queries.past(asked, as_of))
-        if asked.limit is not None and asked.fills_quickly:
-            rows = await self.ask(asked, queries.newest_past(asked, as_of))
-            if len(rows) >= asked.limit:
-                return rows
-        return await self.ask(asked, queries.filed_past(asked, as_of))
+        query = queries.first_past(asked, as_of)
+        documents, last, projected = await self.at_once(asked, query)
+        if projected < min(as_of, last):
+            await self.visible(asked.organisation, asked.model, as_of)
+            documents = await self.documents(asked, query)
+        if asked.fills_quickly and len(documents) < (asked.limit or 0):
+            return await self.documents(asked, queries.filed_past(asked, as_of))
+        return documents
+
+    async def documents(self, asked: queries.Asked, query: queries.Query) -> list[str]:
+        """What a query finds."""
+        return [row[0] for row in await self.ask(asked, query)]
 
     async def ask(self, asked: queries.Asked, query: queries.Query) -> list[Any]:
         """Planned anew for each filter, as a plan for any value is a bad one for some."""
@@ -186,6 +187,11 @@ class PostgresViews:
                 return await cursor.fetchall()
 
         return await again_when_cut_off(read)
+
+
+def rows_of(documents: list[str]) -> list[Row]:
+    """The rows that documents hold."""
+    return [orjson.loads(document) for document in documents]
 
 
 def parse_moment(text: str) -> datetime:
