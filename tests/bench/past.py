@@ -5,6 +5,7 @@ from argparse import Namespace
 from collections import defaultdict
 from typing import Any
 
+from projections.registry import DEPLOYMENTS
 from tests.bench.ground import Ground
 from tests.bench.http import head, load
 from tests.bench.rebuild import rebuilt
@@ -25,9 +26,9 @@ FILTERS = (
 
 
 async def run(ground: Ground, report: Report, options: Namespace) -> None:
-    """The read models are rebuilt first; the API runs alone, since nothing is written meanwhile."""
+    """The read model is rebuilt first; the API runs alone, since nothing is written meanwhile."""
     database = await ground.history(options.events)
-    await asyncio.to_thread(rebuilt, database.app_url)
+    await asyncio.to_thread(rebuilt, database.app_url, DEPLOYMENTS.name)
     await ground.settle(database)
     server = ours(ground, database, "serve")
     try:
