@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+import psycopg
 import pytest
 
 from adapters.postgres.event_store import PostgresEventStore
@@ -81,3 +82,23 @@ async def test_nothing_to_do_as_far_as_is_remembered_is_looked_at_again(
     assert (await kernel.run(claim_deployment, CLAIM)).resource == waiting.resource
     reported = await kernel.run(update_deployment, UpdateDeployment(made.resource, Status.IN_PROGRESS))
     assert stored(database.admin_url)[-1]["commit_position"] == reported.position
+
+
+async def test_a_freeze_that_somebody_else_has_lifted_holds_nobody(kernel: Kernel, elsewhere: Kernel) -> None:
+    freeze = await kernel.run(declare_freeze, FREEZE)
+    first = await kernel.run(schedule_deployment, schedule())
+    await kernel.run(claim_deployment, ClaimDeployment((SHOP,), "runner", 60, override="urgent"))
+    await kernel.run(update_deployment, UpdateDeployment(first.resource, Status.DEPLOYED))
+    second = await kernel.run(schedule_deployment, schedule(version="2"))
+    await elsewhere.run(lift_freeze, LiftFreeze(freeze.resource))
+    assert (await kernel.run(claim_deployment, CLAIM)).resource == second.resource
+
+
+async def test_connections_that_are_cut_lose_nothing_and_double_nothing(kernel: Kernel, database: Database) -> None:
+    cut = "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> %s"
+    with psycopg.connect(database.admin_url, autocommit=True) as admin:
+        for _ in range(4):
+            admin.execute(cut, [admin.info.backend_pid])
+            await kernel.run(schedule_deployment, schedule())
+    scheduled = [e for e in stored(database.admin_url) if e["topic"] == "deployment.scheduled"]
+    assert len(scheduled) == 4
