@@ -35,8 +35,8 @@ def new_key() -> bytes:
 
 
 def fingerprint(key: bytes, login: str) -> bytes:
-    """Finds a person again by login, for whoever has the organisation's key."""
-    return hmac.digest(key, login.lower().encode(), hashlib.sha256)
+    """Finds a person again by login, for whoever has the organisation's key; any text may be asked for."""
+    return hmac.digest(key, login.lower().encode(errors="surrogatepass"), hashlib.sha256)
 
 
 def master_key(configured: str | None, data_dir: Path) -> bytes:
