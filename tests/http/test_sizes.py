@@ -120,6 +120,9 @@ async def test_a_filter_tells_long_texts_apart_to_their_end(rollbook: Running) -
         for as_of in ({}, {"as_of": str(made["position"])}):
             listed = await rollbook.client.get("/v1/deployments", params={field: first, **as_of})
             assert [one["id"] for one in listed.json()] == [made["id"]], field
+        if field != "environment":
+            lanes = await rollbook.client.get("/v1/lanes", params={field: first})
+            assert [lane[field] for lane in lanes.json()] == [first]
 
 
 async def test_the_body_may_have_as_many_bytes_as_the_setting_says(database: Database, tmp_path: Path) -> None:
