@@ -7,6 +7,7 @@ import pytest
 
 from domain.lane import Lane
 from domain.taxonomy import Taxonomy
+from entrypoints.workers.housekeeping import Housekeeping
 from tests.conftest import Database, Running
 from tests.queue.conftest import LANE, Queue
 
@@ -115,3 +116,14 @@ async def test_a_writer_of_one_organisation_changes_nothing_of_another(filled: D
 async def test_the_projector_that_serves_all_organisations_sees_no_keys_and_no_commands(filled: Database) -> None:
     unseen = {"rollbook.people", "rollbook.organisations", "rollbook.commands", "rollbook.erasures"}
     assert not unseen & seen(filled, "rollbook_projector", None).keys()
+
+
+async def test_outcomes_are_forgotten_after_a_week_by_a_writer_who_cannot_see_younger_ones(
+    filled: Database, rollbook: Running, queue: Queue
+) -> None:
+    with psycopg.connect(filled.admin_url, autocommit=True) as admin:
+        admin.execute("update rollbook.commands set recorded_at = now() - interval '8 days'")
+        await queue.ask("PUT", "/v1/rules", json={}, headers={"Idempotency-Key": "young"})
+        assert admin.execute("select count(*) from rollbook.commands").fetchone() == (2,)
+        await Housekeeping(rollbook.app).forget_commands()
+        assert admin.execute("select count(*) from rollbook.commands").fetchone() == (1,)
