@@ -25,8 +25,18 @@ async def migrate(owner_url: str, app_role: str) -> None:
         for name, script in steps():
             if name not in done:
                 await apply(connection, name, script)
-        for granted in (*map(sql.Identifier, GROUP_ROLES), sql.SQL("select on public.rollbook_schema")):
-            await connection.execute(sql.SQL("grant {} to {}").format(granted, sql.Identifier(app_role)))
+        for grant in grants(connection.info.server_version):
+            await connection.execute(grant.format(sql.Identifier(app_role)))
+
+
+def grants(server_version: int) -> list[sql.SQL]:
+    """What the app role may become, and read as itself: who inherited all roles at once would see every organisation.
+
+    Before Postgres 16 that is up to whoever makes the role: NOINHERIT.
+    """
+    alone = " with inherit false" if server_version >= 160_000 else ""
+    become = [sql.SQL(f"grant {role} to {{}}{alone}") for role in GROUP_ROLES]
+    return [*become, sql.SQL("grant select on public.rollbook_schema to {}")]
 
 
 async def refuse_missing_schema(app_url: str) -> None:
