@@ -30,9 +30,12 @@ def no_filter(value: Any) -> Any:
 
 
 def several(value: Any) -> Any:
-    """Statuses, repeated or with commas."""
+    """Statuses, repeated or with commas; one that there is not is a fault of the filter as a whole."""
     parts: Sequence[str] = [value] if isinstance(value, str) else value or []
-    return [one for part in parts for one in part.split(",") if one] or None
+    named = [one for part in parts for one in part.split(",") if one]
+    if not set(named) <= set(Status):
+        raise PydanticKnownError("enum", {"expected": ", ".join(Status)})
+    return named or None
 
 
 Text = Annotated[str, AfterValidator(storable)]
