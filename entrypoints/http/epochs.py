@@ -1,9 +1,12 @@
 """Marks what callers keep and bring back with its epoch: in another one the same numbers mean something else."""
 
+import re
+
 from domain.errors import Invalid
 from entrypoints.http.routing import Call
 
 FIRST = 1
+NUMBER = re.compile("[1-9][0-9]*")
 
 
 def epoch_of(call: Call) -> int:
@@ -23,10 +26,12 @@ def unmarked(call: Call, text: str) -> str | None:
     return plain if mark == ("" if epoch_of(call) == FIRST else str(epoch_of(call))) else None
 
 
-def refuse_other_epoch(call: Call) -> None:
-    """Refuses to answer who asks for another epoch than this one."""
+def refuse_other_epoch(call: Call, positioned: bool) -> None:
+    """Refuses who asks for a position of another epoch than this one; without a position any epoch will do."""
     wanted = call.headers.get("x-rollbook-epoch")
-    if wanted is not None and wanted != str(epoch_of(call)):
+    if wanted is not None and not NUMBER.fullmatch(wanted):
+        raise Invalid("X-Rollbook-Epoch is not a number")
+    if positioned and wanted is not None and wanted != str(epoch_of(call)):
         raise Invalid(f"This is epoch {epoch_of(call)} of the store: what was positioned in another one is no more")
 
 

@@ -62,8 +62,7 @@ class Reading:
 
 async def reading(call: Call, as_of: str | None = None) -> Reading:
     """How this caller wants to read."""
-    if as_of is not None:
-        refuse_other_epoch(call)
+    refuse_other_epoch(call, positioned=as_of is not None)
     views, caller = call.app.views, call.caller
     position = None if as_of is None else await views.resolve(caller.organisation, as_of)
     return Reading(call, position, patient=call.headers.get("x-rollbook-allow-stale") != "1")
