@@ -26,7 +26,7 @@ from application.caller import Role
 
 log = structlog.get_logger()
 DOTENV = ".env"
-NATS_URL = re.compile(r"(nats|tls|ws|wss)://[^\s,]+")
+NATS_URL = re.compile(r"(nats|tls|ws|wss)://([^\s,@]+@)?([\w.-]+|\[[0-9a-fA-F:]+\])(:\d{1,5})?/?")
 
 
 class SettingsError(Exception):

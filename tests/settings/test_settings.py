@@ -74,6 +74,8 @@ def test_an_open_api_is_allowed_on_this_machine(host: str, monkeypatch: pytest.M
         ("DATABASE_OWNER_URL", "mysql://ann:hunter2@db"),
         ("NATS_URL", "hunter2"),
         ("NATS_URL", "nats://a:4222,http://ann:hunter2@b"),
+        ("NATS_URL", "nats://ann:hunter2@["),
+        ("NATS_URL", "nats://ann:hunter2@a:port"),
     ],
 )
 def test_a_bad_setting_is_one_line_with_its_name_and_without_its_value(
