@@ -136,7 +136,7 @@ class Settings(BaseSettings):
     @classmethod
     def of_nats(cls, value: SecretStr | None) -> SecretStr | None:
         """One or several, with commas between them."""
-        if value is not None and not all(map(NATS_URL.match, value.get_secret_value().split(","))):
+        if value is not None and not all(map(NATS_URL.fullmatch, value.get_secret_value().split(","))):
             raise ValueError("is not the address of a NATS server, such as nats://host:4222")
         return value
 
