@@ -141,7 +141,7 @@ async def test_one_read_model_is_rebuilt_by_one_process_at_a_time(kernel: Kernel
     await kernel.run(schedule_deployment, schedule())
     projected = await project(kernel, database.app_url, 10)
     with psycopg.connect(database.app_url) as another:
-        another.execute("select pg_advisory_lock(%s, hashtext(%s))", [LEADERS, f"{table(DEPLOYMENTS)}_shadow"])
+        another.execute("select pg_advisory_xact_lock(%s, hashtext(%s))", [LEADERS, f"{table(DEPLOYMENTS)}_shadow"])
         with pytest.raises(Clash):
             await rebuild(kernel.pools, projected.log, DEPLOYMENTS, lambda position, head: None)
         assert (await run(database, "deployments"))[0] != 0
