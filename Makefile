@@ -50,7 +50,7 @@ test: lint ## Check everything, and run the tests on real servers
 	$(BIN)/pytest -q -n 2
 
 test-faults: install ## Run the long crash and fault suite
-	$(BIN)/pytest -q -m faults
+	$(BIN)/pytest -q -n 2 -m faults
 
 bench: install ## Measure, beside what a team would use instead
 	$(BIN)/python -m tests.bench

@@ -6,6 +6,7 @@ import hmac
 import os
 from contextlib import suppress
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -34,17 +35,22 @@ def new_key() -> bytes:
 
 
 def fingerprint(key: bytes, login: str) -> bytes:
-    """Finds a person again by login, for whoever has the organisation's key."""
-    return hmac.digest(key, login.lower().encode(), hashlib.sha256)
+    """Finds a person again by login, for whoever has the organisation's key; any text may be asked for."""
+    return hmac.digest(key, login.lower().encode(errors="surrogatepass"), hashlib.sha256)
 
 
 def master_key(configured: str | None, data_dir: Path) -> bytes:
     """The configured key (base64 of 32 bytes), else the one in DATA_DIR, made at the first start."""
     if configured:
         return checked(base64.b64decode(configured, validate=True))
-    with suppress(FileExistsError):
-        keep_key(new_key(), data_dir)
-    return checked(base64.b64decode((data_dir / "secrets" / "master.key").read_bytes(), validate=True))
+    path = data_dir / "secrets" / "master.key"
+    if not path.exists():
+        with suppress(FileExistsError):
+            keep_key(new_key(), data_dir)
+    try:
+        return checked(base64.b64decode(path.read_bytes(), validate=True))
+    except ValueError:
+        raise ValueError(f"{path} does not hold a master key, which is the base64 of {KEY_BYTES} bytes") from None
 
 
 def present_key(configured: str | None, data_dir: Path) -> bytes | None:
@@ -55,13 +61,18 @@ def present_key(configured: str | None, data_dir: Path) -> bytes | None:
 
 
 def keep_key(key: bytes, data_dir: Path) -> None:
-    """Puts a master key into DATA_DIR, which must have none; it is on disk when this returns."""
+    """Puts a master key into DATA_DIR, which must have none; it is there whole or not at all, and on disk when this
+    returns. Raises FileExistsError."""
     path = data_dir / "secrets" / "master.key"
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+    with NamedTemporaryFile(dir=path.parent, prefix="master.key.") as file:
         file.write(encoded(checked(key)))
         file.flush()
         os.fsync(file.fileno())
+        os.link(file.name, path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    os.fsync(folder)
+    os.close(folder)
 
 
 def encoded(key: bytes) -> bytes:

@@ -58,5 +58,5 @@ def configure_logging(level: str, form: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=shared))
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
-    for noisy in ("httpx", "httpx2", "httpcore", "psycopg.pool", "nats"):
+    for noisy in ("httpx", "httpx2", "httpcore", "psycopg.pool", "nats", "uvicorn"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -46,6 +46,12 @@ def in_words(fault: Exception) -> str:
     return " ".join(without_secrets(said).split())[:300]
 
 
+async def check_database(url: str) -> None:
+    """Unavailable, with the reason, when nobody can connect to it now; who only opens a pool waits long for less."""
+    with named("The database"):
+        await database(SecretStr(url))
+
+
 @contextmanager
 def named(server: str) -> Iterator[None]:
     """Whatever goes wrong with this server while a process starts is Unavailable, in one line that names it."""

@@ -13,6 +13,7 @@ import structlog
 from dotenv import dotenv_values
 from pydantic import (
     BaseModel,
+    DirectoryPath,
     Field,
     SecretStr,
     ValidationError,
@@ -25,7 +26,7 @@ from application.caller import Role
 
 log = structlog.get_logger()
 DOTENV = ".env"
-NATS_URL = re.compile(r"(nats|tls|ws|wss)://[^\s,]+")
+NATS_URL = re.compile(r"(nats|tls|ws|wss)://([^\s,@]+@)?([\w.-]+|\[[0-9a-fA-F:]+\])(:\d{1,5})?/?")
 
 
 class SettingsError(Exception):
@@ -100,6 +101,7 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = Field(default_factory=lambda: "console" if sys.stderr.isatty() else "json")
     otel_exporter_otlp_endpoint: str | None = None
+    prometheus_multiproc_dir: DirectoryPath | None = None
 
     @field_validator("allowed_organisations", mode="before")
     @classmethod
@@ -135,7 +137,7 @@ class Settings(BaseSettings):
     @classmethod
     def of_nats(cls, value: SecretStr | None) -> SecretStr | None:
         """One or several, with commas between them."""
-        if value is not None and not all(map(NATS_URL.match, value.get_secret_value().split(","))):
+        if value is not None and not all(map(NATS_URL.fullmatch, value.get_secret_value().split(","))):
             raise ValueError("is not the address of a NATS server, such as nats://host:4222")
         return value
 

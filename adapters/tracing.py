@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.metadata import version
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 # One batch may go back to as many traces as it has events.
 MOST_LINKS = 1000
-SHUTDOWN_MILLIS = 3000
+SHUTDOWN_SECONDS = 3.0
 NOTHING: AbstractContextManager[None] = nullcontext()
 _propagator = TraceContextTextMapPropagator()
 _provider: "TracerProvider | None" = None
@@ -49,8 +50,10 @@ def stop_tracing() -> None:
     """Sends what is left, for a few seconds at most; from then on no spans are made."""
     global _provider, _tracer
     if _provider:
-        _provider.force_flush(SHUTDOWN_MILLIS)
-        _provider.shutdown()
+        # A collector that does not answer would be tried for longer than a process has for its end.
+        ending = Thread(target=_provider.shutdown, name="last spans", daemon=True)
+        ending.start()
+        ending.join(SHUTDOWN_SECONDS)
     _provider = _tracer = None
 
 

@@ -1,10 +1,11 @@
 """Who may do what: one table of actions, deny by default."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
 from application.caller import Caller, Role
+from application.pseudonyms import MARK
 from domain.errors import Forbidden
 from domain.rules import HouseRules
 
@@ -45,26 +46,38 @@ def authorise(caller: Caller, action: str) -> None:
         raise Forbidden(f"This token's scope does not cover '{action}'")
 
 
+def check_grant(caller: Caller, scope: Collection[str] | None) -> None:
+    """Nobody hands on more than they hold: a token whose scope is narrow issues none that is wider."""
+    if caller.scope is not None and not (scope is not None and set(scope) <= caller.scope):
+        raise Forbidden("This token's scope does not cover all that the new one would")
+
+
 def with_role(caller: Caller, rules: HouseRules) -> Caller:
     """The caller with the role that the organisation's rules give; the first that fits decides."""
     if caller.method not in ("oidc", "pat"):
         return caller
-    facts = {**caller.claims, "login": caller.login}
-    role = next((r.role for r in rules.roles if agrees(r.claims, facts)), None)
+    role = next((r.role for r in rules.roles if agrees(r.claims, caller)), None)
     return replace(caller, role=Role(role)) if role else caller
 
 
-def agrees(wanted: Mapping[str, str], facts: Mapping[str, Any]) -> bool:
-    """Whether every wanted claim is there with that value."""
-    return all(str(facts.get(name)) == value for name, value in wanted.items())
+def agrees(wanted: Mapping[str, str], caller: Caller) -> bool:
+    """Whether the caller comes with every wanted claim, or with what its pseudonym stands for."""
+    facts = {**caller.claims, "login": caller.login}
+    return all(name in facts and is_meant(v, str(facts[name]), caller.pseudonyms) for name, v in wanted.items())
+
+
+def is_meant(wanted: str, given: str, pseudonyms: Mapping[str, str]) -> bool:
+    """Whether a claim says what a rule wants; a text never passes for a pseudonym."""
+    if wanted.startswith(MARK):
+        return pseudonyms.get(given) == wanted.removeprefix(MARK)
+    return given == wanted
 
 
 def may_approve(caller: Caller, rules: HouseRules, taxonomy: Any, environment: str) -> str:
     """Approvers and administrators may, or whom a rule for this deployment names by claims; answers which it was."""
-    facts = {**caller.claims, "login": caller.login}
     ruled = [r for r in rules.approval if r.scope.covers(taxonomy, environment)]
     named = [r for r in ruled if r.claims]
-    if named and not any(agrees(r.claims, facts) for r in named):
+    if named and not any(agrees(r.claims, caller) for r in named):
         raise Forbidden("A rule of the organisation names others as approvers")
     if not named and RANK[caller.role] < RANK[Role.APPROVER]:
         raise Forbidden(f"Role '{caller.role}' may not approve deployments")

@@ -47,6 +47,7 @@ class Caller:
     `organisation` is the tenant, lower-cased. `login` is personal: it is recorded only as ciphertext.
     `repository` and `workflow` are the words for created_by_repo and created_by_workflow. `claims` are the
     token's claims, on which the rules of an organisation may decide; they are never recorded.
+    `pseudonyms` are those of what the claims say, by text, as far as rules name people by them.
     `scope` narrows a Rollbook token to actions that it names; None is everything that the role may do.
     `organisation_id` is who stands behind the organisation's name: the owner's number at GitHub, else the issuer that
     vouches for it; None asks for no proof. `entrusted` callers come from an issuer that the operator named for this
@@ -63,4 +64,5 @@ class Caller:
     organisation_id: str | None = None
     entrusted: bool = False
     claims: Mapping[str, Any] = field(default_factory=dict)
+    pseudonyms: Mapping[str, str] = field(default_factory=dict)
     scope: frozenset[str] | None = None

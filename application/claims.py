@@ -30,6 +30,7 @@ class ClaimDeployment:
     runner: str
     lease_seconds: int
     override: str | None = None
+    fences_above: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ async def take(work: Work, lane: Lane, entry: Entry, command: ClaimDeployment) -
     queue = await work.load_all(Deployment, [UUID(e.deployment_id) for e in older])
     until = work.now + timedelta(seconds=command.lease_seconds)
     work.explain(deployment, ORDER_RULE, lane=str(lane.id), lane_version=lane.version)
-    deployment.claim(command.runner, work.now, until, command.override)
+    deployment.claim(command.runner, work.now, until, command.override, command.fences_above)
     lane.place(entry_of(deployment), work.now)
     skip_older(work, lane, entry, queue, CLAIM_RULE, automatic_only=True)
     return entry.deployment_id

@@ -12,7 +12,7 @@ import anyio
 from eventsourcing.domain import BaseAggregate
 
 from application.ports.event_store import Appended, Circumstances, CommandKey, Commit, Conflict, DomainEvent, EventStore
-from domain.errors import RollbookError, Unavailable
+from domain.errors import RollbookError, StorageFull, Unavailable
 
 A = TypeVar("A", bound=BaseAggregate[UUID])
 ATTEMPTS = 50
@@ -123,6 +123,10 @@ class Work:
             self.from_cache = True
         return found
 
+    def versions(self) -> dict[str, int]:
+        """At which versions everything was that this attempt has read."""
+        return self.guards | {stream_id: aggregate.version for stream_id, aggregate in self.touched.items()}
+
     def abandon(self) -> None:
         """Forgets whatever this attempt may have changed without recording it."""
         for stream_id in (*self.touched, *self.guards):
@@ -175,7 +179,7 @@ class Executor:
                 return await self.attempt(work, handler, command, key)
             except Conflict:
                 await anyio.sleep(uniform(0, min(0.001 * 2**attempt, 0.05)))
-            except StaleRefusal:
+            except StaleDecision:
                 continue
         raise Unavailable("Too many writers at once; nothing was recorded")
 
@@ -187,22 +191,25 @@ class Executor:
         return (await self.store.load(organisation, [stream_id])).get(stream_id)
 
     async def attempt(self, work: Work, handler: Handler, command: Any, key: CommandKey | None) -> Appended:
-        """One try. A refusal that rests on remembered state is not final: it is decided again on fresh state."""
+        """One try. What no append will check is not final while it rests on remembered state that has moved."""
         try:
             resource = await handler(work, command)
             commit = work.commit(key, resource)
-            if not commit.streams:
-                return Appended(0, work.now, resource)
-            return await self.store.append(commit)
+            if commit.streams:
+                return await self.store.append(commit)
+            if work.from_cache and await self.store.moved(work.organisation, work.versions()):
+                work.abandon()
+                raise StaleDecision
+            return Appended(0, work.now, resource)
         except RollbookError as refusal:
             work.abandon()
-            if work.from_cache:
-                raise StaleRefusal from refusal
+            if work.from_cache and not isinstance(refusal, StorageFull | Unavailable):
+                raise StaleDecision from refusal
             raise
         except BaseException:
             work.abandon()
             raise
 
 
-class StaleRefusal(Exception):
-    """A refusal that rests on remembered state."""
+class StaleDecision(Exception):
+    """A refusal, or the decision to do nothing, that rests on remembered state."""

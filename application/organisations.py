@@ -29,6 +29,13 @@ class RebindOwner:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class ErasePerson:
+    """Have it on record that a person, named by pseudonym, is forgotten."""
+
+    person: str
+
+
 async def bind_owner(work: Work, command: BindOwner) -> str:
     """Answers the id of the organisation's stream."""
     organisation = await load_or_open(work)
@@ -41,6 +48,13 @@ async def rebind_owner(work: Work, command: RebindOwner) -> str:
     """Answers the id of the organisation's stream."""
     organisation = await load_or_open(work)
     organisation.rebind(command.owner, command.reason, work.now)
+    return str(organisation.id)
+
+
+async def erase_person(work: Work, command: ErasePerson) -> str:
+    """Answers the id of the organisation's stream."""
+    organisation = await load_or_open(work)
+    organisation.erase(command.person, work.now)
     return str(organisation.id)
 
 

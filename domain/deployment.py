@@ -141,13 +141,18 @@ class Deployment(BaseAggregate[UUID]):
             raise Clash(f"Only a scheduled deployment can be approved; this one is {self.status}")
         self.trigger_event(self.Approved, timestamp=at, reason=reason)
 
-    def claim(self, runner: str, at: datetime, lease_until: datetime, override: str | None = None) -> None:
-        """Hands it to a runner until `lease_until`, unless a heartbeat prolongs that."""
+    def claim(
+        self, runner: str, at: datetime, lease_until: datetime, override: str | None = None, fences_above: int = 0
+    ) -> None:
+        """Hands it to a runner until `lease_until`, unless a heartbeat prolongs that.
+
+        Its fence is beyond `fences_above`: those up to there may be known to runners of a past that was undone.
+        """
         self.trigger_event(
             self.Claimed,
             timestamp=at,
             runner=runner,
-            fence=self.fence + 1,
+            fence=max(self.fence, fences_above) + 1,
             lease_until=lease_until.isoformat(),
             override=override,
         )

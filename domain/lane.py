@@ -2,7 +2,7 @@
 
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import singledispatch
 from typing import Any
@@ -200,8 +200,7 @@ class Lane(BaseAggregate[UUID]):
         lane.last_number = state["last_number"]
         lane.held = Hold(**state["held"]) if state["held"] else None
         for one in state["entries"]:
-            entry = Entry(**one)
-            lane.remember(replace(entry, status=Status(entry.status), trigger=Trigger(entry.trigger)))
+            lane.remember(Entry(**one | {"status": Status(one["status"]), "trigger": Trigger(one["trigger"])}))
         return lane
 
 

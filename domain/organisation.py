@@ -1,7 +1,7 @@
 """An organisation: whose its name is, bound when it is first seen and rebound by an administrator."""
 
 from datetime import datetime
-from functools import singledispatchmethod
+from functools import singledispatch
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -24,7 +24,7 @@ class Organisation(BaseAggregate[UUID]):
         """Something that happened to an organisation."""
 
         def apply(self, aggregate: Any) -> None:
-            aggregate.evolve(self)
+            evolve(self, aggregate)
 
     class Opened(Event, AggregateCreated):
         """The organisation was seen for the first time."""
@@ -45,6 +45,12 @@ class Organisation(BaseAggregate[UUID]):
         owner: str
         previous: str | None
         reason: str
+
+    class PersonErased(Event):
+        """A person's key was destroyed: nobody can tell any more whose pseudonym this is."""
+
+        TOPIC = "organisation.person_erased"
+        person: str
 
     @staticmethod
     def id_of(organisation: str) -> UUID:
@@ -69,21 +75,28 @@ class Organisation(BaseAggregate[UUID]):
             facts = {"owner": owner, "previous": self.owner, "reason": reason}
             self.trigger_event(self.OwnerRebound, timestamp=at, **facts)
 
+    def erase(self, person: str, at: datetime) -> None:
+        """Has it on record that a person is forgotten."""
+        self.trigger_event(self.PersonErased, timestamp=at, person=person)
+
     def __init__(self, organisation: str) -> None:
         self.organisation = organisation
         self.owner: str | None = None
 
-    @singledispatchmethod
-    def evolve(self, event: AggregateEvent) -> None:
-        """How each event changes the state."""
 
-    @evolve.register
-    def _(self, event: OwnerBound) -> None:
-        self.owner = event.owner
+@singledispatch
+def evolve(event: AggregateEvent, organisation: Organisation) -> None:
+    """How each event changes the state."""
 
-    @evolve.register
-    def _(self, event: OwnerRebound) -> None:
-        self.owner = event.owner
+
+@evolve.register
+def _(event: Organisation.OwnerBound, organisation: Organisation) -> None:
+    organisation.owner = event.owner
+
+
+@evolve.register
+def _(event: Organisation.OwnerRebound, organisation: Organisation) -> None:
+    organisation.owner = event.owner
 
 
 def another_owner(organisation: str) -> Forbidden:

@@ -17,6 +17,7 @@ from adapters.postgres.backup import CONNECT_SECONDS, Backup, Progress
 from adapters.postgres.backup_archive import Archive, BackupRefused, Manifest, opened
 from adapters.postgres.backup_restore import Restored, Wish
 from adapters.postgres.migrations import migrate
+from adapters.reachability import in_words
 from adapters.settings import Settings
 from domain.errors import StorageFull, Unavailable
 
@@ -103,8 +104,8 @@ def in_one_line() -> Iterator[None]:
         raise BackupRefused("This database has no store of this release: let Rollbook start on it first") from None
     except psycopg.errors.InsufficientPrivilege:
         raise BackupRefused("DATABASE_OWNER_URL is not that of the owner of the store") from None
-    except psycopg.OperationalError:
-        raise Unavailable("The database does not answer") from None
+    except psycopg.Error as fault:
+        raise Unavailable(f"The database: {in_words(fault)}") from None
 
 
 def key_here(settings: Settings) -> bytes | None:

@@ -1,6 +1,7 @@
 """Builds everything: the only place that knows which adapter stands behind which port."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -9,6 +10,7 @@ from typing import Any
 from prometheus_client import Counter, Histogram
 
 from adapters import metrics, tracing
+from adapters.embedded.room import Room
 from adapters.identity.github import GitHubTokens
 from adapters.identity.oidc import OidcTokens, TrustedIssuer, github_actions
 from adapters.identity.web import Web
@@ -91,6 +93,11 @@ class Rollbook:
         self.rules[organisation] = (time.monotonic() + RULES_REMEMBERED_SECONDS, rules)
         return rules
 
+    async def rules_at(self, organisation: str, position: int) -> HouseRules:
+        """The organisation's rules as they were at a position."""
+        found = await self.store.load_at(organisation, f"rules-{Rules.id_of(organisation)}", position)
+        return found.rules if found else LENIENT
+
     async def render(self, organisation: str, rows: list[Row]) -> list[dict[str, Any]]:
         """Deployments as their users know them, with logins in the place of pseudonyms."""
         names = await self.people.logins_of(organisation, {row["actor"] for row in rows})
@@ -153,7 +160,7 @@ async def build(settings: Settings, database_url: str) -> Rollbook:
     await pools.open()
     log = PostgresLog(pools, database_url)
     identity = await log.identity()
-    store = PostgresEventStore(pools, epoch=identity[1])
+    store = PostgresEventStore(pools, epoch=identity[1], disk_is_full=disk_of(settings))
     visibility = Visibility()
     web = Web()
     count = Counting()
@@ -168,7 +175,7 @@ async def build(settings: Settings, database_url: str) -> Rollbook:
         log=log,
         store=store,
         executor=Executor(store, lambda: datetime.now(UTC)),
-        views=PostgresViews(pools, visibility, settings.read_wait_ms),
+        views=PostgresViews(pools, visibility, settings.read_wait_ms, identity[1]),
         visibility=visibility,
         people=people(settings, pools),
         leases=Leases(pools),
@@ -187,6 +194,11 @@ def people(settings: Settings, pools: Pools) -> People:
     return People(pools, master_key(secret, settings.data_dir))
 
 
+def disk_of(settings: Settings) -> Callable[[], bool]:
+    """Tells whether our own Postgres's disk is full; another server's we cannot see, until it says so itself."""
+    return Room(settings.data_dir).is_full if settings.database_url is None else lambda: False
+
+
 def authentication(settings: Settings, pools: Pools, web: Web) -> Authentication:
     """GitHub's tokens, those of other issuers that the settings name, and our own."""
     issuers = [github_actions(settings.github_oidc_issuer, settings.github_oidc_audience)]
@@ -199,7 +211,7 @@ def authentication(settings: Settings, pools: Pools, web: Web) -> Authentication
         github=GitHubTokens(
             settings.github_api_url, settings.github_api_version, web, time.time, settings.org_membership_cache_ttl
         ),
-        tokens=PostgresTokenDirectory(pools),
+        tokens=PostgresTokenDirectory(pools, settings.read_wait_ms),
         clock=time.time,
         count=count_authentication,
     )

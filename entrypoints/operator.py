@@ -1,24 +1,24 @@
 """What whoever runs the machine may do past the API: let a first administrator in, and rebind a name."""
 
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from getpass import getuser
 from typing import Any
-from uuid import uuid4
-
-import psycopg
+from uuid import UUID, uuid4
 
 from adapters.embedded.running import running_url
 from adapters.identity.names import is_name
 from adapters.identity.own_tokens import digest, new_secret
+from adapters.reachability import check_database
 from adapters.settings import Settings
 from application.caller import Origin, Role
 from application.execution import Handler
-from application.organisations import RebindOwner, rebind_owner
+from application.organisations import ErasePerson, RebindOwner, erase_person, rebind_owner
 from application.ports.event_store import Circumstances
 from application.tokens import IssueToken, issue_token
-from domain.errors import Invalid, Unavailable
+from domain.errors import Invalid, NotFound, Unavailable
 from entrypoints.composition import Rollbook, build
 from projections.registry import TOKENS
 
@@ -47,18 +47,37 @@ class Operator:
         await self.execute(organisation, rebind_owner, RebindOwner(owner, reason))
         return {"organisation": organisation.lower(), "owner": owner}
 
+    async def erase(self, organisation: str, names: Sequence[str]) -> Facts:
+        """Destroys the keys of these people: backups taken later do not hold them. May be repeated should it fail."""
+        people, tenant = self.rollbook.people, organisation.lower()
+        known = await people.known_as(tenant, names)
+        if unknown := [name for name in names if name not in known]:
+            raise NotFound(f"Nobody in {organisation} is known as {', '.join(unknown)}; nobody is erased")
+        for person in dict.fromkeys(known.values()):
+            await self.execute(organisation, erase_person, ErasePerson(person))
+            await people.erase(tenant, UUID(person))
+        return {"organisation": tenant, "erased": sorted(set(known.values()))}
+
     async def execute(self, organisation: str, handler: Handler, command: Any) -> str:
         """Runs a command, recorded under the name of the machine's user."""
         if not is_name(organisation):
             raise Invalid("An organisation is 1 to 100 printable characters")
         tenant = organisation.lower()
         circumstances = Circumstances(
-            actor=await self.rollbook.people.actor(tenant, getuser()),
+            actor=await self.rollbook.people.actor(tenant, machine_user()),
             origin=Origin(interface="operator").facts(),
             occurred_at=datetime.now(UTC),
             correlation_id=uuid4().hex,
         )
         return (await self.rollbook.executor.execute(tenant, circumstances, handler, command)).resource
+
+
+def machine_user() -> str:
+    """Who is at this machine, by name or, where the system knows none, by number."""
+    try:
+        return getuser()
+    except (KeyError, OSError):
+        return f"uid-{os.getuid()}"
 
 
 @asynccontextmanager
@@ -67,10 +86,8 @@ async def operator(settings: Settings) -> AsyncIterator[Operator]:
     named = settings.database_url.get_secret_value() if settings.database_url else running_url(settings.data_dir)
     if named is None:
         raise Unavailable(f"No Rollbook runs on {settings.data_dir}: start it, or set DATABASE_URL")
-    try:
-        rollbook = await build(settings, named)
-    except psycopg.OperationalError as problem:
-        raise Unavailable("The database does not answer") from problem
+    await check_database(named)
+    rollbook = await build(settings, named)
     try:
         yield Operator(rollbook)
     finally:

@@ -20,7 +20,9 @@ STATUS_OF = {
 }
 TOLD = ("notes", "source_deployment_id", "rollback_from_deployment_id", "deployment_uri")
 CREATED_BY = ("created_by_repo", "created_by_workflow")
-EMPTY = {"skipped_by": None, "skip_rule": None, "approved": False, "claimed_by": None, "fence": 0, "lease_until": None}
+# What no longer holds once the status is another one.
+OVER = {"skipped_by": None, "skip_rule": None, "claimed_by": None, "lease_until": None}
+EMPTY = {**OVER, "approved": False, "fence": 0}
 
 
 class Deployments:
@@ -74,7 +76,7 @@ def changes(event: RecordedEvent, data: dict[str, Any]) -> Row:
     """The members that an event sets."""
     changed: Row = {}
     if status := STATUS_OF.get(event.topic):
-        changed = {"status": status, "claimed_by": None, "lease_until": None}
+        changed = {"status": status, **OVER}
     match event.topic:
         case "deployment.skipped":
             changed |= {"skipped_by": data["skipped_by"], "skip_rule": data["rule"]}

@@ -37,14 +37,15 @@ class Lanes:
             return opened(event, data)
         if row is None:
             raise ValueError(f"{event.topic} before lane.opened")
+        changed = row
         match event.topic:
             case "lane.deployment_moved":
-                return moved(row, data["entry"], moment(event.recorded_at))
+                changed = moved(row, data["entry"], moment(event.recorded_at))
             case "lane.held":
-                return {**row, "held": data["hold"]}
+                changed = {**row, "held": data["hold"]}
             case "lane.released":
-                return {**row, "held": None}
-        return row
+                changed = {**row, "held": None}
+        return row if changed == row else changed
 
 
 def opened(event: RecordedEvent, data: dict[str, Any]) -> Row:
@@ -74,5 +75,4 @@ def moved(row: Row, entry: dict[str, Any], at: str) -> Row:
     elif live and live["deployment_id"] == entry["deployment_id"]:
         live, previous = None, [live, *previous][:REMEMBERED]
     running = [*others, seen] if entry["status"] == "in_progress" else others
-    changed = {**row, "live": live, "in_progress": running, "previous": previous}
-    return row if changed == row else changed
+    return {**row, "live": live, "in_progress": running, "previous": previous}

@@ -12,6 +12,7 @@ STILL = 9223372036854775807
 
 class ReadModel(Protocol):
     """Rows are documents that remember: each change makes a new version, valid from one position to another.
+    A row is made of the events of one stream.
 
     `columns` names the members of a document that queries filter or sort by, with their SQL types. They are
     kept beside the document. A new `version` is built beside the old one and replaces it.

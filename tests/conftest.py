@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx2
+import hypothesis
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
@@ -25,6 +26,9 @@ from entrypoints.workers.listening import server
 from projections.read_model import table
 from projections.registry import READ_MODELS
 
+# How long an example takes says how busy the machine is, and nothing of the code.
+hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("patient")
 TEMPLATE = "migrated"
 numbers = count(1)
 
@@ -107,6 +111,13 @@ def template(postgres: EmbeddedPostgres) -> str:
 @pytest.fixture
 def database(postgres: EmbeddedPostgres, template: str) -> Iterator[Database]:
     """A database of this test's own."""
+    with fresh_database(postgres, template) as made:
+        yield made
+
+
+@contextmanager
+def fresh_database(postgres: EmbeddedPostgres, template: str) -> Iterator[Database]:
+    """A copy of the template, dropped afterwards."""
     name = f"test_{next(numbers)}"
     with psycopg.connect(postgres.admin_url, autocommit=True) as admin:
         admin.execute(f"create database {name} template {template} owner rollbook_owner".encode())

@@ -1,20 +1,27 @@
 """A nats-server of our own, with JetStream: loopback, with a password, under DATA_DIR."""
 
+import asyncio
 import os
 import signal
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
 import nats
 import nats.errors
+import structlog
 
 from adapters.embedded.folder import Door, Folder, refusals_in_words
 from adapters.embedded.process import Child
 from adapters.embedded.programs import NATS
+from adapters.embedded.room import Room
 from adapters.embedded.user import NOBODY, is_root
 
+log = structlog.get_logger()
 USER = "rollbook"
 MAX_PAYLOAD = 2 * 1024 * 1024
+UNSTICK_SECONDS, MAX_UNSTICK_SECONDS = 2.0, 300.0
 
 
 class EmbeddedNats:
@@ -80,6 +87,20 @@ class EmbeddedNats:
             return False
         await client.close()
         return True
+
+    async def unstick(self, is_stuck: Callable[[], bool], stop: asyncio.Event) -> None:
+        """Until told to stop, starts it again when it is stuck: a stream whose disk was full once refuses everything
+        until then, however much room there is."""
+        pause = UNSTICK_SECONDS
+        while not stop.is_set():
+            if is_stuck() and not Room(self.folder.path).is_full() and self.child and self.child.process:
+                log.warning("nats.restarted", pause=pause)
+                self.child.process.terminate()
+                pause = min(pause * 2, MAX_UNSTICK_SECONDS)
+            elif not is_stuck():
+                pause = UNSTICK_SECONDS
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), pause)
 
     async def stop(self) -> None:
         """Ends it."""

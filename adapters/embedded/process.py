@@ -45,7 +45,7 @@ def free_port() -> int:
 def reason_in(text: str) -> str:
     """The line of a program's output that says best why it gave up."""
     lines = [line for line in text.splitlines() if line.strip()] or ["no reason given"]
-    telling = [line for line in lines if any(word in line for word in REASONS)]
+    telling = [line[line.index(word) :] for line in lines for word in REASONS if word in line]
     return (telling or lines)[-1].strip()
 
 
@@ -115,10 +115,10 @@ class Child:
             raise not_allowed() from None
         except OSError as problem:
             raise CannotStart(f"{self.name} does not start: {problem}") from None
-        self.watcher = asyncio.create_task(self.watch())
         if not await self.is_up(answers, seconds):
             await self.stop()
             raise CannotStart(f"{self.name} does not start: {self.reason_since(said)} (see {self.log_path})")
+        self.watcher = asyncio.create_task(self.watch())
 
     async def is_up(self, answers: Callable[[], Awaitable[bool]], seconds: float) -> bool:
         """Whether it answers in time, without having ended."""

@@ -4,8 +4,10 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from time import monotonic
 
 import nats.errors
+import nats.js.errors
 import structlog
 
 from adapters.failpoints import failpoint
@@ -20,6 +22,7 @@ log = structlog.get_logger()
 
 IDLE_SECONDS = 1.0
 LAG_SECONDS = 1.0
+STUCK_SECONDS = 4.0
 STOP_SECONDS = 5.0
 SHORTEST_PAUSE = 0.02
 LONGEST_PAUSE = 1.0
@@ -68,11 +71,16 @@ class Relay:
         self._pause = SHORTEST_PAUSE
         self.position = 0
         self.problem: str | None = "not connected yet"
+        self._refused_since: float | None = None
 
     @property
     def connected(self) -> bool:
         """Whether NATS answers."""
         return self._connection is not None and self._connection.alive
+
+    def is_stuck(self) -> bool:
+        """Whether NATS is there and for some time has taken nothing."""
+        return self._refused_since is not None and monotonic() - self._refused_since > STUCK_SECONDS
 
     async def run(self, stop: asyncio.Event) -> None:
         """Runs until `stop` is set, whatever fails meanwhile; then closes its connection, within STOP_SECONDS."""
@@ -168,6 +176,7 @@ class Relay:
     def _well(self, place: Place) -> None:
         self._pause = SHORTEST_PAUSE
         self.problem = None
+        self._refused_since = None
         self.position = place.position
         RELAY_POSITION.set(place.position)
 
@@ -177,6 +186,8 @@ class Relay:
         if problem != self.problem:
             log.warning("relay.stands_still", problem=problem, position=self.position)
         self.problem = problem
+        refused = isinstance(error, TimeoutError | Refused | nats.js.errors.Error)
+        self._refused_since = (self._refused_since or monotonic()) if refused else None
 
     async def _rest(self) -> None:
         await asyncio.sleep(self._pause)

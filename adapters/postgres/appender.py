@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +17,7 @@ from eventsourcing.utils import get_topic
 from adapters import metrics
 from adapters.failpoints import failpoint
 from adapters.postgres import codec
-from adapters.postgres.pools import Pools, again_when_cut_off
+from adapters.postgres.pools import FULL, Pools, again_when_cut_off
 from application.ports.event_store import (
     Appended,
     CommandKey,
@@ -25,7 +25,7 @@ from application.ports.event_store import (
     Conflict,
     DomainEvent,
 )
-from domain.errors import KeyReused, RollbookError, TooLarge, Unavailable
+from domain.errors import KeyReused, RollbookError, StorageFull, TooLarge, Unavailable
 from domain.recorded import RecordedEvent
 
 log = structlog.get_logger()
@@ -66,7 +66,7 @@ def event_row(commit: Commit, command_id: UUID, stream_id: str, event: DomainEve
     event_id = uuid_utils.uuid7()
     payload = codec.encode_payload(event)
     envelope = codec.encode_envelope(event, event_id, stream_id, command_id, commit)
-    if len(payload) + len(envelope) > codec.MAX_EVENT_BYTES:
+    if len(payload) + len(envelope) + codec.STAMP_BYTES > codec.MAX_EVENT_BYTES:
         raise TooLarge(f"An event of this request would exceed {codec.MAX_EVENT_BYTES} bytes")
     topic = get_topic(type(event))
     return (
@@ -84,16 +84,23 @@ class Appender:
     """Takes commits in the order in which they were decided; one call to the database is under way at a time.
 
     `epoch` is the one in which everything was read that commits rest on; in another one nothing is appended.
+    `disk_is_full` is asked before each; `refused_as_full` tells whether the store itself said so last.
     """
 
-    def __init__(self, pools: Pools, epoch: int | None = None) -> None:
+    def __init__(
+        self, pools: Pools, epoch: int | None = None, disk_is_full: Callable[[], bool] = lambda: False
+    ) -> None:
         self.pools = pools
         self.epoch = epoch
+        self.disk_is_full = disk_is_full
+        self.refused_as_full = False
         self.queue: deque[Waiting] = deque()
         self.flushing: asyncio.Task[None] | None = None
 
     async def append(self, commit: Commit) -> Appended:
         """Queues before it first waits, so that decisions keep their order. Returns when the commit is durable."""
+        if self.disk_is_full():
+            raise StorageFull(FULL)
         waiting = Waiting(commit, event_rows(commit), asyncio.get_running_loop().create_future())
         self.queue.append(waiting)
         if self.flushing is None:
@@ -124,6 +131,7 @@ class Appender:
         try:
             outcomes = await self.call(group)
         except RollbookError as refusal:
+            self.refused_as_full = isinstance(refusal, StorageFull)
             settle_all(group, refusal)
         except Exception as problem:
             if len(group) > 1:
@@ -136,6 +144,7 @@ class Appender:
             settle_all(group, Unavailable("The event store is stopping"))
             raise
         else:
+            self.refused_as_full = False
             for one, row in zip(group, outcomes, strict=True):
                 settle(one, row)
 
@@ -149,7 +158,7 @@ class Appender:
             async with self.pools.writer.connection() as connection:
                 cursor = await connection.execute(STATEMENT, parameters, prepare=True, binary=True)
                 rows = await cursor.fetchall()
-            failpoint("after_append")
+            failpoint("after_commit")
             metrics.APPEND_SECONDS.observe(perf_counter() - started)
             metrics.APPEND_COMMITS.observe(len(group))
             return rows

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import struct
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, BinaryIO, Literal, Self
 from uuid import UUID
-from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile, ZipInfo
+from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -18,6 +19,7 @@ MANIFEST, MASTER_KEY = "manifest.json", "master.key"
 LARGEST_MANIFEST = 1024 * 1024
 FASTEST = 1
 BUFFER = 1024 * 1024
+ENCRYPTED = 1
 
 # What is copied, in the order in which it is restored. Snapshots and read models follow from the log.
 TABLES: Mapping[str, tuple[str, ...]] = {
@@ -155,6 +157,8 @@ class Archive:
 
     def __init__(self, zip_file: ZipFile) -> None:
         self.zip_file = zip_file
+        if any(info.compress_type != ZIP_DEFLATED or info.flag_bits & ENCRYPTED for info in zip_file.infolist()):
+            raise BackupRefused("The archive is compressed or encrypted in a way that no backup is")
         self.manifest = read_manifest(zip_file)
         expected = {MANIFEST, *(part.file for part in self.manifest.parts)}
         expected |= {MASTER_KEY} if self.manifest.key_included else set()
@@ -181,7 +185,7 @@ def opened(path: Path) -> Iterator[Archive]:
     try:
         with ZipFile(path) as zip_file:
             yield Archive(zip_file)
-    except (BadZipFile, zlib.error, EOFError, NotImplementedError) as problem:
+    except (BadZipFile, zlib.error, EOFError, NotImplementedError, UnicodeDecodeError, struct.error) as problem:
         raise BackupRefused(f"{path} is no whole backup: {problem}") from None
     except OSError as problem:
         raise BackupRefused(f"{path} cannot be read: {problem.strerror or problem}") from None
@@ -204,7 +208,7 @@ def read_manifest(zip_file: ZipFile) -> Manifest:
 
 def add_file(zip_file: ZipFile, name: str, content: bytes) -> None:
     """Adds a small file."""
-    zip_file.writestr(ZipInfo(name), content)
+    zip_file.writestr(name, content)
 
 
 def new_zip(file: BinaryIO) -> ZipFile:

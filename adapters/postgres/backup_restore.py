@@ -2,20 +2,25 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
 from uuid import UUID
 
 import psycopg
-from psycopg import sql
 
-from adapters.postgres.backup import Connection, Progress, connected, counting, opens, partitions, table
-from adapters.postgres.backup_archive import BUFFER, TABLES, Archive, BackupRefused, Manifest, Part
+from adapters.postgres.backup import Connection, Progress, connected, counting, opens
+from adapters.postgres.backup_archive import TABLES, Archive, BackupRefused, Manifest, Part
+from adapters.postgres.backup_exchange import (
+    Token,
+    begin_epoch,
+    clear,
+    erase_again,
+    fill,
+    revoked_tokens,
+    seize,
+    valid_again,
+)
 from adapters.postgres.backup_rows import Chain, rows
 
-APPEND_LOCK = 7240563
 Action = Callable[[], None]
-PARTITION = 10_000_000
 EVERY = 1000
 
 
@@ -41,11 +46,13 @@ class Present:
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What came of a restore. `before` is what was replaced; `erased` counts keys that came back and went again."""
+    """What came of a restore. `before` is what was replaced; `erased` counts keys that came back and went again;
+    `valid_again` are tokens that had been revoked since the backup."""
 
     epoch: int
     before: Present
     erased: int
+    valid_again: list[Token]
 
 
 def verify(archive: Archive, progress: Progress) -> None:
@@ -99,9 +106,7 @@ async def restore(
                 restored = await replace(connection, archive, wish, progress)
                 await refuse_closed(connection, key)
                 before_commit()
-        except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
-            raise BackupRefused("The store is in use: other processes hold on to it. Stop them first") from None
-        except (psycopg.DataError, psycopg.IntegrityError) as problem:
+        except (psycopg.DataError, psycopg.IntegrityError, psycopg.errors.ProtocolViolation) as problem:
             what = (problem.diag.message_primary or type(problem).__name__).splitlines()[0]
             raise BackupRefused(f"The database refuses what is in the backup: {what}") from None
         await connection.execute("analyze rollbook.events")
@@ -135,21 +140,20 @@ async def look(connection: Connection) -> Present:
 
 
 async def replace(connection: Connection, archive: Archive, wish: Wish, progress: Progress) -> Restored:
-    """The whole exchange, inside the caller's transaction; from here on nobody appends or reads."""
-    await connection.execute("set local lock_timeout = '20s'")
-    await connection.execute(sql.SQL("select pg_advisory_xact_lock({})").format(sql.Literal(APPEND_LOCK)))
-    await connection.execute("lock table rollbook_views.checkpoints, rollbook.events in access exclusive mode")
+    """The whole exchange, inside the caller's transaction; from the first lock on nobody appends or reads."""
+    await seize(connection)
     before = await look(connection)
     refuse_loss(before, archive.manifest, wish)
     erasures = await (await connection.execute("select * from rollbook.erasures")).fetchall()
+    revoked = await revoked_tokens(connection)
     await clear(connection)
     await fill(connection, archive, progress)
     if wish.forget_people:
         await connection.execute("delete from rollbook.people")
         await connection.execute("update rollbook.organisations set wrapped_key = null")
     erased = await erase_again(connection, erasures)
-    epoch = await begin_epoch(connection, before, archive.manifest)
-    return Restored(epoch, before, erased)
+    epoch = await begin_epoch(connection, before.epoch, archive.manifest)
+    return Restored(epoch, before, erased, await valid_again(connection, revoked))
 
 
 def refuse_loss(before: Present, manifest: Manifest, wish: Wish) -> None:
@@ -163,66 +167,3 @@ def refuse_loss(before: Present, manifest: Manifest, wish: Wish) -> None:
             f"The backup is of store {manifest.store_id}, and here is store {before.store_id}: "
             "--another-store gives this one up for it"
         )
-
-
-async def clear(connection: Connection) -> None:
-    """Takes away the log (triggers refuse to delete from it, so its partitions go) and all that follows from it.
-
-    Read models belong to those who project; what the migrations made beside them is ours, and stays, empty.
-    """
-    for name in await partitions(connection):
-        await connection.execute(sql.SQL("drop table {}").format(table(name)))
-    views = "select tablename, tableowner = current_user from pg_tables where schemaname = 'rollbook_views'"
-    others = [table(name) for name in (*TABLES, "snapshots") if name != "events"]
-    for name, ours in await (await connection.execute(views)).fetchall():
-        if ours:
-            others.append(sql.Identifier("rollbook_views", name))
-        else:
-            await connection.execute(sql.SQL("drop table {}").format(sql.Identifier("rollbook_views", name)))
-    await connection.execute(sql.SQL("truncate {}").format(sql.SQL(", ").join(others)))
-
-
-async def fill(connection: Connection, archive: Archive, progress: Progress) -> None:
-    """Makes the partitions that are needed, and one for what comes, and copies all parts in."""
-    before = 0
-    for number in range(archive.manifest.last_position // PARTITION + 2):
-        await connection.execute("select rollbook.add_partition(%s)", [number * PARTITION])
-    for part in archive.manifest.parts:
-        await copy_in(connection, archive, part, counting(before, archive.manifest.rows, progress))
-        before += part.rows
-
-
-async def copy_in(connection: Connection, archive: Archive, part: Part, tell: Callable[[int], None]) -> None:
-    """One part; its checksum is compared again, as the file may have changed since it was verified."""
-    columns = sql.SQL(", ").join(map(sql.Identifier, TABLES[part.table]))
-    statement = sql.SQL("copy {} ({}) from stdin (format binary)").format(table(part.table), columns)
-    async with connection.cursor() as cursor:
-        with archive.open(part) as stream:
-            async with cursor.copy(statement) as copy:
-                done = 0
-                while block := stream.read(BUFFER):
-                    await copy.write(block)
-                    done += len(block)
-                    tell(part.rows * done // part.bytes)
-        if cursor.rowcount != part.rows:
-            raise BackupRefused(f"{part.file} has {cursor.rowcount} rows, and should have {part.rows}")
-
-
-async def erase_again(connection: Connection, erasures: list[Any]) -> int:
-    """Destroys the keys that were destroyed after the backup was taken, as far as this store knows of them."""
-    async with connection.cursor() as cursor:
-        await cursor.executemany("insert into rollbook.erasures values (%s, %s, %s) on conflict do nothing", erasures)
-        await cursor.execute(
-            """delete from rollbook.people p using rollbook.erasures e
-                where e.organisation = p.organisation and e.actor_id = p.actor_id"""
-        )
-        return cursor.rowcount
-
-
-async def begin_epoch(connection: Connection, before: Present, manifest: Manifest) -> int:
-    """A number that no follower of this store has seen: at least the minutes since 1970, since a backup that is
-    restored twice, into two empty databases, knows nothing of the other time."""
-    epoch = max(before.epoch, manifest.epoch, int(datetime.now(UTC).timestamp()) // 60 - 1) + 1
-    await connection.execute("update rollbook.identity set store_id = %s, epoch = %s", [manifest.store_id, epoch])
-    await connection.execute("select pg_notify('rollbook_events', %s)", [str(manifest.last_position)])
-    return epoch

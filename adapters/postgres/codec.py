@@ -16,6 +16,8 @@ from application.ports.event_store import Commit, DomainEvent
 from domain.aggregates import TOPICS
 
 MAX_EVENT_BYTES = 256 * 1024
+# What append writes into an envelope itself, with numbers as long as they get.
+STAMP_BYTES = 144
 WRITER = f"rollbook {version('rollbook')}"
 NOT_PAYLOAD = frozenset({"originator_id", "originator_version", "timestamp", "originator_topic"})
 

@@ -6,6 +6,8 @@ from typing import Any
 
 from psycopg import sql
 
+from adapters.postgres.filing import filed
+
 
 @dataclass(frozen=True, slots=True)
 class Condition:
@@ -20,14 +22,14 @@ def equals(column: str, value: Any) -> Condition:
     """The column has this value; None is null."""
     if value is None:
         return Condition(sql.SQL("{} is null").format(sql.Identifier(column)), (), column)
-    return Condition(sql.SQL("{} = %s").format(sql.Identifier(column)), (value,), column)
+    return Condition(sql.SQL("{} = %s").format(sql.Identifier(column)), (filed(value),), column)
 
 
 def one_of(column: str, values: Sequence[str]) -> Condition:
     """The column has one of these values."""
     if len(values) == 1:
         return equals(column, str(values[0]))
-    return Condition(sql.SQL("{} = any(%s)").format(sql.Identifier(column)), ([str(v) for v in values],), column)
+    return Condition(sql.SQL("{} = any(%s)").format(sql.Identifier(column)), ([filed(str(v)) for v in values],), column)
 
 
 def in_lanes(lane_ids: Sequence[str]) -> Condition:

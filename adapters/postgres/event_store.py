@@ -1,11 +1,13 @@
 """The event store on Postgres: loads aggregates, appends commits, keeps snapshots of streams that grow."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import orjson
+import psycopg
+import structlog
 from eventsourcing.utils import resolve_topic
 
 from adapters.postgres import codec
@@ -18,6 +20,7 @@ from domain.errors import KeyReused, Unavailable
 from domain.lane import Lane
 from domain.recorded import RecordedEvent
 
+log = structlog.get_logger()
 SNAPSHOT_FORMAT = "1"
 EVENTS_OF_STREAMS = """
 select e.stream_id, e.version, e.topic, e.schema_version, e.recorded_at, e.payload
@@ -26,13 +29,25 @@ select e.stream_id, e.version, e.topic, e.schema_version, e.recorded_at, e.paylo
                       where e.stream_id = wanted.stream_id and e.version > wanted.after order by e.version) e
 """
 
+MOVED = """
+select exists (select from unnest(%s::text[], %s::int4[]) as known (stream_id, version)
+                where version <> coalesce((select e.version from rollbook.events e where e.stream_id = known.stream_id
+                                            order by e.version desc limit 1), 0))
+"""
+
 
 class PostgresEventStore:
     """Reads through row-level security, so that a stream of another organisation does not exist."""
 
-    def __init__(self, pools: Pools, snapshot_every: int = 500, epoch: int | None = None) -> None:
+    def __init__(
+        self,
+        pools: Pools,
+        snapshot_every: int = 500,
+        epoch: int | None = None,
+        disk_is_full: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.pools = pools
-        self.appender = Appender(pools, epoch)
+        self.appender = Appender(pools, epoch, disk_is_full)
         self.snapshot_every = snapshot_every
         self.on_appended: list[Callable[[Commit, Appended], None]] = []
 
@@ -60,6 +75,16 @@ class PostgresEventStore:
 
         return await again_when_cut_off(read)
 
+    async def moved(self, organisation: str, versions: Mapping[str, int]) -> bool:
+        """Asked of the log, in one query."""
+
+        async def read() -> Any:
+            async with self.pools.reading(organisation) as connection:
+                values = [list(versions), list(versions.values())]
+                return await (await connection.execute(MOVED, values, binary=True)).fetchone()
+
+        return bool((await again_when_cut_off(read))[0])
+
     async def snapshots(self, organisation: str, stream_ids: list[str]) -> dict[str, Any]:
         """The aggregates as their snapshots keep them, where there are any of today's format."""
         if not stream_ids:
@@ -75,13 +100,21 @@ class PostgresEventStore:
         return {s: restore(s, version, orjson.loads(state)) for s, version, state in found}
 
     async def keep_snapshot(self, organisation: str, stream_id: str, lane: Lane) -> None:
-        """Replaces the snapshot of a lane, unless a newer one is there."""
+        """Replaces the snapshot of a lane, unless a newer one is there; what prevents that costs the reader nothing."""
         query = """insert into snapshots values (%s, %s, %s, %s, %s)
                    on conflict (stream_id) do update set version = excluded.version, format = excluded.format,
                           state = excluded.state where snapshots.version < excluded.version"""
         row = [stream_id, organisation, lane.version, SNAPSHOT_FORMAT, orjson.dumps(lane.state())]
-        async with self.pools.writing(organisation) as connection:
-            await connection.execute(query, row)
+        try:
+            async with self.pools.writing(organisation) as connection:
+                await connection.execute(query, row)
+        except psycopg.Error as problem:
+            log.warning("snapshot.not_kept", stream_id=stream_id, problem=type(problem).__name__)
+
+    @property
+    def full(self) -> bool:
+        """Whether commands are refused for want of disk space."""
+        return self.appender.refused_as_full or self.appender.disk_is_full()
 
     async def append(self, commit: Commit) -> Appended:
         """See the port; commits of this process are appended in groups."""
@@ -103,6 +136,15 @@ class PostgresEventStore:
                 return [RecordedEvent(*row) for row in await cursor.fetchall()]
 
         return await again_when_cut_off(read)
+
+    async def load_at(self, organisation: str, stream_id: str, position: int) -> Any | None:
+        """The aggregate as it was at a position, without its snapshots; None when it was not there yet."""
+        aggregate = None
+        for e in await self.history(organisation, stream_id):
+            if e.position <= position:
+                event = decoded(e.topic, e.schema_version, e.payload, stream_id, e.version, e.recorded_at)
+                aggregate = event.mutate(aggregate)
+        return aggregate
 
     async def outcome(self, organisation: str, key: CommandKey) -> Appended | None:
         """What came of the command before, within the 7 days that outcomes are kept."""

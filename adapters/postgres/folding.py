@@ -27,19 +27,22 @@ class Folding:
     open: OrderedDict[str, tuple[int, Row]] = field(default_factory=OrderedDict)
     parked: set[str] = field(default_factory=set)
 
-    async def write(self, connection: AsyncConnection[Any], events: Sequence[RecordedEvent]) -> None:
-        """Folds a batch and writes what changed."""
+    async def write(self, connection: AsyncConnection[Any], events: Sequence[RecordedEvent], few: bool = False) -> None:
+        """Folds a batch and writes what changed; of a `few` events nothing is waited for, so pipelines may hold it."""
         keyed = [(key, e) for e in events if (key := self.key_of(e)) is not None]
         if not keyed:
             return
-        await self.fetch_open(connection, {key for key, _ in keyed if key not in self.open})
+        # A row is made of one stream: before the first event of a stream there is none to read.
+        new = {key for key, e in keyed if e.version == 1}
+        await self.fetch_open(connection, {key for key, _ in keyed if key not in self.open} - new)
         ended: list[tuple[str, int, int]] = []
         made: dict[tuple[str, int], RowVersion] = {}
         troubles = [t for key, e in keyed if (t := self.fold(key, e, ended, made))]
         if ended:
             await tables.close_rows(connection, self.name, ended)
         if made:
-            await tables.add_versions(connection, self.model, self.name, made.values())
+            add = tables.add_few_versions if few else tables.add_versions
+            await add(connection, self.model, self.name, made.values())
         for event, problem in troubles:
             await park(connection, self.name, event, problem)
         while len(self.open) > REMEMBERED_ROWS:

@@ -85,13 +85,13 @@ class JobRuns:
 
         LeaseLost when it was given up or a newer one is there.
         """
-        if not await self.write(HEARTBEAT, [job_id, organisation, fence, until, Jsonb(progress)]):
+        if not await self.write(organisation, HEARTBEAT, [job_id, organisation, fence, until, Jsonb(progress)]):
             raise LeaseLost("The lease on this job has ended")
         return (True,) in await self.read(organisation, CANCELLING, [str(job_id)])
 
     async def give_up(self, organisation: str, job_id: UUID, fence: int, now: datetime) -> bool:
         """Ends the lease unless a heartbeat came; afterwards no heartbeat can revive it."""
-        return bool(await self.write(GIVE_UP, [job_id, organisation, fence, now]))
+        return bool(await self.write(organisation, GIVE_UP, [job_id, organisation, fence, now]))
 
     async def silent(self, now: datetime, started_before: datetime, limit: int = 100) -> list[tuple[str, UUID, int]]:
         """Organisation, id and fence of jobs whose worker was not heard of in time."""
@@ -119,7 +119,7 @@ class JobRuns:
         query = """insert into rollbook.job_logs (job_id, organisation, attempt, line)
                    select %s, %s, %s, line from unnest(%s::text[]) with ordinality as l (line, n) order by n
                    returning number"""
-        await self.write(query, [job_id, organisation, attempt, list(lines)])
+        await self.write(organisation, query, [job_id, organisation, attempt, list(lines)])
 
     async def lines(self, organisation: str, job_id: UUID, after: int, limit: int = 1000) -> list[LogLine]:
         """Lines behind a number, in order."""
@@ -135,11 +135,11 @@ class JobRuns:
 
         return await again_when_cut_off(run)
 
-    async def write(self, query: str, values: list[Any]) -> list[Any]:
-        """Runs a statement of ours as the writer."""
+    async def write(self, organisation: str, query: str, values: list[Any]) -> list[Any]:
+        """Runs a statement of ours as a writer of this organisation."""
 
         async def run() -> list[Any]:
-            async with self.pools.writer.connection() as connection:
+            async with self.pools.writing(organisation) as connection:
                 rows: list[Any] = await (await connection.execute(query.encode(), values)).fetchall()
                 return rows
 

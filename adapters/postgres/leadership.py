@@ -1,15 +1,31 @@
 """Who writes which read model: each table has one leader, so that two releases keep their own tables side by side."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
+import psycopg
+import structlog
 from psycopg import AsyncConnection, sql
 
 from adapters.postgres import tables
 from adapters.postgres.folding import Folding
 from projections.read_model import ReadModel, table
 
+log = structlog.get_logger()
 LEADERS = 7240564
+SILENCE_SECONDS = 10.0
+BUILDER = "rollbook builder"
+# A leader that hangs, or whose machine is gone, says nothing while Postgres waits for it. Once it is cut off, nothing
+# that it sent is left half done, and nothing that it sends later arrives.
+DEPOSE = """
+select l.objid, pg_terminate_backend(a.pid)
+  from pg_locks l join pg_stat_activity a using (pid)
+ where l.locktype = 'advisory' and l.classid = %s and l.granted and a.pid <> pg_backend_pid()
+   and l.database = (select oid from pg_database where datname = current_database())
+   and a.application_name <> %s and a.wait_event_type = 'Client'
+   and a.state_change < clock_timestamp() - %s * interval '1 second'
+"""
 
 
 class Leadership:
@@ -60,6 +76,34 @@ class Leadership:
             if (await self.connection.execute(query, [name, epoch])).rowcount:
                 await self.connection.execute(sql.SQL("drop table if exists {}").format(tables.named(name)))
                 await self.connection.execute("delete from parked_streams where read_model = %s", [name])
+
+    async def depose_the_silent(self) -> None:
+        """Cuts off leaders that were not heard of for SILENCE_SECONDS, unless they build."""
+        # Only who logged in as they did may do that.
+        await self.connection.execute("reset role")
+        try:
+            if await self.rows(DEPOSE, [LEADERS, BUILDER, SILENCE_SECONDS]):
+                log.warning("leader.deposed", silent_seconds=SILENCE_SECONDS)
+        except psycopg.errors.InsufficientPrivilege:
+            log.warning("leader.silent", problem="it logged in as another role")
+        finally:
+            await self.connection.execute("set role rollbook_projector")
+
+    @asynccontextmanager
+    async def building(self) -> AsyncIterator[None]:
+        """Meanwhile it is silent for as long as it likes."""
+        ((before,),) = await self.rows("show application_name", [])
+        rename = "select set_config('application_name', %s, false)"
+        await self.rows(rename, [BUILDER])
+        try:
+            yield
+        finally:
+            if not self.connection.broken:
+                await self.rows(rename, [before])
+
+    async def epoch(self) -> int:
+        """The log's present epoch; asked on this connection, so that it is heard."""
+        return int((await self.rows("select epoch from rollbook.identity", []))[0][0])
 
     async def resign(self) -> None:
         """Lets others lead."""

@@ -20,6 +20,33 @@ COLUMNS = """position, commit_position, event_id, stream_id, version, topic, sch
              organisation, sequence, recorded_at, payload, envelope, previous_hash, hash"""
 
 
+class Tail:
+    """The events that were read last, for the follower that comes a moment later. `lock` lets one read at a time."""
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.forget()
+
+    def forget(self) -> None:
+        """What was read is of a log that is no more."""
+        self.position = 0
+        self.events: list[RecordedEvent] = []
+
+    def keep(self, position: int, events: list[RecordedEvent]) -> None:
+        """These follow directly behind a position."""
+        self.position, self.events = position, events
+
+    def beyond(self, position: int, limit: int) -> list[RecordedEvent]:
+        """Whole commits beyond a position, as far as they are here."""
+        if not self.events or not self.position <= position < self.events[-1].position:
+            return []
+        rest = [event for event in self.events if event.position > position]
+        if len(rest) <= limit:
+            return rest
+        end = rest[limit - 1].commit_position
+        return [event for event in rest if event.position <= end]
+
+
 class PostgresLog:
     """The log as followers see it: projectors and the relay."""
 
@@ -28,10 +55,23 @@ class PostgresLog:
         self.url = url
         self.grown = asyncio.Event()
         self.seen = 0
+        self.known: tuple[str, int] | None = None
+        self.tail = Tail()
         self.listener: asyncio.Task[None] | None = None
 
     async def read_after(self, position: int, limit: int) -> list[RecordedEvent]:
-        """Up to `limit` events beyond `position`, or a few more to finish the last commit; [] when there are none."""
+        """Up to `limit` events beyond `position`, or a few more to finish the last commit; [] when there are none.
+
+        What one follower of this process has just read the others get without asking the database again.
+        """
+        async with self.tail.lock:
+            if not (events := self.tail.beyond(position, limit)):
+                events = await self.fetch_after(position, limit)
+                self.tail.keep(position, events)
+        return events
+
+    async def fetch_after(self, position: int, limit: int) -> list[RecordedEvent]:
+        """As read_after, from the database."""
         heard = self.seen
         rows = await self.rows("position > %s order by position limit %s", [position, limit])
         if not rows and self.seen == heard:
@@ -59,7 +99,11 @@ class PostgresLog:
     async def identity(self) -> tuple[str, int]:
         """The store's id, and its epoch: how often it was restored from a backup."""
         store_id, epoch = (await self.row("select store_id, epoch from rollbook.identity")) or ("", 0)
-        return str(store_id), int(epoch)
+        found = str(store_id), int(epoch)
+        if found != self.known:
+            self.known = found
+            self.tail.forget()
+        return found
 
     async def until_another(self, identity: tuple[str, int], stop: asyncio.Event) -> bool:
         """True as soon as the log is another one, or of another epoch; False when told to stop before."""

@@ -1,5 +1,6 @@
 """Brings a database to the newest schema, as its owner; each step runs once, in order."""
 
+import asyncio
 from importlib import resources
 
 import psycopg
@@ -10,6 +11,7 @@ from adapters.postgres.pools import CONNECT_SECONDS
 from domain.errors import Unavailable
 
 log = structlog.get_logger()
+LOCK_TRIES, LOCK_PAUSE_SECONDS = 120, 0.5
 GROUP_ROLES = ("rollbook_writer", "rollbook_reader", "rollbook_projector")
 
 
@@ -23,8 +25,18 @@ async def migrate(owner_url: str, app_role: str) -> None:
         for name, script in steps():
             if name not in done:
                 await apply(connection, name, script)
-        for granted in (*map(sql.Identifier, GROUP_ROLES), sql.SQL("select on public.rollbook_schema")):
-            await connection.execute(sql.SQL("grant {} to {}").format(granted, sql.Identifier(app_role)))
+        for grant in grants(connection.info.server_version):
+            await connection.execute(grant.format(sql.Identifier(app_role)))
+
+
+def grants(server_version: int) -> list[sql.SQL]:
+    """What the app role may become, and read as itself: who inherited all roles at once would see every organisation.
+
+    Before Postgres 16 that is up to whoever makes the role: NOINHERIT.
+    """
+    alone = " with inherit false" if server_version >= 160_000 else ""
+    become = [sql.SQL(f"grant {role} to {{}}{alone}") for role in GROUP_ROLES]
+    return [*become, sql.SQL("grant select on public.rollbook_schema to {}")]
 
 
 async def refuse_missing_schema(app_url: str) -> None:
@@ -61,7 +73,20 @@ def steps() -> list[tuple[str, str]]:
 
 
 async def apply(connection: psycopg.AsyncConnection, name: str, script: str) -> None:
-    """Runs one step in a transaction of its own."""
+    """Runs one step. While it waits for the lock of a table that is in use, everybody else waits behind it, appends of
+    the older release too: so it waits briefly, lets them pass, and tries again. Unavailable after many tries."""
+    for _ in range(LOCK_TRIES):
+        try:
+            return await run_step(connection, name, script)
+        except psycopg.errors.LockNotAvailable:
+            log.info("schema.waits", step=name)
+            await asyncio.sleep(LOCK_PAUSE_SECONDS)
+    raise Unavailable(f"The schema's step {name} finds its tables in use, and waits no longer")
+
+
+async def run_step(connection: psycopg.AsyncConnection, name: str, script: str) -> None:
+    """One step in a transaction of its own."""
     async with connection.transaction():
+        await connection.execute("set local lock_timeout = '500ms'")
         await connection.execute(script.encode())
         await connection.execute("insert into public.rollbook_schema values (%s)", [name])

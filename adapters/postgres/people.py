@@ -95,6 +95,15 @@ class People:
             self.remember(self.logins, (organisation, actor_id), login)
         return found
 
+    async def known_as(self, organisation: str, texts: Iterable[str]) -> dict[str, str]:
+        """The pseudonyms of those texts that have one; nobody becomes known by being asked for."""
+        key = await self.organisation_key(organisation)
+        prints = {text: fingerprint(key, text) for text in texts}
+        query = "select fingerprint, actor_id from rollbook.people where organisation = %s and fingerprint = any(%s)"
+        rows = await self.fetch(organisation, query, [organisation, list(prints.values())])
+        found = {bytes(print_): str(actor_id) for print_, actor_id in rows}
+        return {text: found[print_] for text, print_ in prints.items() if print_ in found}
+
     async def erase(self, organisation: str, actor_id: UUID) -> bool:
         """Destroys a person's key for good; whether there was one."""
         query = "delete from rollbook.people where organisation = %s and actor_id = %s returning actor_id"

@@ -18,6 +18,7 @@ T = TypeVar("T")
 CONNECT_SECONDS = 5
 ANSWER_SECONDS = 5.0
 PAUSE_SECONDS = 0.1
+FULL = "The disk of the event store is full: nothing was recorded"
 # Whatever says that the database is away, or in the middle of handing over to another, and may be back soon.
 AWAY = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.ReadOnlySqlTransaction)
 # A host that vanishes says nothing: these find it out within ten seconds or so.
@@ -119,7 +120,7 @@ async def again_when_cut_off(work: Callable[[], Awaitable[T]], seconds: float = 
                 try:
                     return await work()
                 except psycopg.errors.DiskFull as problem:
-                    raise StorageFull("The disk of the event store is full: nothing was recorded") from problem
+                    raise StorageFull(FULL) from problem
                 except psycopg.errors.UndefinedTable as problem:
                     raise Unavailable("The read model is still being built") from problem
                 except AWAY as problem:

@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from time import monotonic
 from typing import Any
 
 import psycopg
 import structlog
 from psycopg import AsyncConnection
-from psycopg_pool import PoolTimeout
 
 from adapters.postgres import codec
 from adapters.postgres.folding import Folding
@@ -25,6 +25,8 @@ log = structlog.get_logger()
 ELECTION_SECONDS = 0.5
 # A log longer than this is folded into a new table by a rebuild, whose indexes come last.
 BUILD_BEYOND = 5000
+# Up to so many events are sent without waiting for an answer to each statement; for more, COPY takes less CPU time.
+FEW_EVENTS = 12
 
 
 class CheckpointMoved(Exception):
@@ -34,7 +36,8 @@ class CheckpointMoved(Exception):
 class Projector:
     """Keeps the read models of this release. Any number may run: each table has one leader, the others wait for it.
 
-    `problem` tells why it stands still for good (None while it does not), `building` which new read model it makes.
+    `problem` tells why it stands still for good (None while it does not), `building` which new read model it makes,
+    `trouble` what it tries again, with the moment (of `monotonic`) since which it does not get on.
     """
 
     def __init__(self, pools: Pools, events: PostgresLog, models: Sequence[ReadModel], batch: int = 1000) -> None:
@@ -47,6 +50,7 @@ class Projector:
         self.leading = False
         self.building: str | None = None
         self.problem: str | None = None
+        self.trouble: tuple[str, float] | None = None
         self.next_election = 0.0
         self.on_progress: list[Callable[[int], None]] = []
 
@@ -62,23 +66,26 @@ class Projector:
                 self.problem = f"newer than me: {newer}"
                 log.error("projector.stopped", problem=self.problem, position=self.position)
                 await stop.wait()
-            except (psycopg.Error, PoolTimeout, CheckpointMoved, RollbookError) as problem:
-                log.warning("projector.interrupted", problem=str(problem)[:300], again_in=pause)
+            except Exception as problem:
+                log.warning("projector.interrupted", problem=told(problem), again_in=pause)
+                self.trouble = self.trouble or (told(problem), monotonic())
                 await pause_unless(stop, pause)
                 pause = min(pause * 2, 1.0) if self.position == started else 0.05
 
     async def lead(self, connection: AsyncConnection[Any], stop: asyncio.Event) -> None:
         """Keeps the tables that it wins on this connection, and wins more as they become free."""
+        # A crash may undo the last batches, and their checkpoint with them: they are folded again from the log.
+        await connection.execute("set synchronous_commit = off")
         # What was heard of another epoch's end says nothing of this one.
         self.log.seen = 0
-        _, self.epoch = await self.log.identity()
         self.next_election = 0.0
         leadership = Leadership(connection, self.models)
         try:
+            self.epoch = await leadership.epoch()
             while not stop.is_set():
                 await self.stand_for_election(leadership, stop)
                 if leadership.foldings:
-                    await self.advance(connection, leadership.foldings)
+                    await self.advance(leadership)
                 else:
                     await pause_unless(stop, ELECTION_SECONDS)
         finally:
@@ -90,11 +97,14 @@ class Projector:
         """Tries now and then for the tables that it does not lead; a new one is built before the next is tried."""
         if leadership.complete or monotonic() < self.next_election:
             return
+        await leadership.depose_the_silent()
         for model in await leadership.wanted():
             if not stop.is_set() and await leadership.won(model):
                 if await leadership.is_new(model) and await self.log.head() > BUILD_BEYOND:
-                    await self.build(model, stop)
+                    async with leadership.building():
+                        await self.build(model, stop)
                 await leadership.prepare(model, self.epoch)
+        self.trouble = None
         self.leading = bool(leadership.foldings)
         self.next_election = monotonic() + ELECTION_SECONDS
         if self.leading:
@@ -114,45 +124,52 @@ class Projector:
         await rebuild(self.pools, self.log, model, note)
         self.building = None
 
-    async def advance(self, connection: AsyncConnection[Any], foldings: list[Folding]) -> None:
+    async def advance(self, leadership: Leadership) -> None:
         """One batch for those that are furthest behind, and a pause at the end of the log."""
-        behind, ceiling = hindmost(foldings)
+        behind, ceiling = hindmost(leadership.foldings)
         self.position = behind[0].position
         events = await self.log.read_after(self.position, self.batch)
         if ceiling is not None:
             events = [e for e in events if e.commit_position <= ceiling]
         if known := understood(events):
-            await self.project(connection, behind, known)
-            self.position = min(f.position for f in foldings)
+            await self.project(leadership.connection, behind, known)
+            self.position = min(f.position for f in leadership.foldings)
             self.progress()
         else:
-            await self.confirm()
+            await self.confirm(leadership)
         if ceiling is None and len(events) < self.batch:
             await self.log.wait_beyond(self.position, read=len(events))
 
     async def project(
         self, connection: AsyncConnection[Any], foldings: list[Folding], events: list[RecordedEvent]
     ) -> None:
-        """One batch in one transaction; the checkpoint is compared and swapped."""
+        """One batch in one transaction; the checkpoint is compared and swapped. Few events are sent in one go."""
+        few = len(events) <= FEW_EVENTS
         last = events[-1].commit_position
         causes = (event.envelope["cause"].get("traceparent") for event in events)
         with linked_span("project", causes, **{"rollbook.position": last, "rollbook.events": len(events)}):
-            async with connection.transaction():
+            async with connection.pipeline() if few else nullcontext(), connection.transaction():
                 for folding in foldings:
-                    await folding.write(connection, events)
+                    await folding.write(connection, events, few)
                 await swap_checkpoint(connection, [f.name for f in foldings], self.position, last, self.epoch)
         for folding in foldings:
             folding.position = last
 
-    async def confirm(self) -> None:
+    async def confirm(self, leadership: Leadership) -> None:
         """Notices, while nothing happens, that the log was restored; else the checkpoint notices."""
-        if (await self.log.identity())[1] != self.epoch:
+        if await leadership.epoch() != self.epoch:
             raise CheckpointMoved("the store was restored from a backup")
 
     def progress(self) -> None:
         """Tells whoever waits for this position."""
         for tell in self.on_progress:
             tell(self.position)
+
+
+def told(problem: Exception) -> str:
+    """What happened; of faults of ours only the kind, since they may quote an event."""
+    expected = isinstance(problem, psycopg.OperationalError | CheckpointMoved | RollbookError)
+    return str(problem)[:300] if expected else type(problem).__name__
 
 
 async def pause_unless(stop: asyncio.Event, seconds: float) -> None:
@@ -186,7 +203,8 @@ async def swap_checkpoint(
     connection: AsyncConnection[Any], names: list[str], before: int, after: int, epoch: int
 ) -> None:
     """Moves the checkpoints, or raises CheckpointMoved when another leader did, or the log was restored."""
-    statement = "update checkpoints set position = %s where read_model = any(%s) and position = %s and epoch = %s"
+    statement = """update checkpoints set position = %s where read_model = any(%s) and position = %s and epoch = %s
+                   returning read_model"""
     cursor = await connection.execute(statement, [after, names, before, epoch])
-    if cursor.rowcount != len(names):
+    if len(await cursor.fetchall()) != len(names):
         raise CheckpointMoved(f"checkpoints are not at {before}")

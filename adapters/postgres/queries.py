@@ -16,6 +16,8 @@ Query = tuple[sql.Composed, list[Any]]
 # of which size at most.
 LOOKED_THROUGH = 2
 LARGEST_PAGE = 1000
+# Hardly any version with one of these statuses is valid for long.
+PASSING = frozenset(("scheduled", "in_progress"))
 NOW = Condition(sql.SQL(f"to_position = {STILL}"))
 
 
@@ -42,7 +44,8 @@ class Asked:
     @property
     def fills_quickly(self) -> bool:
         """Whether the first versions in order are worth a look: most statuses stay for good, some do not."""
-        return self.by_status and self.limit is not None and self.limit <= LARGEST_PAGE
+        stays = any(one not in PASSING for c in self.conditions if c.column == "status" for one in flat(c.values))
+        return stays and self.limit is not None and self.limit <= LARGEST_PAGE
 
     @property
     def skewed(self) -> bool:
@@ -50,9 +53,19 @@ class Asked:
         return any(c.column != "key" for c in self.conditions)
 
     @property
+    def single(self) -> bool:
+        """Whether at most one row can meet the conditions."""
+        return any(c.column == "key" and len(c.values) == 1 and isinstance(c.values[0], str) for c in self.conditions)
+
+    @property
     def source(self) -> sql.Identifier:
         """The table."""
         return named(table(self.model))
+
+
+def flat(values: tuple[Any, ...]) -> list[Any]:
+    """The values of a condition on one column, be it one or several."""
+    return list(values[0]) if values and isinstance(values[0], list) else list(values)
 
 
 def present(asked: Asked) -> Query:
@@ -75,6 +88,13 @@ def present_each(asked: Asked, several: Condition) -> Query:
     )
     query = sql.SQL("select document from unnest(%s::text[]) as wanted (one) cross join lateral ({}) found")
     return paged(query.format(inner), [several.values[0], *values], asked)
+
+
+def first_past(asked: Asked, as_of: int) -> Query:
+    """What was valid at a position, or the newest of it where that is likely to fill the page."""
+    if not asked.churns:
+        return past(asked, as_of)
+    return newest_past(asked, as_of) if asked.fills_quickly else filed_past(asked, as_of)
 
 
 def past(asked: Asked, as_of: int) -> Query:

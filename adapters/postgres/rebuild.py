@@ -1,14 +1,17 @@
 """Builds a read model anew beside the one that serves, and swaps them; readers never see half of it."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 from psycopg import AsyncConnection, sql
 
-from adapters.postgres import tables
+from adapters.postgres import codec, tables
 from adapters.postgres.folding import Folding
+from adapters.postgres.leadership import LEADERS
 from adapters.postgres.log import PostgresLog
 from adapters.postgres.pools import Pools
+from domain.errors import Clash
 from projections.read_model import ReadModel, table
 
 BATCH = 5000
@@ -19,32 +22,66 @@ async def rebuild(pools: Pools, log: PostgresLog, model: ReadModel, progress: Pr
     """Folds the whole log into a shadow table with the projector's own code, then swaps; answers how many events.
 
     `progress` is told how far it is, and how far it must go. A projector that runs notices that its checkpoint moved
-    and goes on from the new one. Memory does not grow with the log.
+    and goes on from the new one. Memory does not grow with the log. UnknownEvent when a newer release wrote some of it.
     """
     shadow = f"{table(model)}_shadow"
-    async with pools.projector.connection() as connection:
+    async with pools.projector.connection() as connection, alone(connection, shadow):
         await connection.execute(sql.SQL("drop table if exists {}").format(tables.named(shadow)))
         await connection.execute("delete from parked_streams where read_model = %s", [shadow])
         await tables.create(connection, model, shadow)
         folding = Folding(model, shadow)
-        position, head = 0, await log.head()
-        while events := await log.read_after(position, BATCH):
-            async with connection.transaction():
-                await folding.write(connection, events)
-            position = events[-1].commit_position
-            head = max(head, position)
-            progress(position, head)
+        head = await log.head()
+        while folding.position < head and await fold_on(connection, log, folding):
+            progress(min(folding.position, head), head)
         await tables.index(connection, model, shadow)
-        await swap(connection, model, shadow, position)
-    return position
+        # Without statistics the first questions would be planned for an empty table.
+        await connection.execute(sql.SQL("analyze {}").format(tables.named(shadow)))
+        head = await log.head()
+        while folding.position < head and await fold_on(connection, log, folding):
+            pass
+        await swap(connection, log, folding)
+    return folding.position
 
 
-async def swap(connection: AsyncConnection[Any], model: ReadModel, shadow: str, position: int) -> None:
-    """Puts the shadow in the place of the table, with its checkpoint, in one transaction."""
-    name = table(model)
+async def fold_on(connection: AsyncConnection[Any], log: PostgresLog, folding: Folding) -> bool:
+    """Folds the next events; whether there were any."""
+    events = await log.read_after(folding.position, BATCH)
+    for event in events:
+        codec.event_class_of(event.topic, event.schema_version)
+    if not events:
+        return False
     async with connection.transaction():
-        await connection.execute("select from checkpoints where read_model = %s for update", [name])
+        await folding.write(connection, events)
+    folding.position = events[-1].commit_position
+    return True
+
+
+@asynccontextmanager
+async def alone(connection: AsyncConnection[Any], shadow: str) -> AsyncIterator[None]:
+    """Clash while another process fills the same shadow."""
+    lock = [LEADERS, shadow]
+    taken = await (await connection.execute("select pg_try_advisory_lock(%s, hashtext(%s))", lock)).fetchone()
+    if taken != (True,):
+        raise Clash(f"{shadow.removesuffix('_shadow')} is being rebuilt already")
+    try:
+        yield
+    finally:
+        if not connection.broken:
+            await connection.execute("select pg_advisory_unlock(%s, hashtext(%s))", lock)
+
+
+async def swap(connection: AsyncConnection[Any], log: PostgresLog, folding: Folding) -> None:
+    """Puts the shadow in the place of the table, with its checkpoint, in one transaction.
+
+    Nothing that was visible vanishes: it folds on first to where the table is.
+    """
+    model, name, shadow = folding.model, table(folding.model), folding.name
+    async with connection.transaction():
+        # The table before its checkpoint, as projectors lock them: so neither waits for the other in a circle.
         await connection.execute(sql.SQL("drop table if exists {}").format(tables.named(name)))
+        shown = await checkpoint(connection, name)
+        while folding.position < shown and await fold_on(connection, log, folding):
+            pass
         rename = sql.SQL("alter table {} rename to {}").format(tables.named(shadow), sql.Identifier(name))
         await connection.execute(rename)
         for suffix in (*model.indexes, "pkey"):
@@ -55,5 +92,13 @@ async def swap(connection: AsyncConnection[Any], model: ReadModel, shadow: str, 
         await connection.execute(
             """insert into checkpoints select %s, %s, epoch from rollbook.identity
                on conflict (read_model) do update set position = excluded.position, epoch = excluded.epoch""",
-            [name, position],
+            [name, folding.position],
         )
+
+
+async def checkpoint(connection: AsyncConnection[Any], name: str) -> int:
+    """How far a table is, which stays so until this transaction ends; 0 without one."""
+    query = """select position from checkpoints join rollbook.identity using (epoch)
+                where read_model = %s for update of checkpoints"""
+    row = await (await connection.execute(query, [name])).fetchone()
+    return int(row[0]) if row else 0

@@ -16,13 +16,14 @@ from adapters.postgres import queries
 from adapters.postgres.conditions import Condition
 from adapters.postgres.pools import Pools, again_when_cut_off
 from domain.errors import Invalid, Unavailable
-from projections.read_model import ReadModel, Row, table
+from projections.read_model import STILL, ReadModel, Row, table
 
 POLL_SECONDS = 0.02
 RFC_3339 = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}")
 FRESHNESS = """
 select rollbook.last_position(%s),
-       coalesce((select position from rollbook_views.checkpoints where read_model = %s), 0)
+       coalesce((select position from rollbook_views.checkpoints where read_model = %s), 0),
+       (select epoch from rollbook.identity)
 """
 
 
@@ -55,12 +56,16 @@ class Page:
 
 
 class PostgresViews:
-    """Every query names its organisation, and row-level security holds it to that."""
+    """Every query names its organisation, and row-level security holds it to that.
 
-    def __init__(self, pools: Pools, visibility: Visibility, wait_ms: int = 2000) -> None:
+    `epoch` is the one that answers are told to be of; in another one there are none.
+    """
+
+    def __init__(self, pools: Pools, visibility: Visibility, wait_ms: int = 2000, epoch: int | None = None) -> None:
         self.pools = pools
         self.visibility = visibility
         self.wait_seconds = wait_ms / 1000
+        self.epoch = epoch
 
     async def select(
         self,
@@ -73,27 +78,40 @@ class PostgresViews:
         patient: bool = True,
     ) -> Page:
         """The rows that meet all conditions, now or as of a position; who is not patient takes what is there."""
-        if patient or as_of is not None:
-            position, late = await self.visible(organisation, model, as_of), False
+        asked = queries.Asked(organisation, model, conditions, order, limit)
+        if as_of is not None:
+            return Page(rows_of(await self.past_documents(asked, as_of)), as_of)
+        if asked.single:
+            documents, last, projected = await self.at_once(asked, queries.present(asked))
+            if projected >= last or not patient:
+                return Page(rows_of(documents), projected, projected < last)
+        if patient:
+            position, late = await self.visible(organisation, model), False
         else:
             position, late = await self.shown(organisation, model)
-        asked = queries.Asked(organisation, model, conditions, order, limit)
-        rows = await self.rows(asked) if as_of is None else await self.past_rows(asked, as_of)
-        return Page([orjson.loads(row[0]) for row in rows], position, late)
+        return Page(rows_of(await self.documents(asked, queries.present(asked))), position, late)
 
-    async def rows(self, asked: queries.Asked) -> list[Any]:
-        """What is so now."""
-        return await self.ask(asked, queries.present(asked))
+    async def at_once(self, asked: queries.Asked, query: queries.Query) -> tuple[list[str], int, int]:
+        """What a query finds, the organisation's last position and that of the read model, in one question."""
+        both = sql.SQL(FRESHNESS + ", array({})").format(query[0])
+        values = [asked.organisation, table(asked.model), *query[1]]
+        told = (await self.ask(asked, (both, values)))[0]
+        return told[3], *self.of_this_epoch(*told[:3])
 
-    async def past_rows(self, asked: queries.Asked, as_of: int) -> list[Any]:
+    async def past_documents(self, asked: queries.Asked, as_of: int) -> list[str]:
         """What was so; where the newest versions up to then do not fill the page, everything valid is looked up."""
-        if not asked.churns:
-            return await self.ask(asked, queries.past(asked, as_of))
-        if asked.limit is not None and asked.fills_quickly:
-            rows = await self.ask(asked, queries.newest_past(asked, as_of))
-            if len(rows) >= asked.limit:
-                return rows
-        return await self.ask(asked, queries.filed_past(asked, as_of))
+        query = queries.first_past(asked, as_of)
+        documents, last, projected = await self.at_once(asked, query)
+        if projected < min(as_of, last):
+            await self.visible(asked.organisation, asked.model, as_of)
+            documents = await self.documents(asked, query)
+        if asked.fills_quickly and len(documents) < (asked.limit or 0):
+            return await self.documents(asked, queries.filed_past(asked, as_of))
+        return documents
+
+    async def documents(self, asked: queries.Asked, query: queries.Query) -> list[str]:
+        """What a query finds."""
+        return [row[0] for row in await self.ask(asked, query)]
 
     async def ask(self, asked: queries.Asked, query: queries.Query) -> list[Any]:
         """Planned anew for each filter, as a plan for any value is a bad one for some."""
@@ -126,14 +144,19 @@ class PostgresViews:
 
     async def freshness(self, organisation: str, model: ReadModel) -> tuple[int, int]:
         """The organisation's last position, and the one that the read model shows."""
-        last, projected = (await self.fetch(organisation, sql.SQL(FRESHNESS), [organisation, table(model)]))[0]
-        return int(last), int(projected)
+        found = await self.fetch(organisation, sql.SQL(FRESHNESS), [organisation, table(model)])
+        return self.of_this_epoch(*found[0])
+
+    def of_this_epoch(self, last: int, projected: int, epoch: int) -> tuple[int, int]:
+        """Both positions, unless they are of a log that was restored since; then Unavailable."""
+        if self.epoch not in (None, epoch):
+            raise Unavailable("The store was restored from a backup; this process starts over")
+        return last, projected
 
     async def resolve(self, organisation: str, as_of: str) -> int:
         """The position that a moment or a position means; refused when it is empty, malformed or in the future."""
-        head = int((await self.fetch(organisation, sql.SQL("select rollbook.head()"), []))[0][0])
         if as_of.isascii() and as_of.isdigit():
-            return await self.whole_commit(organisation, int(as_of[:20]), head)
+            return await self.whole_commit(organisation, min(int(as_of[:20]), STILL))
         moment = parse_moment(as_of)
         query = sql.SQL("select rollbook.position_at(%s), %s::timestamptz > clock_timestamp()")
         position, future = (await self.fetch(organisation, query, [moment, moment]))[0]
@@ -145,11 +168,13 @@ class PostgresViews:
         """The last position that was there at a moment."""
         return int((await self.fetch(organisation, sql.SQL("select rollbook.position_at(%s)"), [moment]))[0][0])
 
-    async def whole_commit(self, organisation: str, position: int, head: int) -> int:
+    async def whole_commit(self, organisation: str, position: int) -> int:
         """The last position at or before this one at which a commit ends."""
+        query = sql.SQL("select rollbook.head(), rollbook.commit_before(%s)")
+        head, end = (await self.fetch(organisation, query, [position]))[0]
         if position > head:
             raise Invalid("as_of is a position that does not exist yet")
-        return int((await self.fetch(organisation, sql.SQL("select rollbook.commit_before(%s)"), [position]))[0][0])
+        return int(end)
 
     async def fetch(
         self, organisation: str, query: sql.SQL | sql.Composed, values: list[Any], prepare: bool | None = None
@@ -162,6 +187,11 @@ class PostgresViews:
                 return await cursor.fetchall()
 
         return await again_when_cut_off(read)
+
+
+def rows_of(documents: list[str]) -> list[Row]:
+    """The rows that documents hold."""
+    return [orjson.loads(document) for document in documents]
 
 
 def parse_moment(text: str) -> datetime:

@@ -1,6 +1,6 @@
 """The log, as the application sees it: streams are read, commits are appended whole."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -90,6 +90,10 @@ class EventStore(Protocol):
 
     async def append(self, commit: Commit) -> Appended:
         """Appends, or raises Conflict; TooLarge, KeyReused, StorageFull and Unavailable are final."""
+        ...
+
+    async def moved(self, organisation: str, versions: Mapping[str, int]) -> bool:
+        """Whether any of these streams is at another version than this (0 is an empty stream)."""
         ...
 
     async def outcome(self, organisation: str, key: CommandKey) -> Appended | None:

@@ -78,8 +78,11 @@ def restore(
         "epoch_before": done.before.epoch,
         "events_given_up": done.before.last_position,
         "erased_again": done.erased,
+        "tokens_valid_again": [{"organisation": t.organisation, "id": t.id} for t in done.valid_again],
     }
     tell(facts, json)
+    if done.valid_again:
+        note("Tokens that were revoked since the backup are valid again: revoke them.")
 
 
 def run(work: Callable[["Settings"], Coroutine[Any, Any, T]]) -> T:

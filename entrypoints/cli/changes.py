@@ -144,6 +144,7 @@ def rollback(
     cell: Cell = None,
     environment: Environment = None,
     target_version: Annotated[str | None, typer.Option(help="Go back to this version.")] = None,
+    override: Override = None,
     key: Key = None,
 ) -> None:
     """Go back: replace the deployment ID at once, or queue for a taxonomy what was live before."""
@@ -156,7 +157,9 @@ def rollback(
         environment=environment,
     )
     path = rollback_path(deployment_id, where)
-    sent = query(**where, target_version=target_version)
+    if override and deployment_id is None:
+        raise misuse("Only a rollback of an ID starts at once; what is queued starts with --override-freeze of a claim")
+    sent = query(**where, target_version=target_version, override=override)
     session.answer(session.api.send("POST", path, query=sent, key=fit_for_header("key", key)).body, tell)
 
 

@@ -118,16 +118,18 @@ def tell_list(session: Session, where: list[tuple[str, str]], limit: int | None)
         note(f"There are more than {limit}: --limit or --all shows them")
 
 
-def each(session: Session, where: list[tuple[str, str]], wanted: int | None) -> Iterator[dict[str, Any]]:
-    """Every deployment that matches, page after page, until there is no next page or it repeats itself."""
+def each(
+    session: Session, where: list[tuple[str, str]], wanted: int | None, path: str = PATH
+) -> Iterator[dict[str, Any]]:
+    """Everything that matches, page after page, until there is no next page or it repeats itself."""
     size = PAGE if wanted is None else min(wanted + 1, PAGE)
     page: Any = [*where, ("limit", str(size))]
     asked = set()
     while page and tuple(page) not in asked:
         asked.add(tuple(page))
-        reply = session.api.get(PATH, page)
+        reply = session.api.get(path, page)
         yield from reply.rows
-        page = reply.next_page if reply.rows else None
+        page = reply.next_page
 
 
 def counted(session: Session, where: list[tuple[str, str]]) -> dict[str, int]:

@@ -9,6 +9,7 @@ from entrypoints.cli.changes import offset_time
 from entrypoints.cli.failures import misuse
 from entrypoints.cli.fields import (
     Account,
+    AsOf,
     Cell,
     Cloud,
     Environment,
@@ -18,7 +19,7 @@ from entrypoints.cli.fields import (
     WhyNot,
 )
 from entrypoints.cli.output import moment, note, print_record, print_table, word
-from entrypoints.cli.session import Session, command, filled, group, part
+from entrypoints.cli.session import Session, command, filled, group, part, query
 
 PATH = "/v1/freezes"
 HEADINGS = ("ID", "SCOPE", "REASON", "UNTIL", "BY", "CREATED", "LIFTED")
@@ -93,10 +94,10 @@ def thaw(
 
 @commands.command("freezes")
 @command
-def freezes(session: Session) -> None:
+def freezes(session: Session, as_of: AsOf = None) -> None:
     """List freezes, newest first."""
     session.answer(
-        session.api.get(PATH).body,
+        session.api.get(PATH, query(as_of=as_of)).body,
         lambda body: print_table(HEADINGS, [row_of(f) for f in body]),
     )
 

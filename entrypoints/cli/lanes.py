@@ -11,6 +11,7 @@ from entrypoints.cli.fields import (
     Cell,
     Cloud,
     Name,
+    NoCell,
     Provider,
     Reason,
     Region,
@@ -34,13 +35,15 @@ def lanes(
     account: Account = None,
     region: Region = None,
     cell: Cell = None,
+    no_cell: NoCell = False,
     current: Annotated[bool, typer.Option("--current", help="Only the deployments that are live.")] = False,
     as_of: AsOf = None,
 ) -> None:
     """Show each lane: what is live, what runs, what waits, what ran before."""
-    wanted = filled(name=name, provider=provider, cloud_account_id=account, region=region, cell=cell)
-    reply = session.api.get("/v1/lanes/current" if current else "/v1/lanes", query(as_of=as_of))
-    found = [lane for lane in reply.rows if all(lane.get(field) == value for field, value in wanted.items())]
+    where = query(name=name, provider=provider, cloud_account_id=account, region=region, cell=cell)
+    where += query(cell_is_null=no_cell or None, as_of=as_of)
+    path = "/v1/lanes/current" if current else "/v1/lanes"
+    found = list(deployments.each(session, where, None, path))
     session.answer(found, tell_live if current else tell)
 
 

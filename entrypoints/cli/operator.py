@@ -56,6 +56,20 @@ def rebind(organisation: Organisation, owner: Owner, reason: Reason, json: AsJso
         note(safe(f"{done['organisation']} belongs to {done['owner']} now"))
 
 
+@operator.command("erase")
+def erase(
+    organisation: Organisation,
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Logins, and by what else rules name people.")],
+    json: AsJson = False,
+) -> None:
+    """Forget people for good: the log keeps pseudonyms that nobody can open any more. Servers forget in a minute."""
+    done = work(lambda one: one.erase(organisation, names))
+    if json:
+        print_json(done)
+    else:
+        note(safe(f"Erased in {done['organisation']}: {', '.join(done['erased'])}"))
+
+
 def work(task: Callable[["Operator"], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
     """What the task answers; a Failure says in one line why it could not."""
     import uvloop

@@ -6,8 +6,9 @@ from typing import Annotated, Any
 import typer
 
 from entrypoints.cli.failures import misuse
+from entrypoints.cli.fields import AsOf
 from entrypoints.cli.output import print_json
-from entrypoints.cli.session import Session, command, group
+from entrypoints.cli.session import Session, command, group, query
 
 PATH = "/v1/rules"
 
@@ -23,9 +24,9 @@ def house() -> None:
 
 @rules.command("show")
 @command
-def show(session: Session) -> None:
-    """Print the rules in force, as JSON: `rules set` takes them back."""
-    session.answer(session.api.get(PATH).body, print_json)
+def show(session: Session, as_of: AsOf = None) -> None:
+    """Print the rules in force, now or then, as JSON: `rules set` takes them back."""
+    session.answer(session.api.get(PATH, query(as_of=as_of)).body, print_json)
 
 
 @rules.command("set")

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from application.caller import Caller
 from domain.errors import RollbookError, Unavailable
 from entrypoints.http.errors import Broken, NoSuchPath, WrongMethod, headers_of, status_of
-from entrypoints.http.requests import discard_body, parse_body, parse_query, read_body, require_json
+from entrypoints.http.requests import Incoming, discard_body, parse_body, parse_query, read_body, require_json
 from entrypoints.http.routing import Answer, Call, Interface, Route
 
 log = structlog.get_logger()
@@ -66,13 +66,13 @@ class Api:
         if scope["type"] != "http":
             return
         started = perf_counter()
-        call = self.call_of(scope)
+        call, incoming = self.call_of(scope), Incoming(receive)
         try:
-            answer = await self.answer_or_refusal(call, receive)
+            answer = await self.answer_or_refusal(call, incoming)
         except Exception:
             log.exception("request.broken", trace_id=call.trace_id, path=call.route.path if call.route else None)
             answer = self.refused(call, Broken("Internal Server Error"))
-        if call.unread and not await self.discarded(call, receive):
+        if call.unread and not incoming.ended and not await self.discarded(call, incoming):
             answer.headers["connection"] = "close"
         template = call.route.path if call.route else "unmatched"
         method = call.method if call.method in METHODS else "other"

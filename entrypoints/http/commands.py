@@ -12,6 +12,7 @@ from application.caller import Caller
 from application.execution import Handler
 from application.ports.event_store import Appended, Circumstances, CommandKey
 from domain.errors import Frozen, Invalid
+from entrypoints.http.naming import with_pseudonyms
 from entrypoints.http.recognition import recognise
 from entrypoints.http.routing import Call
 
@@ -60,7 +61,8 @@ async def authenticated(call: Call) -> Caller:
     caller: Caller = await call.app.authentication.authenticate(call.headers)
     call.app.limits.organisations.spend(caller.organisation)
     await recognise(call, caller)
-    caller = with_role(caller, await call.app.rules_of(caller.organisation))
+    rules = await call.app.rules_of(caller.organisation)
+    caller = with_role(await with_pseudonyms(call, caller, rules), rules)
     interface = call.route.interface if call.route else "unknown"
     return replace(caller, origin=replace(caller.origin, interface=interface))
 

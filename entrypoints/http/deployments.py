@@ -13,8 +13,9 @@ from domain.taxonomy import Taxonomy
 from entrypoints.http import answers
 from entrypoints.http import queue_models as models
 from entrypoints.http.commands import execute
+from entrypoints.http.epochs import marked, unmarked
 from entrypoints.http.errors import detail_errors
-from entrypoints.http.headers import ALLOW_STALE, ETAG, IF_MATCH, LINK, POSITION, PREFER, TOTAL_COUNT
+from entrypoints.http.headers import ALLOW_STALE, EPOCH, ETAG, IF_MATCH, LINK, POSITION, PREFER, TOTAL_COUNT
 from entrypoints.http.paging import created_between, cursor_of, next_link
 from entrypoints.http.reading import SHOWN, reading
 from entrypoints.http.requests import problem
@@ -74,7 +75,7 @@ def release_of(body: models.CreateDeployment, environment: str) -> Release:
     "/v1/deployments",
     action="deployment.read",
     answer=list[models.DeploymentObject],
-    takes=(PREFER, ALLOW_STALE),
+    takes=(PREFER, ALLOW_STALE, EPOCH),
     gives=(*SHOWN, LINK, TOTAL_COUNT),
 )
 async def list_deployments(call: Call, query: models.ListDeployments) -> Answer:
@@ -89,7 +90,7 @@ async def list_deployments(call: Call, query: models.ListDeployments) -> Answer:
     counted = list(wanted)
     oldest_first = query.sort == "created_at"
     if query.cursor:
-        shown, after = cursor_of(query.cursor)
+        shown, after = cursor_of(call, query.cursor)
         past = await reading(call, str(shown))
         wanted.append(beyond("created_position", after, oldest_first))
     order = f"created_position {'asc' if oldest_first else 'desc'}"
@@ -125,7 +126,7 @@ async def roll_back_lane(call: Call, query: models.RollBackQuery) -> Answer:
     action="deployment.read",
     answer=models.DeploymentObject,
     raises=(NotFound,),
-    takes=(ALLOW_STALE,),
+    takes=(ALLOW_STALE, EPOCH),
     gives=(ETAG, *SHOWN),
 )
 async def show_deployment(call: Call, deployment_id: str, query: models.AsOf) -> Answer:
@@ -163,11 +164,13 @@ async def update_deployment(call: Call, deployment_id: str, body: models.UpdateD
 
 
 def version_expected(call: Call) -> int | None:
-    """The version that an If-Match names; `*` is any."""
+    """The version that an If-Match names; `*` is any. One of another epoch is none of this one's."""
     given = call.headers.get("if-match")
     if given is None or given == "*":
         return None
-    number = given.removeprefix("W/").strip('"')
+    number = unmarked(call, given.removeprefix("W/").strip('"'))
+    if number is None:
+        raise VersionMismatch("If-Match is not of this epoch of the store: read the deployment again")
     return int(number) if number.isascii() and number.isdigit() and len(number) < 10 else -1
 
 
@@ -216,11 +219,16 @@ async def find_row(call: Call, deployment_id: str, as_of: int | None = None) -> 
 
 
 async def changed_row(call: Call, done: Appended) -> Row:
-    """The row as the command left it; for a repeat, as it left it the first time."""
-    if done.repeated:
-        return await find_row(call, done.resource, done.position)
-    row: Row | None = call.app.recent.after(done)
-    return row or await find_row(call, done.resource)
+    """The row as the command left it; for a repeat, as it left it the first time.
+
+    What is not remembered here is told from the log: what was recorded is answered also while read models are behind.
+    """
+    row: Row | None = None if done.repeated else call.app.recent.after(done)
+    if row is None:
+        events = await call.app.store.history(call.caller.organisation, f"deployment-{done.resource}")
+        then = [event for event in events if not done.position or event.commit_position <= done.position]
+        row = call.app.recent.told(done.resource, None, then)
+    return row or await find_row(call, done.resource, done.position if done.repeated else None)
 
 
 async def deployment_answer(
@@ -228,5 +236,6 @@ async def deployment_answer(
 ) -> Answer:
     """One deployment as its users know it."""
     rendered = await call.app.render(call.caller.organisation, [row])
-    told = {**headers, "x-rollbook-position": str(row["position"]), "etag": f'"{row["version_number"]}"'}
+    version = marked(call, str(row["version_number"]))
+    told = {**headers, "x-rollbook-position": str(row["position"]), "etag": f'"{version}"'}
     return answer(rendered[0], status, told)

@@ -1,9 +1,10 @@
 """The kinds of values that bodies and queries hold: texts, moments, flags, filters."""
 
 import re
+from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, StringConstraints, WithJsonSchema
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 RFC_3339 = re.compile(
@@ -31,7 +32,7 @@ Text = Annotated[str, StringConstraints(max_length=100_000)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=100_000)]
 Moment = Annotated[AwareDatetime, BeforeValidator(rfc_3339)]
 Flag = Annotated[bool, WithJsonSchema({"anyOf": [{"type": "boolean"}, {"enum": WORDS_FOR}]})]
-Whole = Annotated[int, BeforeValidator(number)]
+Fence = Annotated[int, Field(ge=1, le=2**31 - 1), BeforeValidator(number)]
 PAST = {"anyOf": [{"type": "string", "pattern": "^[0-9]+$"}, {"type": "string", "format": "date-time"}]}
 Past = Annotated[str, WithJsonSchema(PAST)]
 
@@ -39,6 +40,11 @@ Past = Annotated[str, WithJsonSchema(PAST)]
 def no_filter(value: Any) -> Any:
     """An empty text filter means no filter."""
     return None if value == "" else value
+
+
+def or_empty(kind: type[StrEnum]) -> WithJsonSchema:
+    """How the document tells that a filter may be empty."""
+    return WithJsonSchema({"anyOf": [{"enum": [*map(str, kind), ""]}, {"type": "null"}]})
 
 
 def several(value: Any) -> Any:

@@ -6,17 +6,17 @@ from typing import Any
 
 from adapters.postgres.conditions import equals
 from application import freezes, rules, tokens
-from application.authorisation import ACTIONS
+from application.authorisation import ACTIONS, check_grant
 from domain.errors import Clash, Invalid, NotFound, Unprocessable
 from domain.freezes import Scope
 from domain.rules import ApprovalRule, HouseRules, RoleRule
-from entrypoints.http import answers
+from entrypoints.http import answers, naming
 from entrypoints.http import governance_models as bodies
 from entrypoints.http import queue_models as models
 from entrypoints.http.commands import execute
 from entrypoints.http.deployments import queue
-from entrypoints.http.headers import ALLOW_STALE
-from entrypoints.http.reading import SHOWN, reading
+from entrypoints.http.headers import AS_OF
+from entrypoints.http.reading import SHOWN, TAKEN, reading
 from entrypoints.http.requests import problem
 from entrypoints.http.routing import Answer, Call, answer
 from projections.read_model import Row
@@ -34,7 +34,7 @@ async def declare_freeze(call: Call, body: bodies.FreezeBody) -> Answer:
     return answer(await freeze_row(call, done.resource), 201)
 
 
-@queue.get("/v1/freezes", action="freeze.read", answer=list[answers.FreezeObject], takes=(ALLOW_STALE,), gives=SHOWN)
+@queue.get("/v1/freezes", action="freeze.read", answer=list[answers.FreezeObject], takes=TAKEN, gives=SHOWN)
 async def list_freezes(call: Call, query: models.AsOf) -> Answer:
     """List freezes, newest first, lifted ones too."""
     past = await reading(call, query.as_of)
@@ -63,10 +63,19 @@ async def with_names(call: Call, rows: list[Row]) -> list[Row]:
     return [{**row, **{m: named[m].get(row[m]) for m in named}} for row in rows]
 
 
-@queue.get("/v1/rules", action="rules.read", answer=bodies.RulesBody)
-async def show_rules(call: Call) -> Answer:
-    """Show the rules in force."""
-    return answer(await call.app.rules_of(call.caller.organisation, fresh=True))
+@queue.get("/v1/rules", action="rules.read", answer=bodies.RulesBody, gives=(AS_OF,))
+async def show_rules(call: Call, query: models.AsOf) -> Answer:
+    """Show the rules in force, now or then."""
+    if query.as_of is None:
+        return await present_rules(call)
+    position = await call.app.views.resolve(call.caller.organisation, query.as_of)
+    then = await call.app.rules_at(call.caller.organisation, position)
+    return answer(await naming.with_names(call, then), headers={"x-rollbook-as-of": str(position)})
+
+
+async def present_rules(call: Call) -> Answer:
+    """The rules in force now."""
+    return answer(await naming.with_names(call, await call.app.rules_of(call.caller.organisation, fresh=True)))
 
 
 @queue.put("/v1/rules", action="rules.set", answer=bodies.RulesBody)
@@ -78,8 +87,8 @@ async def set_rules(call: Call, body: bodies.RulesBody) -> Answer:
         strict_transitions=body.strict_transitions,
         require_if_match=body.require_if_match,
     )
-    await execute(call, rules.set_rules, rules.SetRules(house))
-    return answer(await call.app.rules_of(call.caller.organisation, fresh=True))
+    await execute(call, rules.set_rules, rules.SetRules(await naming.without_names(call, house)))
+    return await present_rules(call)
 
 
 @queue.post("/v1/tokens", action="token.create", answer=answers.IssuedToken, status=201)
@@ -89,6 +98,7 @@ async def issue_token(call: Call, body: bodies.TokenBody) -> Answer:
         raise Unprocessable([problem("enum", ["body", "scope"], f"Unknown actions: {', '.join(unknown)}", unknown)])
     if body.expires_at and not 1970 <= body.expires_at.year < 9999:
         raise Invalid("expires_at must be between 1970 and 9998")
+    check_grant(call.caller, body.scope)
     secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
     command = tokens.IssueToken(
         name=body.name,
@@ -102,12 +112,12 @@ async def issue_token(call: Call, body: bodies.TokenBody) -> Answer:
     return answer(row if done.repeated else {**row, "token": secret}, 201)
 
 
-@queue.get("/v1/tokens", action="token.read", answer=list[answers.TokenObject], takes=(ALLOW_STALE,), gives=SHOWN)
-async def list_tokens(call: Call) -> Answer:
+@queue.get("/v1/tokens", action="token.read", answer=list[answers.TokenObject], takes=TAKEN, gives=SHOWN)
+async def list_tokens(call: Call, query: models.AsOf) -> Answer:
     """List tokens, revoked ones too; never their secrets."""
-    present = await reading(call)
-    rows = await present.select(TOKENS, limit=MOST)
-    return answer([shown(row) for row in rows], headers=present.headers())
+    past = await reading(call, query.as_of)
+    rows = await past.select(TOKENS, limit=MOST)
+    return answer([shown(row) for row in rows], headers=past.headers())
 
 
 @queue.delete("/v1/tokens/{token_id}", action="token.revoke", answer=answers.TokenObject, raises=(NotFound, Clash))

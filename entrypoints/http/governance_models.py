@@ -76,7 +76,7 @@ class OwnerBody(Lenient):
 
     owner: Annotated[
         str,
-        StringConstraints(min_length=1, max_length=500, strip_whitespace=True),
+        StringConstraints(min_length=1, max_length=500, strip_whitespace=True, pattern=r"\S"),
         Field(description="GitHub's number of the account, or the issuer that vouches for the name"),
     ]
     reason: Annotated[str, StringConstraints(min_length=1, max_length=1000)]

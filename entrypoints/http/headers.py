@@ -33,6 +33,11 @@ ALLOW_STALE = Header(
     "X-Rollbook-Allow-Stale",
     "`1` takes the read models as far as they have come, without waiting for what was written last",
 )
+EPOCH = Header(
+    "X-Rollbook-Epoch",
+    "The epoch that `as_of` is of; 400 in another one, whose positions mean something else",
+    {"type": "integer", "minimum": 1},
+)
 TRACEPARENT = Header("traceparent", "The W3C trace context that this request goes on with")
 
 ERROR_CODE = Header("X-Error-Code", "The kind of refusal, for machines", always=True)

@@ -16,9 +16,10 @@ from entrypoints.http.deployments import (
     find_row,
     queue,
 )
-from entrypoints.http.headers import ALLOW_STALE, LINK
+from entrypoints.http.epochs import fences_above
+from entrypoints.http.headers import LINK
 from entrypoints.http.paging import cursor_of, next_link
-from entrypoints.http.reading import SHOWN, Reading, reading
+from entrypoints.http.reading import SHOWN, TAKEN, Reading, reading
 from entrypoints.http.routing import Answer, Call, answer
 from projections.read_model import Row
 from projections.registry import DEPLOYMENTS, LANES
@@ -28,7 +29,7 @@ WAITING_SHOWN = 10_000
 LISTED = (*SHOWN, LINK)
 
 
-@queue.get("/v1/lanes", action="lane.read", answer=list[answers.LaneObject], takes=(ALLOW_STALE,), gives=LISTED)
+@queue.get("/v1/lanes", action="lane.read", answer=list[answers.LaneObject], takes=TAKEN, gives=LISTED)
 async def list_lanes(call: Call, query: models.ListLanes) -> Answer:
     """List lanes, newest first: what is live, what runs, what waits, what ran before, what is held back."""
     past, lanes, link = await page_of(call, query)
@@ -42,7 +43,7 @@ async def page_of(call: Call, query: models.ListLanes) -> tuple[Reading, list[Ro
         wanted.append(equals("cell", None))
     as_of = query.as_of
     if query.cursor:
-        shown, after = cursor_of(query.cursor)
+        shown, after = cursor_of(call, query.cursor)
         as_of = str(shown)
         wanted.append(beyond("created_position", after, ascending=False))
     past = await reading(call, as_of)
@@ -61,9 +62,7 @@ async def with_waiting(past: Reading, lanes: list[Row]) -> list[Row]:
     return list(told.values())
 
 
-@queue.get(
-    "/v1/lanes/current", action="lane.read", answer=list[models.DeploymentObject], takes=(ALLOW_STALE,), gives=LISTED
-)
+@queue.get("/v1/lanes/current", action="lane.read", answer=list[models.DeploymentObject], takes=TAKEN, gives=LISTED)
 async def list_live(call: Call, query: models.ListLanes) -> Answer:
     """List the deployments that are live, one a lane; a page of lanes may hold fewer of them than lanes."""
     past, lanes, link = await page_of(call, query)
@@ -96,7 +95,7 @@ def lease_seconds(call: Call, body: models.Claim | models.Heartbeat) -> int:
 async def claim_deployment(call: Call, body: models.Claim) -> Answer:
     """Take the next deployment of these lanes, under a lease; 204 when there is none."""
     lanes = tuple(lane.taxonomy() for lane in body.lanes)
-    command = commands.ClaimDeployment(lanes, body.runner, lease_seconds(call, body), body.override)
+    command = commands.ClaimDeployment(lanes, body.runner, lease_seconds(call, body), body.override, fences_above(call))
     done = await execute(call, commands.claim_deployment, command)
     if not done.resource:
         return Answer(204)

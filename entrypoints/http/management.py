@@ -3,7 +3,6 @@
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -15,11 +14,10 @@ from starlette.routing import Route
 Problems = dict[str, str]
 Readiness = Callable[[], Awaitable[tuple[Problems, Problems]]]
 READY_SECONDS = 5.0
-MEASURE_SECONDS = 2.0
 
 
 def management_app(readiness: Readiness, measure: Callable[[], Awaitable[None]]) -> Starlette:
-    """`readiness` answers what fails, and what is merely degraded, each by its part; `measure` sets gauges."""
+    """`readiness` answers what fails, and what is merely degraded, each by its part; `measure` sets gauges, soon."""
 
     async def health(request: Request) -> Response:
         return JSONResponse({"status": "healthy"})
@@ -31,11 +29,11 @@ def management_app(readiness: Readiness, measure: Callable[[], Awaitable[None]])
         return JSONResponse({"status": "ready"} | ({"degraded": degraded} if degraded else {}))
 
     async def metrics(request: Request) -> Response:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(measure(), MEASURE_SECONDS)
+        await measure()
         return Response(generate_latest(registry()), media_type=CONTENT_TYPE_LATEST)
 
-    return Starlette(routes=[Route("/health", health), Route("/ready", ready), Route("/metrics", metrics)])
+    live = [Route(path, health) for path in ("/health", "/live")]
+    return Starlette(routes=[*live, Route("/ready", ready), Route("/metrics", metrics)])
 
 
 async def in_time(readiness: Readiness) -> tuple[Problems, Problems]:

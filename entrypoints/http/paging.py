@@ -6,6 +6,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from adapters.postgres import conditions
 from domain.errors import Invalid
+from entrypoints.http.epochs import marked, unmarked
 from entrypoints.http.routing import Call
 
 
@@ -22,9 +23,11 @@ async def created_between(call: Call, since: datetime | None, until: datetime | 
     return found
 
 
-def cursor_of(cursor: str) -> tuple[int, int]:
+def cursor_of(call: Call, cursor: str) -> tuple[int, int]:
     """The position that the first page showed, and where the last one ended."""
-    as_of, _, after = cursor.partition("-")
+    if (plain := unmarked(call, cursor)) is None:
+        raise Invalid("This cursor is not one of this epoch of the store: begin at the first page again")
+    as_of, _, after = plain.partition("-")
     if not (as_of.isdigit() and after.isdigit() and len(cursor) <= 40 and cursor.isascii()):
         raise Invalid("This cursor is not one of ours")
     return int(as_of), int(after)
@@ -33,4 +36,5 @@ def cursor_of(cursor: str) -> tuple[int, int]:
 def next_link(call: Call, position: int, last: int) -> str:
     """The next page of the same list, as of the same position."""
     given = [(n, v) for n, v in parse_qsl(call.query_string.decode("latin-1")) if n not in ("cursor", "as_of")]
-    return f'<{call.path}?{urlencode([*given, ("cursor", f"{position}-{last}")])}>; rel="next"'
+    cursor = marked(call, f"{position}-{last}")
+    return f'<{call.path}?{urlencode([*given, ("cursor", cursor)])}>; rel="next"'

@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 from domain.status import Status, Trigger
 from domain.taxonomy import Taxonomy
 from entrypoints.http.fields import (
+    Fence,
     Flag,
     Lenient,
     Moment,
@@ -16,8 +17,9 @@ from entrypoints.http.fields import (
     OptionalText,
     Past,
     Text,
-    Whole,
     no_filter,
+    number,
+    or_empty,
     several,
 )
 
@@ -73,7 +75,7 @@ class UpdateDeployment(Lenient):
     status: Status = Field(default=Status.SCHEDULED, json_schema_extra=without_default)
     notes: Text | None = None
     deployment_uri: Text | None = None
-    lease: Whole | None = Field(default=None, description="The fence of the runner's claim")
+    lease: Fence | None = Field(default=None, description="The fence of the runner's claim")
     override: Text | None = Field(default=None, description="Why this may start during a freeze")
 
 
@@ -83,12 +85,12 @@ class ListDeployments(Lenient):
     status: Annotated[list[Status] | None, BeforeValidator(several)] = None
     name: OptionalText = None
     environment: OptionalText = None
-    provider: Annotated[Provider | None, BeforeValidator(no_filter)] = None
+    provider: Annotated[Provider | None, BeforeValidator(no_filter), or_empty(Provider)] = None
     cloud_account_id: OptionalText = None
     region: OptionalText = None
     cell: OptionalText = None
     cell_is_null: Flag = False
-    trigger: Annotated[Trigger | None, BeforeValidator(no_filter)] = None
+    trigger: Annotated[Trigger | None, BeforeValidator(no_filter), or_empty(Trigger)] = None
     since: Moment | None = None
     until: Moment | None = None
     sort: Literal["created_at", "-created_at"] = "-created_at"
@@ -107,7 +109,7 @@ class ListLanes(AsOf):
     """Filters, all of which must agree."""
 
     name: OptionalText = None
-    provider: Annotated[Provider | None, BeforeValidator(no_filter)] = None
+    provider: Annotated[Provider | None, BeforeValidator(no_filter), or_empty(Provider)] = None
     cloud_account_id: OptionalText = None
     region: OptionalText = None
     cell: OptionalText = None
@@ -145,7 +147,7 @@ class RollBackTo(Lenient):
 
 
 LeaseSeconds = Annotated[
-    Annotated[Whole, Field(ge=5, le=3600)] | None,
+    Annotated[int, Field(ge=5, le=3600), BeforeValidator(number)] | None,
     Field(description="How long the claim holds without a word; LEASE_SECONDS unless given"),
 ]
 
@@ -162,7 +164,7 @@ class Claim(Lenient):
 class Heartbeat(Lenient):
     """A runner that is alive."""
 
-    fence: Whole = Field(ge=1, le=2**31 - 1)
+    fence: Fence
     lease_seconds: LeaseSeconds = None
 
 

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from adapters.postgres.conditions import Condition
-from entrypoints.http.headers import AS_OF, POSITION, STALE
+from entrypoints.http.epochs import refuse_other_epoch
+from entrypoints.http.headers import ALLOW_STALE, AS_OF, EPOCH, POSITION, STALE
 from entrypoints.http.routing import Call
 from projections.read_model import ReadModel, Row
 
+TAKEN = (ALLOW_STALE, EPOCH)
 SHOWN = (POSITION, AS_OF, STALE)
 
 
@@ -60,6 +62,7 @@ class Reading:
 
 async def reading(call: Call, as_of: str | None = None) -> Reading:
     """How this caller wants to read."""
+    refuse_other_epoch(call, positioned=as_of is not None)
     views, caller = call.app.views, call.caller
     position = None if as_of is None else await views.resolve(caller.organisation, as_of)
     return Reading(call, position, patient=call.headers.get("x-rollbook-allow-stale") != "1")

@@ -31,18 +31,25 @@ class RecentRows:
         row = read or self.rows.get(done.resource)
         if not events or (row["version_number"] if row else 0) != events[0].version - 1:
             return None
+        return self.told(done.resource, row, events)
+
+    def told(self, deployment_id: str, row: Row | None, events: Sequence[RecordedEvent]) -> Row | None:
+        """The row after these events, remembered; None when a fault of ours keeps it from being told."""
         try:
             row = folded(row, events)
         except Exception as problem:
             # What was acknowledged has happened: a fault of ours here must not tell the writer otherwise.
-            log.error("recent.unfoldable", deployment_id=done.resource, problem=f"{type(problem).__name__}: {problem}")
+            log.error("recent.unfoldable", deployment_id=deployment_id, problem=f"{type(problem).__name__}: {problem}")
             return None
         if row is not None:
-            self.remember(done.resource, row)
+            self.remember(deployment_id, row)
         return row
 
     def remember(self, deployment_id: str, row: Row) -> None:
-        """Keeps a row, and forgets the oldest beyond the size."""
+        """Keeps a row, unless a later one is known, and forgets the oldest beyond the size."""
+        known = self.rows.get(deployment_id)
+        if known and known["version_number"] > row["version_number"]:
+            return
         self.rows[deployment_id] = row
         self.rows.move_to_end(deployment_id)
         if len(self.rows) > self.size:

@@ -22,6 +22,20 @@ DISCARD_SECONDS = 1.0
 SHOWN_FAULTS = 100
 
 
+class Incoming:
+    """What a client sends, and whether that was all of it."""
+
+    def __init__(self, receive: Receive) -> None:
+        self.receive = receive
+        self.ended = False
+
+    async def __call__(self) -> dict[str, Any]:
+        """The next message."""
+        message = await self.receive()
+        self.ended = not message.get("more_body", False)
+        return message
+
+
 async def read_body(receive: Receive, limit: int, seconds: float) -> bytes:
     """The whole body; TooLarge beyond `limit` bytes, TooSlow after `seconds`, CutOff when the client left before."""
     chunks: list[bytes] = []

@@ -18,6 +18,8 @@ from projections.registry import DEPLOYMENTS, READ_MODELS
 
 Problems = dict[str, str]
 PRESENCE_SECONDS = 5.0
+# A scrape must not wait as long as a request does.
+MEASURE_SECONDS = 2.0
 
 
 class KeepingUp:
@@ -61,6 +63,8 @@ class Condition:
             seen = await progress(self.rollbook.pools, READ_MODELS)
         except RollbookError as problem:
             return {"store": problem.message}, degraded
+        if self.rollbook.store.full:
+            degraded["disk"] = "full: no command is taken"
         if seen.parked:
             degraded["parked"] = f"{seen.parked} streams are stale in the read models"
         return self.of_read_models(seen), degraded
@@ -68,16 +72,23 @@ class Condition:
     def of_read_models(self, seen: Progress) -> Problems:
         """Why reads cannot be answered in time."""
         kept_up = self.keeping_up.is_so(seen, monotonic())
-        if self.projector and (problem := self.projector.problem or self.projector.building):
+        if self.projector and (problem := self.of_projector(self.projector)):
             return {"projector": problem}
         return {} if kept_up or not self.reads else {"read_models": f"{seen.behind} events behind the log"}
 
+    def of_projector(self, projector: Projector) -> str | None:
+        """Why it does not get on; what may pass by itself is given as long as a read would wait."""
+        if projector.trouble and monotonic() - projector.trouble[1] > self.keeping_up.patience:
+            return f"interrupted: {projector.trouble[0]}"
+        return projector.problem or projector.building
+
     async def measure(self) -> None:
-        """Sets the gauges that are read off the store; while it does not answer, only that is told."""
+        """Sets the gauges that are read off the store; while it does not answer in time, only that is told."""
         try:
-            seen = await progress(self.rollbook.pools, READ_MODELS)
-            age = await queue_age(self.rollbook.pools, DEPLOYMENTS)
-        except (RollbookError, psycopg.Error):
+            async with asyncio.timeout(MEASURE_SECONDS):
+                seen = await progress(self.rollbook.pools, READ_MODELS)
+                age = await queue_age(self.rollbook.pools, DEPLOYMENTS)
+        except (RollbookError, psycopg.Error, TimeoutError):
             metrics.STORE_UP.set(0)
             return
         metrics.STORE_UP.set(1)

@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import count
 from uuid import UUID
 
 import psycopg
@@ -10,11 +11,13 @@ import structlog
 from psycopg_pool import PoolTimeout
 
 from adapters.postgres.retirement import retire
-from adapters.tracing import exporting, linked_span, trace_id, traceparent_of
+from adapters.reachability import in_words
+from adapters.tracing import linked_span, trace_id, traceparent_of
 from application.caller import Origin
 from application.claims import LapseClaim, lapse_claim
 from application.ports.event_store import Circumstances
 from domain.errors import RollbookError
+from domain.recorded import RecordedEvent
 from entrypoints.composition import Rollbook
 from projections.registry import READ_MODELS
 
@@ -30,22 +33,31 @@ class Housekeeping:
 
     def __init__(self, rollbook: Rollbook) -> None:
         self.rollbook = rollbook
+        self.problem = ""
 
     async def run(self, stop: asyncio.Event) -> None:
-        """A round every second until told to stop; what fails is tried again in the next."""
-        rounds = 0
-        while not stop.is_set():
-            try:
-                await self.end_silent_claims()
-                if rounds % FORGET_EVERY_ROUNDS == 0:
-                    await self.forget_commands()
-                if rounds % RETIRE_EVERY_ROUNDS == 0:
-                    await retire(self.rollbook.pools, READ_MODELS, self.rollbook.settings.keep_old_read_models_seconds)
-            except (RollbookError, psycopg.Error, PoolTimeout) as problem:
-                log.warning("housekeeping.interrupted", problem=type(problem).__name__)
-            rounds += 1
+        """A round every second until told to stop; what fails is tried again in the next, and said once."""
+        for number in count():
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), EVERY_SECONDS)
+            if stop.is_set():
+                return
+            problem = ""
+            try:
+                await self.round(number)
+            except (RollbookError, psycopg.Error, PoolTimeout) as fault:
+                problem = in_words(fault)
+            if problem and problem != self.problem:
+                log.warning("housekeeping.interrupted", problem=problem)
+            self.problem = problem
+
+    async def round(self, number: int) -> None:
+        """Silent claims each time, the rest now and then."""
+        await self.end_silent_claims()
+        if number % FORGET_EVERY_ROUNDS == 0:
+            await self.forget_commands()
+        if number % RETIRE_EVERY_ROUNDS == 0:
+            await retire(self.rollbook.pools, READ_MODELS, self.rollbook.settings.keep_old_read_models_seconds)
 
     async def end_silent_claims(self) -> None:
         """Puts deployments back into their queue whose lease ran out, by the clock that leases are given by."""
@@ -58,29 +70,29 @@ class Housekeeping:
         """Ends one claim; an outcome that came in between stands."""
         command = LapseClaim(str(deployment_id), fence)
         try:
-            with linked_span("policy lapse_claim", await self.causes(organisation, deployment_id)):
-                circumstances = await self.circumstances(organisation)
+            claim = await self.claim(organisation, deployment_id)
+            with linked_span("policy lapse_claim", [claim.envelope["cause"]["traceparent"]] if claim else []):
+                circumstances = await self.circumstances(organisation, claim)
                 await self.rollbook.executor.execute(organisation, circumstances, lapse_claim, command)
         except RollbookError as refusal:
             log.info("claim.stands", deployment_id=str(deployment_id), code=refusal.code)
 
-    async def circumstances(self, organisation: str) -> Circumstances:
-        """Rollbook itself acts, in a trace of its own."""
+    async def claim(self, organisation: str, deployment_id: UUID) -> RecordedEvent | None:
+        """The newest claim of a deployment."""
+        events = await self.rollbook.store.history(organisation, f"deployment-{deployment_id}")
+        return next((event for event in reversed(events) if event.topic == "deployment.claimed"), None)
+
+    async def circumstances(self, organisation: str, cause: RecordedEvent | None) -> Circumstances:
+        """Rollbook itself acts, in a trace of its own, because of an event."""
         traceparent = traceparent_of(None)
         return Circumstances(
             actor=await self.rollbook.people.actor(organisation, ACTOR),
             origin=Origin(interface="housekeeping").facts(),
             occurred_at=datetime.now(UTC),
-            correlation_id=trace_id(traceparent),
+            correlation_id=cause.envelope["cause"]["correlation_id"] if cause else trace_id(traceparent),
+            causation_id=str(cause.event_id) if cause else None,
             traceparent=traceparent,
         )
-
-    async def causes(self, organisation: str, deployment_id: UUID) -> list[str | None]:
-        """The trace in which the deployment was last touched; not looked for while nobody wants to know."""
-        if not exporting():
-            return []
-        events = await self.rollbook.store.history(organisation, f"deployment-{deployment_id}")
-        return [event.envelope["cause"]["traceparent"] for event in events[-1:]]
 
     async def forget_commands(self) -> None:
         """Idempotency keys are kept for 7 days."""

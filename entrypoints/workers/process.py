@@ -11,8 +11,10 @@ from psycopg.conninfo import conninfo_to_dict
 
 from adapters.embedded.nats import EmbeddedNats
 from adapters.embedded.postgres import EmbeddedPostgres
+from adapters.keyring import present_key
 from adapters.nats.job_queue import JetStreamJobs
 from adapters.nats.relay import Relay
+from adapters.postgres.master_keys import refuse_other_key
 from adapters.postgres.migrations import migrate, refuse_missing_schema
 from adapters.postgres.pools import refuse_powerful_role
 from adapters.postgres.projector import Projector
@@ -46,6 +48,7 @@ class Process:
         self.rollbook: Rollbook | None = None
         self.projector: Projector | None = None
         self.relay: Relay | None = None
+        self.broker: EmbeddedNats | None = None
         self.condition: Condition | None = None
 
     async def run(self, announce: Callable[[], None] | None = None) -> None:
@@ -85,6 +88,8 @@ class Process:
 
     def end(self) -> None:
         """Lets it drain and end."""
+        if not self.ended:
+            log.info("process.ending", parts=sorted(self.parts))
         self.ended = True
         self.stop.set()
 
@@ -115,17 +120,25 @@ class Process:
         else:
             database_url = s.database_url.get_secret_value()
             owner_url = s.database_owner_url.get_secret_value() if s.database_owner_url else ""
-        with named("DATABASE_OWNER_URL" if s.database_url else "The Postgres in DATA_DIR"):
-            if owner_url:
-                await migrate(owner_url, user_of(database_url))
+        if owner_url:
+            await self.prepare(owner_url, user_of(database_url))
         with named("DATABASE_URL" if s.database_url else "The Postgres in DATA_DIR"):
             await refuse_powerful_role(database_url)
             await refuse_missing_schema(database_url)
         if s.nats_url is not None:
             return database_url, s.nats_url.get_secret_value()
         if s.database_url is None or "relay" in self.parts:
-            return database_url, (await stack.enter_async_context(EmbeddedNats(s.data_dir))).url
+            self.broker = await stack.enter_async_context(EmbeddedNats(s.data_dir))
+            return database_url, self.broker.url
         return database_url, ""
+
+    async def prepare(self, owner_url: str, app_role: str) -> None:
+        """What only the owner of the tables can do and see."""
+        s = self.settings
+        secret = s.master_key.get_secret_value() if s.master_key else None
+        with named("DATABASE_OWNER_URL" if s.database_url else "The Postgres in DATA_DIR"):
+            await migrate(owner_url, app_role)
+            await refuse_other_key(owner_url, present_key(secret, s.data_dir))
 
     def tasks(self, nats_url: str) -> list[Awaitable[None]]:
         """The followers of the log that run here."""
@@ -137,6 +150,8 @@ class Process:
         if "relay" in self.parts:
             self.relay = self.rollbook.relay(nats_url)
             found.append(self.relay.run(self.drained))
+            if self.broker:
+                found.append(self.broker.unstick(self.relay.is_stuck, self.drained))
         if "work" in self.parts:
             found.append(Housekeeping(self.rollbook).run(self.drained))
         found += self.work_on_jobs(nats_url)
@@ -206,6 +221,9 @@ class Process:
         while not self.stop.is_set():
             failing, _ = await self.readiness()
             if not failing:
+                log.info(
+                    "process.ready", parts=sorted(self.parts), **{name.lower(): at for name, at in self.ports.items()}
+                )
                 if announce:
                     announce()
                 return

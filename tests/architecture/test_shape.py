@@ -4,6 +4,7 @@ import ast
 import importlib.util
 import re
 from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from statistics import median, quantiles
 
@@ -95,3 +96,4 @@ def test_each_import_root_is_ours(package: str) -> None:
     assert found is not None
     assert found.origin is not None
     assert Path(found.origin).parent == ROOT / package
+    assert set(packages_distributions().get(package, [])) <= {"rollbook"}, "somebody else installs under our name"

@@ -1,5 +1,6 @@
 """Stores that backups are taken of and put into."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -9,8 +10,9 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from adapters.embedded.postgres import EmbeddedPostgres
-from tests.backup.ground import Place
-from tests.conftest import Database, Running, numbers
+from tests.backup.ground import Place, fill
+from tests.conftest import Database, Running, numbers, running_rollbook
+from tests.queue.conftest import Queue
 
 MakePlace = Callable[[], Place]
 
@@ -45,3 +47,18 @@ def elsewhere(postgres: EmbeddedPostgres, template: str, tmp_path: Path) -> Iter
             return Place(database, tmp_path / database.name)
 
         yield make
+
+
+@pytest.fixture(scope="session")
+def taken(postgres: EmbeddedPostgres, template: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A backup of a few commits, with its key, which all tests share."""
+    folder = tmp_path_factory.mktemp("taken")
+
+    async def take() -> Path:
+        with new_database(postgres, template) as database:
+            place = Place(database, folder / "data")
+            async with running_rollbook(place.settings(), database) as running:
+                await fill(Queue(running.client), 4)
+            return (await place.take(folder / "taken.zip", with_key=True)).path
+
+    return asyncio.run(take())

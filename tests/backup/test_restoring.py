@@ -6,6 +6,7 @@ from uuid import UUID
 import pytest
 
 from adapters.postgres.backup_archive import BackupRefused
+from adapters.postgres.backup_exchange import Token
 from adapters.postgres.backup_restore import Wish
 from tests.backup.conftest import MakePlace
 from tests.backup.ground import OVER, Place, fill
@@ -205,3 +206,17 @@ async def test_who_lost_the_master_key_can_go_on_without_names(
         actors = [one["created_by_actor"] for one in await queue.ask("GET", ALL)]
     assert actors == [own, "erased", "erased"]
     assert own != "erased"
+
+
+async def test_tokens_that_were_revoked_since_are_told(rollbook: Running, home: Place, tmp_path: Path) -> None:
+    queue = Queue(rollbook.client)
+    early, late, kept = [
+        await queue.ask("POST", "/v1/tokens", 201, json={"name": name, "role": "viewer"})
+        for name in ("early", "late", "kept")
+    ]
+    await queue.ask("DELETE", f"/v1/tokens/{early['id']}")
+    taken = await home.take(tmp_path / "b.zip")
+    await queue.ask("DELETE", f"/v1/tokens/{late['id']}")
+    _, done = await home.restore(taken.path, OVER)
+    assert done.valid_again == [Token("acme", late["id"])]
+    assert kept["id"] not in str(done)

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from adapters.postgres.backup import Backup
-from adapters.postgres.backup_archive import BackupRefused
+from adapters.postgres.backup_archive import TABLES, BackupRefused
 from entrypoints import backups
 from tests.backup.conftest import MakePlace
 from tests.backup.ground import Place, events_in, files_of, fill, manifest_of, quiet
@@ -163,3 +163,14 @@ async def test_appends_do_not_wait_for_a_backup(rollbook: Running, home: Place, 
 
     await backups.take(home.settings(), tmp_path / "unhindered.zip", False, in_the_middle)
     assert passed, "the lock of appends and what adds a partition were free all the time"
+
+
+async def test_every_table_is_in_a_backup_or_follows_from_the_log(home: Place) -> None:
+    """A restore empties all tables of ours, so one that is missing here would be lost by it."""
+    names = {name for (name,) in home.rows("select tablename from pg_tables where schemaname = 'rollbook'")}
+    follows = {"snapshots", "identity"} | {name for name in names if name.startswith("events_")}
+    assert names - follows == TABLES.keys()
+    for name, columns in TABLES.items():
+        query = f"""select attname from pg_attribute where attrelid = 'rollbook.{name}'::regclass and attnum > 0
+                       and not attisdropped order by attnum"""
+        assert tuple(column for (column,) in home.rows(query)) == columns

@@ -52,13 +52,13 @@ class Measured:
         self.process.wait(30)
 
 
-def ours(ground: Ground, database: Database, log_level: str = "warning") -> Measured:
+def ours(ground: Ground, database: Database, what: str = "up") -> Measured:
     """Everything in one process, with the settings that a user gets: API, projector, relay, housekeeping."""
     port = free_port()
     facts = {"DATABASE_URL": database.app_url, "DATABASE_OWNER_URL": database.owner_url, "NATS_URL": ground.broker.url}
     facts |= {"AUTH_ENABLED": "false", "API_PORT": str(port), "MANAGEMENT_PORT": str(free_port())}
-    facts |= {"DATA_DIR": str(ground.folder / f"home-{database.name}"), "LOG_LEVEL": log_level}
-    command = [str(Path(sys.executable).parent / "rollbook"), "up"]
+    facts |= {"DATA_DIR": str(ground.folder / f"home-{database.name}"), "LOG_LEVEL": "error"}
+    command = [str(Path(sys.executable).parent / "rollbook"), what]
     return start("ours", port, command, facts, "/v1/deployments?limit=0")
 
 
@@ -67,6 +67,8 @@ def peer(name: str, module: str, app_url: str) -> Measured:
     port = free_port()
     command = [sys.executable, "-m", "uvicorn", module, "--port", str(port), "--loop", "uvloop", "--http", "httptools"]
     command += ["--no-access-log", "--log-level", "warning"]
+    if module.endswith(":build"):
+        command.append("--factory")
     return start(name, port, command, {"BENCH_DATABASE_URL": app_url}, "/v1/deployments?limit=1")
 
 

@@ -2,6 +2,7 @@
 
 import os
 from asyncio import to_thread
+from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -19,37 +20,40 @@ from domain.lane import Lane
 from domain.release import Release
 from domain.status import Status, Trigger
 from domain.taxonomy import Taxonomy
+from tests.bench.crud_rows import Answer, Create, Update
 from tests.reference.stock import stock_on
 
 ORGANISATION = "local-dev"
+UNSAID = dict.fromkeys(Answer.model_fields)
 
 
-def create(body: dict[str, Any]) -> str:
+def create(body: Create) -> Deployment:
     """Schedules, in the deployment's stream and its lane's."""
-    taxonomy = Taxonomy(body["name"], body["provider"], body["cloud_account_id"], body["region"], None)
+    taxonomy = Taxonomy(body.name, body.provider, body.cloud_account_id, body.region, body.cell)
     now = datetime.now(UTC)
     for _ in range(50):
         lane = opened(taxonomy, now)
-        facts = {"version": body["version"], "environment": body["environment"], "type": body["type"]}
         deployment = Deployment.schedule(
             uuid4(),
             now,
             organisation=ORGANISATION,
             taxonomy=taxonomy,
-            release=Release(**facts, commit_sha=body["commit_sha"], description=body["description"]),
+            release=Release(
+                **{f.name: getattr(body, f.name) for f in fields(Release) if f.name in Create.model_fields}
+            ),
             number=lane.last_number + 1,
-            trigger=str(Trigger.AUTO),
-            notes=None,
-            deployment_uri=None,
+            trigger=str(Trigger.AUTO if body.auto else Trigger.MANUAL),
+            notes=body.notes,
+            deployment_uri=body.deployment_uri,
             source_deployment_id=None,
             rollback_from_deployment_id=None,
-            requested_by="somebody",
-            created_by_repo="repo",
-            created_by_workflow="workflow",
+            requested_by="local-dev",
+            created_by_repo=f"{ORGANISATION}/local",
+            created_by_workflow="local-dev",
         )
         lane.place(entry_of(deployment), now)
         if saved(deployment, lane):
-            return str(deployment.id)
+            return deployment
     raise RuntimeError("too many clashes")
 
 
@@ -71,7 +75,7 @@ def saved(*aggregates: Any) -> bool:
     return True
 
 
-def change(deployment_id: str, status: str) -> str:
+def change(deployment_id: str, status: str) -> Deployment:
     """Reports a status."""
     now = datetime.now(UTC)
     for _ in range(50):
@@ -80,19 +84,30 @@ def change(deployment_id: str, status: str) -> str:
         deployment.report(Status(status), now)
         lane.place(entry_of(deployment), now)
         if saved(deployment, lane):
-            return deployment_id
+            return deployment
     raise RuntimeError("too many clashes")
+
+
+def answer(deployment: Deployment, status: int) -> Response:
+    """The deployment as the other services answer it."""
+    told = {"id": deployment.id, "created_at": deployment.created_on, "updated_at": deployment.modified_on}
+    told |= {"organisation": deployment.organisation, "status": deployment.status, "trigger": deployment.trigger}
+    told |= {"auto": deployment.trigger == Trigger.AUTO, "created_by_actor": deployment.requested_by}
+    told |= asdict(deployment.taxonomy) | asdict(deployment.release)
+    body = Answer.model_construct(**UNSAID | told).model_dump_json(warnings=False)
+    return Response(body, status, media_type="application/json")
 
 
 async def post(request: Request) -> Response:
     """Creates."""
-    return JSONResponse({"id": await to_thread(create, await request.json())}, 201)
+    body = Create.model_validate_json(await request.body())
+    return answer(await to_thread(create, body), 201)
 
 
 async def patch(request: Request) -> Response:
     """Updates."""
-    body = await request.json()
-    return JSONResponse({"id": await to_thread(change, request.path_params["deployment_id"], body["status"])})
+    body = Update.model_validate_json(await request.body())
+    return answer(await to_thread(change, request.path_params["deployment_id"], body.status), 200)
 
 
 async def ready(request: Request) -> Response:

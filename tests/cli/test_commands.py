@@ -38,6 +38,7 @@ FIELDS = {"name": "api", "provider": "gcp", "cloud_account_id": "main", "region"
         (["update", "d1", "--status", "deployed"], "PATCH", "/v1/deployments/d1", {"status": "deployed"}),
         (["update", "d1", "--notes", ""], "PATCH", "/v1/deployments/d1", {"notes": None}),
         (["rollback", "d1"], "POST", "/v1/deployments/d1/rollback", None),
+        (["rollback", "d1", "--override-freeze", "why"], "POST", "/v1/deployments/d1/rollback", None),
         (["approve", "d1", "--reason", "seen"], "POST", "/v1/deployments/d1/approve", {"reason": "seen"}),
         (
             ["heartbeat", "d1", "--lease", "3", "--lease-seconds", "9"],
@@ -240,10 +241,14 @@ def test_lanes_are_told_in_a_table(server: StandIn, run: Run) -> None:
     ]
 
 
-def test_lanes_are_filtered_for_programs_too(server: StandIn, run: Run) -> None:
-    server.says(200, [{"name": "api", "region": "r1"}, {"name": "api", "region": "r2"}])
-    assert run("lanes", "--region", "r2", "--as-of", "7", "--json").json == [{"name": "api", "region": "r2"}]
-    assert (server.asked[0].path, server.asked[0].query) == ("/v1/lanes", [("as_of", "7")])
+def test_lanes_are_filtered_by_the_server_and_followed_over_its_pages(server: StandIn, run: Run) -> None:
+    server.says(200, [{"name": "api", "region": "r2"}], link='</v1/lanes?region=r2&cursor=9-4>; rel="next"')
+    server.says(200, [{"name": "shop", "region": "r2"}])
+    told = run("lanes", "--region", "r2", "--no-cell", "--as-of", "7", "--json").json
+    assert [lane["name"] for lane in told] == ["api", "shop"]
+    asked = [("region", "r2"), ("cell_is_null", "true"), ("as_of", "7"), ("limit", "1000")]
+    assert (server.asked[0].path, server.asked[0].query) == ("/v1/lanes", asked)
+    assert server.asked[1].query == [("region", "r2"), ("cursor", "9-4")]
 
 
 def test_what_is_live_is_told_like_a_list(server: StandIn, run: Run) -> None:

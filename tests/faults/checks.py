@@ -4,8 +4,8 @@ import asyncio
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import nats
@@ -13,40 +13,39 @@ import psycopg
 
 from adapters.embedded.nats import EmbeddedNats
 from adapters.embedded.postgres import EmbeddedPostgres
-from adapters.postgres import codec
 from domain.recorded import RecordedEvent
-from projections.deployments import Deployments
-from projections.read_model import STILL, table
 from tests.faults.instance import Instance
-from tests.faults.load import Ledger
+from tests.faults.load import Command, Ledger
+from tests.faults.replay import read_models_equal_replay, whole_log
 
 ZERO = bytes(32)
+DURABLE = ("fsync", "full_page_writes", "synchronous_commit")
+REPEATED_AT_ONCE = 8
+
+
+def server(folder: Path) -> EmbeddedPostgres:
+    """The database of an instance, to be asked."""
+    postgres = EmbeddedPostgres(folder)
+    postgres.port = int((folder / "postgres.port").read_text())
+    return postgres
 
 
 def admin_url(folder: Path) -> str:
     """The superuser of an instance's database."""
-    postgres = EmbeddedPostgres(folder)
-    postgres.port = int((folder / "postgres.port").read_text())
-    return postgres.admin_url
+    return server(folder).admin_url
 
 
 async def everything_holds(instance: Instance, ledger: Ledger) -> None:
     """Acknowledged commands are there, none happened twice, read models and feed equal the log."""
+    await durability_is_on(instance)
     await repeats_answer_the_same(instance, ledger)
     await visible(instance)
     async with await psycopg.AsyncConnection.connect(admin_url(instance.folder)) as admin:
-        await durability_is_on(admin)
-        rows = await (
-            await admin.execute(
-                "select position, stream_id, version, topic, payload, envelope, previous_hash, hash, event_id, "
-                "schema_version, organisation, sequence, commit_position, recorded_at "
-                "from rollbook.events order by position"
-            )
-        ).fetchall()
-        log_is_whole(rows)
-        acknowledged_is_there(rows, ledger)
-        await rows_equal_replay(admin, rows)
-    await feed_equals_log(instance, [str(row[8]) for row in rows])
+        events = await whole_log(admin)
+        log_is_whole(events)
+        acknowledged_is_there(events, ledger)
+        await read_models_equal_replay(admin, events)
+    await feed_equals_log(instance, [str(event.event_id) for event in events])
 
 
 async def visible(instance: Instance) -> None:
@@ -56,72 +55,73 @@ async def visible(instance: Instance) -> None:
 
 
 async def repeats_answer_the_same(instance: Instance, ledger: Ledger) -> None:
-    """The same Idempotency-Key gives the same deployment, also where no answer came the first time."""
-    async with httpx2.AsyncClient(base_url=instance.url, timeout=20) as http:
-        for key, sent in list(ledger.unanswered.items()):
-            first = await http.post("/v1/deployments", json=sent, headers={"Idempotency-Key": key})
-            again = await http.post("/v1/deployments", json=sent, headers={"Idempotency-Key": key})
-            assert first.status_code == again.status_code == 201, (first.text, again.text)
-            assert first.json()["id"] == again.json()["id"]
-            ledger.note(key, first.json()["id"])
+    """The same Idempotency-Key gives the same answer, also where none came the first time."""
+    waiting = iter(list(ledger.commands))
+
+    async def repeat() -> None:
+        async with httpx2.AsyncClient(base_url=instance.url, timeout=20) as http:
+            for command in waiting:
+                await repeat_one(http, ledger, command)
+
+    await asyncio.gather(*(repeat() for _ in range(REPEATED_AT_ONCE)))
 
 
-async def durability_is_on(admin: psycopg.AsyncConnection[Any]) -> None:
-    """The kill is worth something only then."""
-    for setting in ("fsync", "full_page_writes", "synchronous_commit"):
-        row = await (await admin.execute(f"show {setting}".encode())).fetchone()
-        assert row == ("on",), setting
+async def repeat_one(http: httpx2.AsyncClient, ledger: Ledger, command: Command) -> None:
+    """Once more, or twice when nobody knows whether it happened."""
+    if command.answer is None:
+        first = await command.send(http)
+        assert first.status_code == command.status, first.text
+        ledger.acknowledge(command, first.json())
+    again = await command.send(http)
+    assert (again.status_code, again.json()) == (command.status, command.answer)
 
 
-def log_is_whole(rows: list[Any]) -> None:
-    """No position missing, streams and chain unbroken."""
-    assert [row[0] for row in rows] == list(range(1, len(rows) + 1))
+async def durability_is_on(instance: Instance) -> None:
+    """The kill is worth something only then; asked in the role that appends."""
+    async with await psycopg.AsyncConnection.connect(server(instance.folder).app_url) as connection:
+        await connection.execute("set role rollbook_writer")
+        query = "select name, setting from pg_settings where name = any(%s)"
+        assert dict(await (await connection.execute(query, [list(DURABLE)])).fetchall()) == dict.fromkeys(DURABLE, "on")
+
+
+def log_is_whole(events: Sequence[RecordedEvent]) -> None:
+    """No position missing, streams and chains unbroken."""
+    assert [event.position for event in events] == list(range(1, len(events) + 1))
     versions: Counter[str] = Counter()
     chain: dict[str, bytes] = {}
-    for row in rows:
-        versions[row[1]] += 1
-        assert row[2] == versions[row[1]], f"stream {row[1]} has a gap"
-        previous = chain.get(row[10], ZERO)
-        assert row[6] == previous
-        expected = hashlib.sha256(previous + hashlib.sha256(row[5]).digest() + hashlib.sha256(row[4]).digest()).digest()
-        assert row[7] == expected, f"hash at {row[0]}"
-        chain[row[10]] = expected
+    for event in events:
+        versions[event.stream_id] += 1
+        assert event.version == versions[event.stream_id], f"stream {event.stream_id} has a gap"
+        previous = chain.get(event.organisation, ZERO)
+        assert event.previous_hash == previous
+        assert event.hash == link(previous, event), f"hash at {event.position}"
+        chain[event.organisation] = event.hash
 
 
-def acknowledged_is_there(rows: list[Any], ledger: Ledger) -> None:
-    """Each acknowledged create once, each acknowledged `deployed` too."""
-    scheduled = Counter(row[1].removeprefix("deployment-") for row in rows if row[3] == "deployment.scheduled")
-    deployed = {row[1].removeprefix("deployment-") for row in rows if row[3] == "deployment.deployed"}
-    versions = Counter(json.loads(row[4])["release"]["version"] for row in rows if row[3] == "deployment.scheduled")
-    assert set(ledger.created.values()) <= set(scheduled)
-    assert ledger.deployed <= deployed
-    assert set(scheduled.values()) <= {1}
+def link(previous: bytes, event: RecordedEvent) -> bytes:
+    """The hash that an event must have."""
+    digests = [hashlib.sha256(part).digest() for part in (event.envelope_bytes, event.payload)]
+    return hashlib.sha256(previous + b"".join(digests)).digest()
+
+
+def acknowledged_is_there(events: Sequence[RecordedEvent], ledger: Ledger) -> None:
+    """Each acknowledged create once, each acknowledged `deployed` once, and nothing that nobody sent."""
+    scheduled = Counter(deployment_of(e) for e in events if e.topic == "deployment.scheduled")
+    deployed = Counter(deployment_of(e) for e in events if e.topic == "deployment.deployed")
+    versions = Counter(json.loads(e.payload)["release"]["version"] for e in events if e.topic == "deployment.scheduled")
+    assert {answer["id"] for answer in ledger.answers("POST")} <= set(scheduled)
+    assert {answer["id"] for answer in ledger.answers("PATCH")} == set(deployed)
+    assert set(scheduled.values()) | set(deployed.values()) <= {1}
     assert set(versions.values()) <= {1}, "a command happened twice"
 
 
-async def rows_equal_replay(admin: psycopg.AsyncConnection[Any], rows: list[Any]) -> None:
-    """Every present row is the fold of its stream."""
-    model = Deployments()
-    folded: dict[str, Any] = {}
-    for r in rows:
-        event = RecordedEvent(r[0], r[12], r[8], r[1], r[2], r[3], r[9], r[10], r[11], r[13], r[4], r[5], r[6], r[7])
-        if key := model.key(event):
-            _, data = codec.upcast(event.topic, event.schema_version, event.data)
-            folded[key] = model.fold(folded.get(key), event, data)
-    query = f"select key, document from rollbook_views.{table(model)} where to_position = {STILL}"
-    kept = {key: json.loads(document) for key, document in await (await admin.execute(query.encode())).fetchall()}
-    assert kept.keys() == folded.keys()
-    for key, row in kept.items():
-        assert without_moments(row) == without_moments(folded[key])
-
-
-def without_moments(row: dict[str, Any]) -> dict[str, Any]:
-    """Times are written in the zone of the connection that read them."""
-    return {name: value for name, value in row.items() if name not in ("created_at", "updated_at")}
+def deployment_of(event: RecordedEvent) -> str:
+    """Whose event it is."""
+    return event.stream_id.removeprefix("deployment-")
 
 
 async def feed_equals_log(instance: Instance, event_ids: list[str]) -> None:
-    """NATS has every event once, in order."""
+    """NATS has every event once, in order, and nothing else."""
     broker = EmbeddedNats(instance.folder)
     broker.port = int((instance.folder / "nats.port").read_text())
     client = await nats.connect(broker.url)
@@ -133,7 +133,7 @@ async def feed_equals_log(instance: Instance, event_ids: list[str]) -> None:
             await asyncio.sleep(0.05)
         subscription = await stream.subscribe("rollbook.>", ordered_consumer=True)
         messages = [await subscription.next_msg(timeout=10) for _ in event_ids]
-        seen = [(message.headers or {})["Nats-Msg-Id"] for message in messages]
+        assert [(message.headers or {})["Nats-Msg-Id"] for message in messages] == event_ids
+        assert (await stream.stream_info("ROLLBOOK")).state.messages == len(event_ids)
     finally:
         await client.close()
-    assert seen == event_ids

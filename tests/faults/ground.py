@@ -3,7 +3,8 @@
 import asyncio
 import shutil
 import signal
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
@@ -40,14 +41,14 @@ class Ground:
             if one.process is not None:
                 await one.kill_all()
 
-    async def start(self, part: str = "up") -> Instance:
+    async def start(self, part: str = "up", settings: Mapping[str, str] | None = None) -> Instance:
         """A process with this part, ready."""
         urls = {
             "DATABASE_URL": self.postgres.app_url,
             "DATABASE_OWNER_URL": self.postgres.owner_url,
             "NATS_URL": self.nats.url,
         }
-        made = Instance(self.folder, part, urls)
+        made = Instance(self.folder, part, urls | dict(settings or {}))
         self.instances.append(made)
         await made.start()
         return made
@@ -63,18 +64,19 @@ class Ground:
         await self.nats.stop()
         await asyncio.to_thread(shutil.rmtree, self.folder / "nats" / "jetstream")
 
-    def pause_postgres(self) -> None:
-        """Every process of it stands still and keeps its connections."""
-        self.signal_postgres(signal.SIGSTOP)
+    @contextmanager
+    def paused(self, server: EmbeddedPostgres | EmbeddedNats) -> Iterator[None]:
+        """Every process of it stands still and keeps its connections; afterwards it goes on where it stood."""
+        self.signal(server, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.signal(server, signal.SIGCONT)
 
-    def resume_postgres(self) -> None:
-        """It goes on where it stood."""
-        self.signal_postgres(signal.SIGCONT)
-
-    def signal_postgres(self, number: signal.Signals) -> None:
-        """To the postmaster first, so that it starts no new child meanwhile."""
-        assert self.postgres.child is not None and self.postgres.child.process is not None
-        postmaster = psutil.Process(self.postgres.child.process.pid)
-        for process in (postmaster, *postmaster.children(recursive=True)):
+    def signal(self, server: EmbeddedPostgres | EmbeddedNats, number: signal.Signals) -> None:
+        """To the first process first, so that it starts no new child meanwhile."""
+        assert server.child is not None and server.child.process is not None
+        first = psutil.Process(server.child.process.pid)
+        for process in (first, *first.children(recursive=True)):
             with suppress(psutil.NoSuchProcess):
                 process.send_signal(number)

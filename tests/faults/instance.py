@@ -17,6 +17,14 @@ from adapters.embedded.process import free_port
 READY_SECONDS = 60
 
 
+def is_alive(process: psutil.Process) -> bool:
+    """Whether it still runs; a pid that somebody else has by now is not it."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 class Instance:
     """One DATA_DIR, all parts or one of them, with these settings; started and killed any number of times."""
 
@@ -89,26 +97,35 @@ class Instance:
         raise AssertionError(said)
 
     def members(self) -> list[psutil.Process]:
-        """Everything that runs in its process group's session."""
-        assert self.process is not None
-        found = []
+        """Everything that it started and that still runs: its session, and whom that has started."""
+        found: dict[int, psutil.Process] = {}
         for process in psutil.process_iter():
             with suppress(ProcessLookupError, psutil.Error):
-                if os.getsid(process.pid) == self.process.pid and process.status() != psutil.STATUS_ZOMBIE:
-                    found.append(process)
-        return found
+                if self.process is not None and os.getsid(process.pid) == self.process.pid:
+                    found |= {one.pid: one for one in (process, *process.children(recursive=True)) if is_alive(one)}
+        return list(found.values())
 
-    async def kill_all(self) -> None:
-        """kill -9 of everything at once, and proof that all of it is dead."""
-        assert self.process is not None
-        members = self.members()
+    def member(self, name: str) -> psutil.Process:
+        """The oldest process of a program that it runs."""
+        return min((one for one in self.members() if one.name() == name), key=lambda one: one.create_time())
+
+    def send(self, number: signal.Signals) -> list[psutil.Process]:
+        """A signal to everything, servers first, so that nobody mourns its parent; whom it went to."""
+        members = sorted(self.members(), key=lambda one: one.create_time(), reverse=True)
         for one in members:
             with suppress(psutil.NoSuchProcess):
-                one.send_signal(signal.SIGKILL)
+                one.send_signal(number)
+        return members
+
+    async def kill_all(self) -> set[str]:
+        """kill -9 of everything at once, and proof that all of it is dead; the programs that were killed."""
+        assert self.process is not None
+        programs = {one.name() for one in self.members()}
+        killed = self.send(signal.SIGKILL)
         await self.process.wait()
         for _ in range(200):
-            if not self.members():
-                return
+            if not self.members() and not any(is_alive(one) for one in killed):
+                return programs
             await asyncio.sleep(0.05)
         raise AssertionError(f"still alive: {self.members()}")
 

@@ -2,15 +2,14 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Self
-from uuid import uuid4
 
 import httpx2
 
-from tests.faults.load import Ledger, body
+from tests.faults.load import LIMIT, Command, Ledger
 
-LIMIT = 60
 CLIENTS = 8
 
 
@@ -45,45 +44,41 @@ class Load:
         """Creates, marks deployed, reads both back."""
         async with httpx2.AsyncClient(base_url=self.url, timeout=LIMIT) as http:
             while not self.stop.is_set():
-                key = uuid4().hex
-                sent = self.ledger.unanswered[key] = body(number, key)
-                if made := await self.ask(http, "POST", "/v1/deployments", 201, key, sent):
-                    self.ledger.note(key, made["id"])
+                if made := await self.command(http, self.ledger.create(number)):
                     await self.finish(http, made["id"])
 
     async def finish(self, http: httpx2.AsyncClient, deployment_id: str) -> None:
         """An acknowledged write is what every later read shows."""
-        path = f"/v1/deployments/{deployment_id}"
-        if await self.ask(http, "PATCH", path, 200, uuid4().hex, {"status": "deployed"}):
-            self.ledger.deployed.add(deployment_id)
-            read = await self.ask(http, "GET", path, 200)
+        if await self.command(http, self.ledger.deploy(deployment_id)):
+            read = await self.ask(lambda: http.get(f"/v1/deployments/{deployment_id}"), 200)
             if read and read["status"] not in ("deployed", "rolled_back"):
                 self.wrong.append(f"{deployment_id} is {read['status']}")
 
-    async def ask(
-        self, http: httpx2.AsyncClient, method: str, path: str, expect: int, key: str = "", sent: Any = None
-    ) -> Any:
+    async def command(self, http: httpx2.AsyncClient, command: Command) -> Any:
+        """The answer, which is noted."""
+        if answer := await self.ask(lambda: command.send(http), command.status):
+            self.ledger.acknowledge(command, answer)
+        return answer
+
+    async def ask(self, send: Callable[[], Awaitable[httpx2.Response]], expect: int) -> Any:
         """Asks until it is answered, or the load ends; notes every answer that is neither as expected nor clear."""
-        headers = {"Idempotency-Key": key} if key else {}
         while not self.stop.is_set():
             try:
-                answer = await http.request(method, path, json=sent, headers=headers)
+                answer = await send()
             except httpx2.HTTPError as problem:
-                self.wrong.append(f"{method} {path}: {type(problem).__name__}")
+                self.wrong.append(f"{problem.request.method} {problem.request.url}: {type(problem).__name__}")
                 return None
             self.statuses[answer.status_code] += 1
             if answer.status_code == expect:
                 return answer.json()
             if not is_clear_refusal(answer):
-                self.wrong.append(f"{method} {path}: {answer.status_code} {answer.text[:300]} {dict(answer.headers)}")
+                self.wrong.append(f"{answer.url}: {answer.status_code} {answer.text[:300]} {dict(answer.headers)}")
             await asyncio.sleep(0.1)
         return None
 
     async def acknowledged(self, more: int) -> None:
-        """Until so many more creates and updates were acknowledged."""
-        self.ledger.target = len(self.ledger.created) + len(self.ledger.deployed) + more
-        self.ledger.enough.clear()
-        await asyncio.wait_for(self.ledger.enough.wait(), LIMIT)
+        """Until so many more commands were acknowledged."""
+        await self.ledger.wait_for(more)
 
     async def answered(self, status: int, more: int) -> None:
         """Until so many more answers had this status."""

@@ -1,6 +1,7 @@
 """Parts run apart, each twice: when the one that leads is killed, the other goes on where it stopped."""
 
 import asyncio
+import signal
 
 import psycopg
 import pytest
@@ -48,3 +49,30 @@ async def test_whoever_leads_is_killed_and_the_other_takes_over(ground: Ground) 
             projectors.append(await ground.start("project"))
             relays.append(await ground.start("relay"))
     await everything_holds(apis[0], ledger)
+
+
+async def test_whoever_leads_is_paused_and_the_other_takes_over_for_good(ground: Ground) -> None:
+    api, ledger = await ground.start("serve"), Ledger()
+    projectors = [await ground.start("project") for _ in range(2)]
+    relays = [await ground.start("relay") for _ in range(2)]
+    async with Load(api.url, ledger) as load:
+        for relay in relays:
+            await load.acknowledged(50)
+            paused = [await leading(projectors), relay]
+            for one in paused:
+                one.send(signal.SIGSTOP)
+            assert await another_leads(projectors, paused[0])
+            await load.acknowledged(100)
+            for one in paused:
+                one.send(signal.SIGCONT)
+            await load.acknowledged(50)
+    await everything_holds(api, ledger)
+
+
+async def another_leads(projectors: list[Instance], paused: Instance) -> bool:
+    """As soon as Postgres has cut off the one that is not heard."""
+    for _ in range(300):
+        if await leading(projectors) is not paused:
+            return True
+        await asyncio.sleep(0.1)
+    return False

@@ -10,10 +10,12 @@ import httpx2
 from pydantic import TypeAdapter, ValidationError
 
 from entrypoints.composition import INTERFACES
+from entrypoints.http.openapi import document
 from entrypoints.http.routing import Route
 from tests.conftest import Running
 
 ROUTES: list[Route] = [route for interface in INTERFACES for route in interface.routes]
+DOCUMENT = document(INTERFACES)
 NOBODY = "00000000-0000-4000-8000-000000000000"
 LANE = {"name": "shop", "provider": "gcp", "cloud_account_id": "account", "region": "eu", "cell": "one"}
 RELEASE = {"version": "1", "environment": "production", "type": "k8s", "committed_at": "2026-01-01T00:00:00Z"}
@@ -79,10 +81,19 @@ def replaced(value: Any, path: tuple[str | int, ...], by: Any) -> Any:
     return copy
 
 
+def documented(route: Route) -> dict[str, Any]:
+    """The answers that the OpenAPI document has for the route, by status."""
+    found: dict[str, Any] = DOCUMENT["paths"][route.path][route.method.lower()]["responses"]
+    return found
+
+
 def complaint(route: Route, answer: Any, statuses: Iterable[int]) -> str | None:
     """What is wrong with a refusal, if anything: its status, its shape or its headers."""
     if answer.status_code not in statuses:
         return f"{answer.status_code}: {answer.content[:200]!r}"
+    # What has no route, or another method, is answered without one.
+    if answer.status_code not in (404, 405) and str(answer.status_code) not in documented(route):
+        return f"{answer.status_code} is not documented"
     if not {"x-error-code", "x-trace-id"} <= answer.headers.keys():
         return f"headers: {dict(answer.headers)}"
     if answer.headers["content-type"] != route.errors.media_type:
@@ -95,10 +106,11 @@ def complaint(route: Route, answer: Any, statuses: Iterable[int]) -> str | None:
 
 
 class Siege:
-    """Asks what must be refused, and keeps what was not, or not as it should be."""
+    """Asks what must be refused, and keeps what was not, or not as it should be. `start` is the log's last position."""
 
-    def __init__(self, rollbook: Running) -> None:
+    def __init__(self, rollbook: Running, start: int = 0) -> None:
         self.rollbook = rollbook
+        self.start = start
         self.asked = 0
         self.wrong: list[str] = []
 
@@ -121,11 +133,11 @@ class Siege:
         if problem or answer.status_code != 405 or route.method not in answer.headers.get("allow", ""):
             self.wrong.append(f"{method} {route.path}: {problem or answer}")
 
-    async def held(self, position: int) -> None:
+    async def held(self) -> None:
         """Nothing came through, and nothing was recorded."""
         assert self.asked, "nothing was tried"
         assert not self.wrong, "\n".join(self.wrong[:50])
-        assert await self.rollbook.app.log.head() == position
+        assert await self.rollbook.app.log.head() == self.start, "something was recorded"
 
 
 async def exchange(url: str, *pieces: bytes, ends: bool = False) -> httpx2.Response:

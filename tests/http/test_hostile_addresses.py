@@ -7,8 +7,9 @@ from urllib.parse import quote_from_bytes, urlencode
 import pytest
 
 from entrypoints.http.routing import Route
-from tests.conftest import Running
 from tests.http.hostile import ROUTES, Siege, path_of, query_of
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 SEGMENTS = {
     "a NUL": "%00",
@@ -43,24 +44,18 @@ NO_CHOICE = ("x", "GCP", "gcp ", "gcp,aws", "null", "\u212a8s")
 NO_BOOLEAN = ("", "2", "maybe", "null", "-1")
 
 
-@pytest.fixture
-def siege(rollbook: Running) -> Siege:
-    """A Rollbook that is to be asked what it must refuse."""
-    return Siege(rollbook)
-
-
 async def test_any_segment_is_a_legal_id_of_nothing_at_every_route(siege: Siege) -> None:
     for route in (r for r in ROUTES if "{" in r.path):
         for what, segment in SEGMENTS.items():
             await siege.refused(route, what, {404}, path=path_of(route, segment))
-    await siege.held(0)
+    await siege.held()
 
 
 async def test_where_no_route_is_the_answer_is_a_404_in_the_same_shape(siege: Siege) -> None:
     for path in ELSEWHERE:
         for method in ("GET", "POST", "DELETE"):
             await siege.refused(ROUTES[0], path, {404, 405}, path=path, method=method)
-    await siege.held(0)
+    await siege.held()
 
 
 async def test_another_method_is_a_405_at_every_route(siege: Siege) -> None:
@@ -69,7 +64,7 @@ async def test_another_method_is_a_405_at_every_route(siege: Siege) -> None:
         for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "PROPFIND"):
             if (method, route.path) not in served and "{" not in route.path:
                 await siege.unfit(route, method)
-    await siege.held(0)
+    await siege.held()
 
 
 async def test_a_parameter_that_cannot_be_kept_is_a_422_at_every_route(siege: Siege) -> None:
@@ -77,14 +72,14 @@ async def test_a_parameter_that_cannot_be_kept_is_a_422_at_every_route(siege: Si
         for value in UNSTORABLE:
             query = f"{urlencode(query_of(route))}&{name}={quote_from_bytes(value)}"
             await siege.refused(route, query, {422}, path=f"{path_of(route)}?{query}", params=None)
-    await siege.held(0)
+    await siege.held()
 
 
 async def test_a_parameter_of_a_wrong_kind_is_refused_at_every_route(siege: Siege) -> None:
     for route, name in parameters():
         for value in unfit(route, name):
             await siege.refused(route, f"{name}={value!r:.40}", {400, 422}, params={**query_of(route), name: value})
-    await siege.held(0)
+    await siege.held()
 
 
 async def test_of_a_parameter_that_comes_twice_the_last_one_counts(siege: Siege) -> None:
@@ -92,7 +87,7 @@ async def test_of_a_parameter_that_comes_twice_the_last_one_counts(siege: Siege)
         for value in unfit(route, name)[:1]:
             query = [*query_of(route).items(), (name, "1"), (name, value)]
             await siege.refused(route, f"{name} twice", {400, 422}, params=query)
-    await siege.held(0)
+    await siege.held()
 
 
 async def test_a_parameter_that_is_needed_is_missed_at_every_route(siege: Siege) -> None:
@@ -101,7 +96,7 @@ async def test_a_parameter_that_is_needed_is_missed_at_every_route(siege: Siege)
             rest = {other: value for other, value in query_of(route).items() if other != name}
             await siege.refused(route, f"without {name}", {422}, params=rest)
             await siege.refused(route, f"another case of {name}", {422}, params={**rest, name.upper(): "shop"})
-    await siege.held(0)
+    await siege.held()
 
 
 def parameters() -> list[tuple[Route, str]]:

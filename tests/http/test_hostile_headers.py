@@ -5,10 +5,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
-from tests.conftest import Database, Running, running_rollbook, settings_for
+from tests.conftest import Database, running_rollbook, settings_for
 from tests.http.hostile import NOBODY, ROUTES, Siege, path_of, with_body
 from tests.identity.providers import serving
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 TRACE = re.compile(r"[0-9a-f]{32}")
 KEYS = {"empty": "", "too long": "k" * 256}
@@ -41,13 +44,7 @@ TRACEPARENTS = ("", "00", "ff-" + "a" * 32 + "-" + "b" * 16 + "-01", f"00-{'0' *
 MATCHES = ('""', '"x"', "W/", '"-1"', '"99999999999999999999"', '"²"', "é", "null", '"1" "1"')
 
 
-@pytest.fixture
-def siege(rollbook: Running) -> Siege:
-    """A Rollbook that is to be asked what it must refuse."""
-    return Siege(rollbook)
-
-
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def guarded(database: Database, tmp_path: Path) -> AsyncIterator[Siege]:
     """One that asks who is there, with a GitHub that knows nobody."""
     async with serving() as stage:
@@ -61,7 +58,7 @@ async def test_an_idempotency_key_that_is_none_is_a_400_at_every_route_that_reco
     for route in (r for r in ROUTES if r.appends):
         for what, key in KEYS.items():
             await siege.refused(route, what, {400}, headers={"Idempotency-Key": key})
-    await siege.held(0)
+    await siege.held()
 
 
 async def test_an_organisation_that_cannot_be_one_is_a_400_at_every_route(siege: Siege) -> None:
@@ -69,7 +66,7 @@ async def test_an_organisation_that_cannot_be_one_is_a_400_at_every_route(siege:
         for what, name in ORGANISATIONS.items():
             value = name.encode() if isinstance(name, str) else name
             await siege.refused(route, what, {400}, headers={b"X-Organisation": value})
-    await siege.held(0)
+    await siege.held()
 
 
 async def test_who_shows_no_good_token_is_a_401_at_every_route_whatever_else_they_send(guarded: Siege) -> None:
@@ -84,7 +81,7 @@ async def test_who_shows_no_good_token_is_a_401_at_every_route_whatever_else_the
         await guarded.refused(
             route, "a broken body too", {401}, content=b"{" * 9999, headers={"X-Organisation": "acme"}
         )
-    await guarded.held(0)
+    await guarded.held()
 
 
 async def test_a_trace_that_is_none_is_replaced_by_a_new_one(siege: Siege) -> None:
@@ -98,17 +95,17 @@ async def test_a_trace_that_is_none_is_replaced_by_a_new_one(siege: Siege) -> No
 async def test_an_if_match_that_names_no_version_matches_none(siege: Siege) -> None:
     body = {"name": "shop", "version": "1", "provider": "gcp", "environment": "production", "type": "k8s"}
     made = (await siege.rollbook.client.post("/v1/deployments", json=body)).json()
-    before = await siege.rollbook.app.log.head()
+    siege.start = await siege.rollbook.app.log.head()
     [route] = [r for r in ROUTES if r.method == "PATCH"]
     for value in MATCHES:
         headers = {b"If-Match": value.encode()}
         request = {"path": path_of(route, made["id"]), "json": {"status": "deployed"}}
         await siege.refused(route, value, {412}, headers=headers, **request)
-    await siege.held(before)
+    await siege.held()
 
 
 async def test_headers_that_promise_another_method_or_address_are_not_looked_at(siege: Siege) -> None:
     headers = {"X-HTTP-Method-Override": "POST", "X-Original-URL": "/docs", "X-Rewrite-URL": "/docs", "Host": "evil"}
     for route in with_body():
         await siege.refused(route, "promises", {404, 405}, path=f"{path_of(route)}/nowhere/at/all", headers=headers)
-    await siege.held(0)
+    await siege.held()

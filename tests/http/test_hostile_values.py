@@ -29,18 +29,37 @@ async def test_no_moment_breaks_a_list(stocked: Running) -> None:
             assert answer.status_code in (200, 400), (parameter, moment, answer.text)
 
 
-@pytest.mark.parametrize("cursor", ["99999999999999999999-1", "9223372036854775807-1", "x", "1", "-", "²-1"])
-async def test_a_cursor_that_was_never_given_out_is_a_400_at_once(stocked: Running, cursor: str) -> None:
-    assert (await stocked.client.get("/v1/deployments", params={"cursor": cursor})).status_code == 400
+ENDS = ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59.999999Z", "9999-12-31T23:59:59-14:00")
 
 
-@pytest.mark.parametrize("identifier", ["%00", "%ff", "%C3%BC", "x%0Ay", "9" * 5000])
-async def test_any_text_is_a_legal_id_of_nothing(stocked: Running, identifier: str) -> None:
-    path = f"/v1/deployments/{identifier}"
-    for answer in (
-        await stocked.client.get(path),
-        await stocked.client.get(f"{path}/history"),
-        await stocked.client.patch(path, json={"status": "deployed"}),
-        await stocked.client.post(f"{path}/rollback"),
-    ):
-        assert (answer.status_code, answer.json()) == (404, {"detail": "Deployment not found"})
+async def test_no_moment_of_any_body_breaks_what_reads_it(stocked: Running) -> None:
+    for moment in (*ENDS, "2026-06-30T23:59:60Z", "2026-01-01T00:00:00.1234567890123Z"):
+        told = [
+            await stocked.client.post("/v1/deployments", json={**DEPLOYMENT, "committed_at": moment}),
+            await stocked.client.post("/v1/freezes", json={"reason": "x", "until": moment}),
+            await stocked.client.post("/v1/tokens", json={"name": "x", "expires_at": moment}),
+        ]
+        assert {answer.status_code for answer in told} <= {201, 400, 422}, [answer.text for answer in told]
+        lane = {"name": "shop", "provider": "gcp"}
+        claim = await stocked.client.post("/v1/deployments/claim", json={"lanes": [lane], "runner": "r"})
+        assert claim.status_code in (200, 204, 423), claim.text
+    for path in ("/v1/deployments", "/v1/lanes", "/v1/freezes", "/v1/tokens"):
+        assert (await stocked.client.get(path)).status_code == 200, path
+
+
+async def test_a_cursor_that_was_never_given_out_is_a_400_at_once(stocked: Running) -> None:
+    for cursor in ("99999999999999999999-1", "9223372036854775807-1", "x", "1", "-", "²-1"):
+        answer = await stocked.client.get("/v1/deployments", params={"cursor": cursor})
+        assert answer.status_code == 400, cursor
+
+
+async def test_any_text_is_a_legal_id_of_nothing(stocked: Running) -> None:
+    for identifier in ("%00", "%ff", "%C3%BC", "x%0Ay", "9" * 5000):
+        path = f"/v1/deployments/{identifier}"
+        for answer in (
+            await stocked.client.get(path),
+            await stocked.client.get(f"{path}/history"),
+            await stocked.client.patch(path, json={"status": "deployed"}),
+            await stocked.client.post(f"{path}/rollback"),
+        ):
+            assert (answer.status_code, answer.json()) == (404, {"detail": "Deployment not found"})

@@ -2,7 +2,8 @@
 
 import hashlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -11,6 +12,7 @@ import pytest
 import structlog
 from starlette.responses import Response
 
+from adapters.identity.cache import TimedCache
 from application.caller import Role
 from application.ports.identity import KnownToken
 from domain.errors import Forbidden, Invalid, RollbookError, Unauthenticated
@@ -175,3 +177,23 @@ def chain(error: BaseException | None) -> list[str]:
         texts.append(f"{error!r} {vars(error)}")
         error = error.__cause__ or error.__context__
     return texts
+
+
+async def test_what_is_remembered_of_tokens_holds_none_of_them(entrance: Entrance, member: Callable[..., str]) -> None:
+    run, known, unknown = entrance.token(), member("ghp_knownKNOWN", acme=1), "ghp_unknownUNKNOWN"
+    for token in (run, known, unknown):
+        with suppress(RollbookError):
+            await entrance.knock(token, "acme")
+    caches = list(remembered(entrance.authentication))
+    assert [len(cache) for cache in caches] == [1, 1, 1]
+    kept = "".join(f"{cache._entries}" for cache in caches)
+    assert not any(piece in kept for token in (run, known, unknown) for piece in (token, *token.split(".")[1:]))
+
+
+def remembered(one: Any) -> Iterator[TimedCache[Any, Any]]:
+    """The caches within, in whichever part of our own they are."""
+    for part in vars(one).values():
+        if isinstance(part, TimedCache):
+            yield part
+        elif type(part).__module__.startswith("adapters.identity") and hasattr(part, "__dict__"):
+            yield from remembered(part)

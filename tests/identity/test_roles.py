@@ -105,6 +105,22 @@ async def test_a_token_whose_scope_is_empty_gets_past_no_door_but_the_open_ones(
     }
 
 
+async def test_a_token_hands_on_no_more_than_its_own_scope(rollbook: World) -> None:
+    held = ["token.create", "deployment.read"]
+    narrow = bearer(await issued(rollbook, await rollbook.own(Role.ADMIN), 201, scope=held))
+    await issued(rollbook, narrow, 403)
+    await issued(rollbook, narrow, 403, scope=[*held, "rules.set"])
+    assert await rollbook.comes(bearer(await issued(rollbook, narrow, 201, scope=["deployment.read"]))) == 200
+
+
+async def issued(rollbook: World, headers: dict[str, str], expect: int, **fields: Any) -> str:
+    """The secret of a new token for an administrator, as far as it is issued."""
+    body = {"name": "new", "role": "admin", **fields}
+    answer = await rollbook.rollbook.client.post("/v1/tokens", json=body, headers=headers)
+    assert answer.status_code == expect, answer.text
+    return str(answer.json().get("token"))
+
+
 async def test_a_scope_of_one_action_opens_the_doors_of_that_action_alone(rollbook: World) -> None:
     admin, table = await rollbook.own(Role.ADMIN), routes(rollbook)
     for action in sorted(ACTIONS):
@@ -149,6 +165,23 @@ async def test_a_rule_names_a_person_by_login_and_no_claim_can_pretend_that(roll
     assert await rollbook.comes(rollbook.action(login="boss"), "/v1/tokens") == 403
 
 
+async def test_a_rule_that_names_a_person_is_told_by_name_and_fits_nobody_else(rollbook: World) -> None:
+    claims = {"email": "boss@example.com", "repository": "acme/shop"}
+    told = await rule(rollbook, {"role": "admin", "claims": claims})
+    assert told["roles"] == [{"role": "admin", "claims": claims}]
+    pseudonym = next(iter((await rollbook.rollbook.app.people.known_as("acme", [claims["email"]])).values()))
+    assert await rollbook.comes(rollbook.action(email="Boss@Example.com"), "/v1/tokens") == 200
+    for other in (None, "", "another@example.com", f"person:{pseudonym}", pseudonym, "\ud800", ["boss@example.com"]):
+        assert await rollbook.comes(rollbook.action(email=other), "/v1/tokens") == 403, other
+    assert await rollbook.comes(rollbook.action(email=claims["email"], repository="acme/other"), "/v1/tokens") == 403
+
+
+async def test_a_rule_that_wants_a_claim_called_none_wants_it_said(rollbook: World) -> None:
+    await rule(rollbook, {"role": "admin", "claims": {"team": "None"}})
+    assert await rollbook.comes(rollbook.action(), "/v1/tokens") == 403
+    assert await rollbook.comes(rollbook.action(team="None"), "/v1/tokens") == 200
+
+
 async def test_a_rule_of_one_organisation_gives_nothing_in_another(rollbook: World) -> None:
     await rule(rollbook, {"role": "admin", "claims": {"actor": "octo"}})
     assert await rollbook.comes(rollbook.action(), "/v1/tokens") == 200
@@ -160,9 +193,10 @@ async def test_a_rule_gives_nothing_to_a_token_of_our_own(rollbook: World) -> No
     assert await rollbook.comes(await rollbook.own(Role.VIEWER), "/v1/tokens") == 403
 
 
-async def rule(rollbook: World, *roles: dict[str, Any]) -> None:
-    """Sets the organisation's rules about roles."""
+async def rule(rollbook: World, *roles: dict[str, Any]) -> Any:
+    """Sets the organisation's rules about roles; answers all rules as they are told."""
     admin = await rollbook.own(Role.ADMIN)
     answer = await rollbook.rollbook.client.put("/v1/rules", json={"roles": list(roles)}, headers=admin)
     assert answer.status_code == 200, answer.text
     rollbook.rollbook.app.rules.clear()
+    return answer.json()

@@ -28,6 +28,7 @@ class Attempt:
     command_id: UUID | None = None
     digest: bytes = b"digest"
     envelope: bytes = b'{"a":1}'
+    topic: str = "lane.released"
     ids: list[UUID] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -49,7 +50,7 @@ def parameters(attempts: Sequence[Attempt]) -> list[list[Any]]:
         [i for i, *_ in events],
         [s for _, s, _, _ in events],
         [v for _, _, v, _ in events],
-        ["lane.released"] * len(events),
+        [a.topic for *_, a in events],
         [1] * len(events),
         [a.envelope for *_, a in events],
         [b"{}"] * len(events),

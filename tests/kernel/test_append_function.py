@@ -1,6 +1,7 @@
 """The append function trusts none of its callers, also those who write their SQL by hand."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
 import psycopg
@@ -8,7 +9,7 @@ import pytest
 
 from tests.conftest import Database
 from tests.kernel.chain import check_order, stored
-from tests.kernel.client import Attempt, append, everything, outcomes
+from tests.kernel.client import STATEMENT, Attempt, append, everything, outcomes, parameters
 
 A, B, C = "lane-a", "lane-b", "lane-c"
 
@@ -191,3 +192,57 @@ def test_an_append_is_announced_when_it_is_committed(client: psycopg.Connection,
         append(client, Attempt([(A, 1)]), Attempt([(B, 1)]))
         (note,) = listener.notifies(timeout=10, stop_after=1)
     assert note.payload == "2"
+
+
+LOCKS = "select count(*) from pg_locks where locktype = 'advisory' and objid = 7240563"
+
+
+def waits(admin: psycopg.Connection) -> bool:
+    """Whether somebody comes to wait for the log's lock, in ten thousand looks."""
+    query = f"{LOCKS} and not granted".encode()
+    return any(admin.execute(query).fetchone() != (0,) for _ in range(10_000))
+
+
+def test_appends_wait_for_each_other_until_they_are_committed(client: psycopg.Connection, database: Database) -> None:
+    with psycopg.connect(database.app_url) as another:
+        another.execute("set role rollbook_writer")
+        append(another, Attempt([(A, 1)]))
+        assert another.execute(LOCKS).fetchone() == (1,)
+        client.execute("set lock_timeout = '50ms'")
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            append(client, Attempt([(B, 1)]))
+    assert outcomes(client, Attempt([(B, 1)])) == ["appended"]
+    check_order(stored(database.admin_url))
+
+
+def test_an_append_of_another_epoch_is_refused_also_when_the_epoch_ends_while_it_waits(
+    client: psycopg.Connection, database: Database
+) -> None:
+    in_epoch = STATEMENT.replace("rollbook.append(", "rollbook.append_in_epoch(%s::int4,")
+    append(client, Attempt([(A, 1)]))
+    late = [1, *parameters([Attempt([(A, 2)]), Attempt([(B, 1)])])]
+    with psycopg.connect(database.admin_url, autocommit=True) as admin, ThreadPoolExecutor(1) as thread:
+        with psycopg.connect(database.owner_url) as restoring:
+            restoring.execute("select pg_advisory_xact_lock(7240563)")
+            outcome = thread.submit(lambda: client.execute(in_epoch.encode(), late).fetchall())
+            assert waits(admin)
+            restoring.execute("update rollbook.identity set epoch = 2")
+        assert [row[0] for row in outcome.result(10)] == ["restored", "restored"]
+    assert len(stored(database.admin_url)) == 1
+
+
+def test_the_next_partition_is_there_before_the_last_one_is_full(
+    client: psycopg.Connection, database: Database
+) -> None:
+    append(client, Attempt([(A, 1)]))
+    with psycopg.connect(database.admin_url) as admin:
+        admin.execute("set session_replication_role = replica")
+        admin.execute("update rollbook.events set position = 9999999, commit_position = 9999999")
+    assert outcomes(client, Attempt([(A, 2), (B, 1)])) == ["appended"]
+    with psycopg.connect(database.admin_url) as admin:
+        found = admin.execute("select tableoid::regclass::text, position from rollbook.events order by 2").fetchall()
+        partitions = admin.execute("select count(*) from pg_inherits where inhparent = 'rollbook.events'::regclass")
+        assert partitions.fetchone() == (3,)
+    first, second = "rollbook.events_000000", "rollbook.events_000001"
+    assert found == [(first, 9_999_999), (second, 10_000_000), (second, 10_000_001)]
+    assert outcomes(client, Attempt([(A, 2)]), Attempt([(A, 3), (B, 2)])) == ["conflict", "appended"]

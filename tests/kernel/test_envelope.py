@@ -1,6 +1,7 @@
 """What an event does not carry can never be asked of the past: every kind carries the whole envelope."""
 
 import time
+from base64 import b64decode
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -110,6 +111,7 @@ async def test_an_event_of_each_kind_carries_the_whole_envelope(events: list[dic
         assert (told["algorithm"], told["writer"].split()[0]) == ("sha256", "rollbook")
         assert set(told["actor"]) == {"id", "sealed_login"}
         assert UUID(told["actor"]["id"]).version == 4
+        assert len(b64decode(told["actor"]["sealed_login"], validate=True)) > 28, "a nonce, a tag and what is sealed"
         assert b"-canary" not in event["envelope"] + event["payload"]
     versions: dict[str, list[int]] = {}
     for event in events:
@@ -150,6 +152,17 @@ async def test_the_events_of_a_command_share_its_id_and_no_others_do(events: lis
         assert set(event["told"]["cause"]) == {"correlation_id", "causation_id", "command_id", "traceparent"}
     assert all(len(ids) == 1 for ids in commands.values())
     assert len({UUID(min(ids)) for ids in commands.values()}) == len(commands)
+
+
+async def test_what_rollbook_does_itself_names_the_event_that_caused_it(events: list[dict[str, Any]]) -> None:
+    (lapse,) = (e for e in events if e["topic"] == "deployment.claim_lapsed")
+    claim = [e for e in events if e["stream_id"] == lapse["stream_id"] and e["topic"] == "deployment.claimed"][-1]
+    caused = [e["told"]["cause"] for e in events if e["commit_position"] == lapse["commit_position"]]
+    assert {cause["causation_id"] for cause in caused} == {str(claim["event_id"])}
+    assert {cause["correlation_id"] for cause in caused} == {TRACE}
+    assert TRACE not in lapse["told"]["cause"]["traceparent"]
+    asked = [e for e in events if e["told"]["origin"]["interface"] == "queue"]
+    assert {e["told"]["cause"]["causation_id"] for e in asked} == {None}
 
 
 async def test_each_decision_carries_its_rule_and_what_it_was_decided_on(events: list[dict[str, Any]]) -> None:

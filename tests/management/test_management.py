@@ -31,8 +31,9 @@ async def asked(path: str, readiness: Callable[[], Awaitable[Answer]]) -> httpx2
         return await client.get(path)
 
 
-async def test_a_running_process_is_healthy_even_while_it_is_not_ready() -> None:
-    answer = await get("/health", failing={"store": "down"})
+@pytest.mark.parametrize("path", ["/health", "/live"])
+async def test_a_running_process_is_healthy_even_while_it_is_not_ready(path: str) -> None:
+    answer = await get(path, failing={"store": "down"})
     assert (answer.status_code, answer.json()) == (200, {"status": "healthy"})
 
 
@@ -89,3 +90,8 @@ async def test_metrics_carry_what_was_counted_under_the_names_of_the_contract() 
 def test_each_metric_has_its_labels(metric: str, labels: set[str]) -> None:
     collector = REGISTRY._names_to_collectors[metric]
     assert set(collector._labelnames) == labels  # type: ignore[attr-defined]
+
+
+def test_a_long_environment_is_no_label() -> None:
+    assert metrics.place("acme", "gcp", "x" * 100_000) == ("acme", "gcp", "other")
+    assert metrics.place("acme", "gcp", "x" * 100) == ("acme", "gcp", "x" * 100)

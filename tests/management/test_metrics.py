@@ -1,28 +1,31 @@
 """What is counted of a running Rollbook, and that nobody outside can make more series of it than there may be."""
 
-import os
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
+import psycopg
 import pytest
 
 from adapters import metrics
-from tests.conftest import Running
+from tests.conftest import Database, Running
 from tests.management.scrape import scrape
 from tests.queue.conftest import Queue
 
 BODY = {"name": "shop", "version": "1", "provider": "gcp", "environment": "production", "type": "k8s"}
+ROOT = Path(__file__).parent.parent.parent
 COUNT_TWICE = """
+from pathlib import Path
+from adapters.settings import Settings
+from entrypoints.cli.servers import share_metrics
+share_metrics(Settings(prometheus_multiproc_dir=Path("shared")))
 from adapters import metrics
 metrics.CONFLICTS.inc(2)
 metrics.PROJECTION_LAG.set(7)
-"""
-TELL = """
-from prometheus_client import generate_latest
 from entrypoints.http.management import registry
+from prometheus_client import generate_latest
 print(generate_latest(registry()).decode())
 """
 
@@ -106,6 +109,18 @@ async def test_the_state_of_the_store_is_measured_at_each_scrape(rollbook: Runni
     assert await counted(rollbook, "rollbook_queue_age_seconds") == {(): 0}
 
 
+async def test_a_store_that_does_not_answer_is_told_and_so_is_its_return(rollbook: Running, database: Database) -> None:
+    with psycopg.connect(database.admin_url.replace(f"dbname={database.name}", "dbname=postgres")) as admin:
+        admin.autocommit = True
+        admin.execute(f"alter database {database.name} allow_connections false".encode())
+        admin.execute("select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", [database.name])
+        assert await counted(rollbook, "rollbook_store_up") == {(): 0}
+        admin.execute(f"alter database {database.name} allow_connections true".encode())
+        async with asyncio.timeout(20):
+            while await counted(rollbook, "rollbook_store_up") != {(): 1}:
+                await asyncio.sleep(0.1)
+
+
 async def test_hostile_requests_make_no_series(rollbook: Running) -> None:
     async def send(number: int) -> None:
         method, path = f"M{number}", f"/v1/deployments/{number}/{uuid4()}?x={number}"
@@ -148,18 +163,11 @@ def test_all_organisations_together_take_not_more_than_there_is_room_for() -> No
 
 
 def test_processes_that_share_a_folder_are_summed(tmp_path: Path) -> None:
-    run(COUNT_TWICE, tmp_path)
-    run(COUNT_TWICE, tmp_path)
-    told = run(TELL, tmp_path)
-    assert "rollbook_conflicts_total 4.0" in told
-    assert "rollbook_projection_lag_events 7.0" in told
-
-
-def run(program: str, folder: Path) -> str:
-    """What another process prints."""
-    environment: dict[str, Any] = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(folder)}
-    root = Path(__file__).parent.parent.parent
-    done = subprocess.run(
-        [sys.executable, "-c", program], env=environment, cwd=root, check=True, capture_output=True, timeout=60
-    )
-    return done.stdout.decode()
+    (tmp_path / "shared").mkdir()
+    environment = {"PYTHONPATH": str(ROOT), "PROMETHEUS_MULTIPROC_DIR": ""}
+    for told in (2, 4):
+        ended = subprocess.run(
+            [sys.executable, "-c", COUNT_TWICE], env=environment, cwd=tmp_path, capture_output=True, timeout=60
+        )
+        assert f"rollbook_conflicts_total {told}.0" in ended.stdout.decode(), ended.stderr.decode()
+        assert "rollbook_projection_lag_events 7.0" in ended.stdout.decode()

@@ -1,6 +1,8 @@
 """Spans as an OTLP collector receives them over HTTP: parents, children, and links from what consumes events."""
 
 import asyncio
+import socket
+import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from opentelemetry.sdk import trace as sdk
 
+from adapters import tracing
 from adapters.embedded.nats import EmbeddedNats
 from adapters.tracing import configure_tracing, exporting, stop_tracing
 from entrypoints.workers.housekeeping import Housekeeping
@@ -142,3 +145,14 @@ async def test_without_an_exporter_not_one_span_is_made(rollbook: Running, monke
     made = await create(rollbook, **INCOMING)
     assert (await Queue(rollbook.client).show(made))["id"] == made["id"]
     assert not exporting()
+
+
+def test_the_end_does_not_wait_for_a_collector_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracing, "SHUTDOWN_SECONDS", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        configure_tracing(f"http://127.0.0.1:{silent.getsockname()[1]}")
+        with tracing.span("last"):
+            pass
+        stop_tracing()
+        assert not exporting()
+        assert "last spans" in {thread.name for thread in threading.enumerate()}

@@ -1,15 +1,17 @@
 """A process that cannot start says why in one line and ends with a code."""
 
 import socket
+from base64 import b64encode
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
 
 from adapters.embedded.postgres import EmbeddedPostgres
 from adapters.embedded.process import free_port
-from tests.conftest import Database, numbers
-from tests.process.conftest import told
+from tests.conftest import Database, Running, numbers
+from tests.process.conftest import DEPLOYMENT, told
 
 
 @pytest.fixture
@@ -58,12 +60,29 @@ async def test_a_data_folder_that_cannot_be_written_is_named() -> None:
     assert "DATA_DIR /dev/null" in await refusal("up", DATA_DIR="/dev/null/data")
 
 
+async def test_a_master_key_that_is_none_is_named(database: Database, tmp_path: Path) -> None:
+    key = tmp_path / "secrets" / "master.key"
+    key.parent.mkdir()
+    key.write_text("torn")
+    urls = {"DATABASE_URL": database.app_url, "DATABASE_OWNER_URL": database.owner_url}
+    assert f"{key} does not hold a master key" in await refusal("serve", 1, **urls, DATA_DIR=str(tmp_path))
+
+
 @pytest.mark.parametrize("name", ["DATABASE_URL", "DATABASE_OWNER_URL"])
 async def test_a_database_that_does_not_answer_is_named(name: str, database: Database) -> None:
     urls = {"DATABASE_URL": database.app_url, "DATABASE_OWNER_URL": database.owner_url}
     nobody = f"postgresql://rollbook_app:hunter2@127.0.0.1:{free_port()}/db"
     line = await refusal("serve", 1, **urls | {name: nobody})
     assert f"{name}: " in line and "Connection refused" in line
+
+
+async def test_a_rebuild_of_a_database_that_does_not_answer_says_so() -> None:
+    line = await refusal("rebuild", 5, DATABASE_URL=f"postgresql://ann:hunter2@127.0.0.1:{free_port()}/db")
+    assert "Connection refused" in line
+
+
+async def test_a_rebuild_where_nothing_runs_says_so() -> None:
+    assert "start it, or set DATABASE_URL" in await refusal("rebuild", 2)
 
 
 async def test_a_wrong_password_is_told(database: Database, postgres: EmbeddedPostgres) -> None:
@@ -73,6 +92,14 @@ async def test_a_wrong_password_is_told(database: Database, postgres: EmbeddedPo
 
 async def test_a_role_with_too_much_power_is_refused(database: Database) -> None:
     assert "DATABASE_URL names a role that is a superuser" in await refusal("work", DATABASE_URL=database.admin_url)
+
+
+async def test_another_master_key_than_the_store_s_is_refused(rollbook: Running, database: Database) -> None:
+    urls = {"DATABASE_URL": database.app_url, "DATABASE_OWNER_URL": database.owner_url}
+    await rollbook.client.post("/v1/deployments", json=DEPLOYMENT)
+    assert "set MASTER_KEY" in await refusal("serve", 1, **urls)
+    other = b64encode(b"k" * 32).decode()
+    assert "set MASTER_KEY" in await refusal("serve", 1, **urls, MASTER_KEY=other)
 
 
 async def test_a_database_without_the_schema_asks_for_its_owner(postgres: EmbeddedPostgres) -> None:

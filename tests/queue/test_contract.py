@@ -26,7 +26,6 @@ async def test_a_created_deployment_is_scheduled_and_has_all_its_keys(queue: Que
     assert created["updated_at"] == created["created_at"]
     assert datetime.fromisoformat(created["created_at"]).utcoffset() == timedelta(0)
     assert created["organisation"] == "acme"
-    assert created["created_by_repo"] == "acme/local"
     assert await queue.show(created) == created
 
 
@@ -110,7 +109,7 @@ async def test_the_list_is_newest_first_and_filters_exactly(queue: Queue) -> Non
 @pytest.mark.parametrize("query", ["limit=1001", "limit=-1", "limit=x", "status=x", "provider=x", "trigger=x"])
 async def test_a_wrong_filter_is_a_422(queue: Queue, query: str) -> None:
     refused = await queue.ask("GET", f"/v1/deployments?{query}", 422)
-    assert refused["detail"][0]["loc"][:2] == ["query", query.split("=")[0]]
+    assert refused["detail"][0]["loc"] == ["query", query.split("=")[0]]
 
 
 async def test_pages_follow_each_other_as_of_one_position(rollbook: Running, queue: Queue) -> None:

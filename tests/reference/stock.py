@@ -1,6 +1,6 @@
 """The stock `eventsourcing` application over our aggregates: the slow reference, alone or behind our own port."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -97,6 +97,11 @@ class StockStore:
         except IntegrityError as problem:
             raise Conflict(str(problem)) from problem
         return Appended(recordings[-1].notification.id, datetime.now(UTC), commit.resource)
+
+    async def moved(self, organisation: str, versions: Mapping[str, int]) -> bool:
+        """Whether somebody else has written; an absent aggregate is at version 0."""
+        present = ((self.aggregate(stream_id), version) for stream_id, version in versions.items())
+        return any((aggregate.version if aggregate else 0) != version for aggregate, version in present)
 
     async def outcome(self, organisation: str, key: CommandKey) -> Appended | None:
         """It remembers no commands."""

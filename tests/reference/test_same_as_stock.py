@@ -5,20 +5,19 @@ from contextlib import closing
 from typing import Any
 
 import psycopg
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from psycopg.conninfo import make_conninfo
 
 from adapters.postgres.event_store import PostgresEventStore
 from application.execution import AggregateCache, Executor
 from application.ports.event_store import EventStore
-from tests.kernel.history import fresh_kernel
+from tests.kernel.history import EXAMPLES, fresh_kernel
 from tests.reference.stock import Stock, StockStore, stock_on
 from tests.reference.stories import STORIES, Step, Ticking, commands, every_stream, outcome
 from tests.scenario import state
 
 NEVER = 1_000_000
-SLOW: Any = {"deadline": None, "suppress_health_check": [HealthCheck.function_scoped_fixture]}
 
 
 async def tell(store: EventStore, steps: list[Step], remembered: int = 1000) -> tuple[list[str], AggregateCache]:
@@ -33,7 +32,7 @@ async def ends(store: EventStore, steps: list[Step]) -> dict[str, Any]:
     return {stream: state(a) for stream, a in (await store.load("acme", every_stream(steps))).items()}
 
 
-@settings(max_examples=15, **SLOW)
+@settings(max_examples=15, **EXAMPLES)
 @given(steps=STORIES, remembered=st.sampled_from([0, 3, 1000]), snapshot_every=st.sampled_from([2, 7, NEVER]))
 def test_our_store_and_the_stock_application_end_in_the_same_states(
     postgres: Any, template: str, steps: list[Step], remembered: int, snapshot_every: int
@@ -49,7 +48,7 @@ def test_our_store_and_the_stock_application_end_in_the_same_states(
     asyncio.run(check())
 
 
-@settings(max_examples=5, **SLOW)
+@settings(max_examples=5, **EXAMPLES)
 @given(steps=STORIES)
 def test_its_own_postgres_recorder_ends_there_too(postgres: Any, template: str, steps: list[Step]) -> None:
     async def check() -> None:
@@ -64,7 +63,7 @@ def test_its_own_postgres_recorder_ends_there_too(postgres: Any, template: str, 
     asyncio.run(check())
 
 
-@settings(max_examples=15, **SLOW)
+@settings(max_examples=15, **EXAMPLES)
 @given(steps=STORIES)
 def test_an_aggregate_from_the_log_equals_the_one_in_memory(postgres: Any, template: str, steps: list[Step]) -> None:
     async def check() -> None:

@@ -1,5 +1,6 @@
 """What the settings accept, refuse and show."""
 
+import ast
 import base64
 from pathlib import Path
 
@@ -73,6 +74,8 @@ def test_an_open_api_is_allowed_on_this_machine(host: str, monkeypatch: pytest.M
         ("DATABASE_OWNER_URL", "mysql://ann:hunter2@db"),
         ("NATS_URL", "hunter2"),
         ("NATS_URL", "nats://a:4222,http://ann:hunter2@b"),
+        ("NATS_URL", "nats://ann:hunter2@["),
+        ("NATS_URL", "nats://ann:hunter2@a:port"),
     ],
 )
 def test_a_bad_setting_is_one_line_with_its_name_and_without_its_value(
@@ -157,3 +160,10 @@ def test_the_example_file_names_every_setting_with_its_default() -> None:
     defaults = load_settings()
     Path(".env").write_text(EXAMPLE.read_text())
     assert load_settings() == defaults
+
+
+def test_every_setting_is_read_by_something() -> None:
+    packages = ("adapters", "application", "entrypoints")
+    sources = [path.read_text() for package in packages for path in (EXAMPLE.parent / package).rglob("*.py")]
+    read = {node.attr for source in sources for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Attribute)}
+    assert set(Settings.model_fields) <= read

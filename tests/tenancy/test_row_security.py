@@ -4,9 +4,12 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
+from adapters.postgres.migrations import migrate
 from domain.lane import Lane
 from domain.taxonomy import Taxonomy
+from entrypoints.workers.housekeeping import Housekeeping
 from tests.conftest import Database, Running
 from tests.queue.conftest import LANE, Queue
 
@@ -115,3 +118,29 @@ async def test_a_writer_of_one_organisation_changes_nothing_of_another(filled: D
 async def test_the_projector_that_serves_all_organisations_sees_no_keys_and_no_commands(filled: Database) -> None:
     unseen = {"rollbook.people", "rollbook.organisations", "rollbook.commands", "rollbook.erasures"}
     assert not unseen & seen(filled, "rollbook_projector", None).keys()
+
+
+async def test_outcomes_are_forgotten_after_a_week_by_a_writer_who_cannot_see_younger_ones(
+    filled: Database, rollbook: Running, queue: Queue
+) -> None:
+    with psycopg.connect(filled.admin_url, autocommit=True) as admin:
+        admin.execute("update rollbook.commands set recorded_at = now() - interval '8 days'")
+        await queue.ask("PUT", "/v1/rules", json={}, headers={"Idempotency-Key": "young"})
+        assert admin.execute("select count(*) from rollbook.commands").fetchone() == (2,)
+        await Housekeeping(rollbook.app).forget_commands()
+        assert admin.execute("select count(*) from rollbook.commands").fetchone() == (1,)
+
+
+async def test_a_role_that_inherits_what_others_may_still_sees_nothing_by_itself(filled: Database) -> None:
+    with psycopg.connect(filled.admin_url, autocommit=True) as admin:
+        admin.execute("create role heir login inherit password 'secret'")
+        try:
+            await migrate(filled.owner_url, "heir")
+            url = make_conninfo(filled.app_url, user="heir", password="secret")
+            with psycopg.connect(url, autocommit=True) as client:
+                assert {table for table in tables(filled) if number(client, table) is not None} == set()
+                client.execute("set role rollbook_reader")
+                assert number(client, "rollbook.events") == 0
+        finally:
+            admin.execute("drop owned by heir")
+            admin.execute("drop role heir")

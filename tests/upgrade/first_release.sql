@@ -19,13 +19,10 @@ CREATE FUNCTION rollbook.add_partition(first_position bigint) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'rollbook', 'pg_temp'
     AS $$
-declare
-    name text := 'events_' || to_char(first_position / 10000000, 'FM000000');
 begin
-    execute format('create table if not exists rollbook.%I partition of rollbook.events for values from (%s) to (%s)',
-                   name, first_position, first_position + 10000000);
-    execute format('create or replace trigger events_are_never_truncated before truncate on rollbook.%I
-                    for each statement execute function rollbook.refuse_change()', name);
+    execute format(
+        'create table if not exists rollbook.events_%s partition of rollbook.events for values from (%s) to (%s)',
+        to_char(first_position / 10000000, 'FM000000'), first_position, first_position + 10000000);
 end $$;
 ALTER FUNCTION rollbook.add_partition(first_position bigint) OWNER TO rollbook_owner;
 CREATE FUNCTION rollbook.append(organisations text[], firsts integer[], lasts integer[], ids uuid[], streams text[], versions integer[], topics text[], schema_versions integer[], envelopes bytea[], payloads bytea[], guard_commits integer[], guard_streams text[], guard_versions integer[], key_commits integer[], keys text[], key_streams text[], key_taken boolean[], command_ids uuid[], digests bytea[], statuses integer[], resources text[]) RETURNS TABLE(outcome text, last_position bigint, at timestamp with time zone, first_status integer, first_resource text)
@@ -122,23 +119,6 @@ begin
     perform pg_notify('rollbook_events', head::text);
 end $$;
 ALTER FUNCTION rollbook.append(organisations text[], firsts integer[], lasts integer[], ids uuid[], streams text[], versions integer[], topics text[], schema_versions integer[], envelopes bytea[], payloads bytea[], guard_commits integer[], guard_streams text[], guard_versions integer[], key_commits integer[], keys text[], key_streams text[], key_taken boolean[], command_ids uuid[], digests bytea[], statuses integer[], resources text[]) OWNER TO rollbook_owner;
-CREATE FUNCTION rollbook.append_in_epoch(known_epoch integer, organisations text[], firsts integer[], lasts integer[], ids uuid[], streams text[], versions integer[], topics text[], schema_versions integer[], envelopes bytea[], payloads bytea[], guard_commits integer[], guard_streams text[], guard_versions integer[], key_commits integer[], keys text[], key_streams text[], key_taken boolean[], command_ids uuid[], digests bytea[], statuses integer[], resources text[]) RETURNS TABLE(outcome text, last_position bigint, at timestamp with time zone, first_status integer, first_resource text)
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'rollbook', 'pg_temp'
-    AS $$
-begin
-    perform pg_advisory_xact_lock(7240563);
-    if known_epoch <> (select i.epoch from identity i) then
-        return query select 'restored', null::bigint, null::timestamptz, null::integer, null::text
-                       from unnest(organisations);
-        return;
-    end if;
-    return query select * from append(
-        organisations, firsts, lasts, ids, streams, versions, topics, schema_versions, envelopes, payloads,
-        guard_commits, guard_streams, guard_versions, key_commits, keys, key_streams, key_taken,
-        command_ids, digests, statuses, resources);
-end $$;
-ALTER FUNCTION rollbook.append_in_epoch(known_epoch integer, organisations text[], firsts integer[], lasts integer[], ids uuid[], streams text[], versions integer[], topics text[], schema_versions integer[], envelopes bytea[], payloads bytea[], guard_commits integer[], guard_streams text[], guard_versions integer[], key_commits integer[], keys text[], key_streams text[], key_taken boolean[], command_ids uuid[], digests bytea[], statuses integer[], resources text[]) OWNER TO rollbook_owner;
 CREATE FUNCTION rollbook.commit_before(some_position bigint) RETURNS bigint
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'rollbook', 'pg_temp'
@@ -161,15 +141,6 @@ CREATE FUNCTION rollbook.last_position(of_organisation text) RETURNS bigint
     select coalesce((select position from events where organisation = of_organisation order by sequence desc limit 1), 0)
 $$;
 ALTER FUNCTION rollbook.last_position(of_organisation text) OWNER TO rollbook_owner;
-CREATE FUNCTION rollbook.note_erasure() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'rollbook', 'pg_temp'
-    AS $$
-begin
-    insert into erasures values (old.organisation, old.actor_id, clock_timestamp()) on conflict do nothing;
-    return null;
-end $$;
-ALTER FUNCTION rollbook.note_erasure() OWNER TO rollbook_owner;
 CREATE FUNCTION rollbook.obstacle(streams text[], versions integer[], ids uuid[], guard_streams text[], guard_versions integer[], in_organisation text, keys text[]) RETURNS text
     LANGUAGE sql STABLE
     SET search_path TO 'rollbook', 'pg_temp'
@@ -178,11 +149,8 @@ CREATE FUNCTION rollbook.obstacle(streams text[], versions integer[], ids uuid[]
         (select case when exists (select from events e where e.stream_id = streams[1] and e.version = versions[1]
                                     and e.event_id = ids[1])
                      then 'repeated' else 'conflict' end
-           from (select s, min(v) - 1 as expected,
-                        max(v) - min(v) + 1 = count(*) and count(*) = count(distinct v) as unbroken
-                   from unnest(streams, versions) as given (s, v) group by s) expectation
-          where not unbroken
-             or expected <> coalesce((select e.version from events e where e.stream_id = s
+           from (select s, min(v) - 1 as expected from unnest(streams, versions) as given (s, v) group by s) expectation
+          where expected <> coalesce((select e.version from events e where e.stream_id = s
                                        order by e.version desc limit 1), 0)
           limit 1),
         (select 'conflict' from unnest(guard_streams, guard_versions) as given (s, v)
@@ -230,12 +198,6 @@ CREATE TABLE rollbook.commands (
     recorded_at timestamp with time zone NOT NULL
 );
 ALTER TABLE rollbook.commands OWNER TO rollbook_owner;
-CREATE TABLE rollbook.erasures (
-    organisation text NOT NULL COLLATE pg_catalog."C",
-    actor_id uuid NOT NULL,
-    erased_at timestamp with time zone NOT NULL
-);
-ALTER TABLE rollbook.erasures OWNER TO rollbook_owner;
 CREATE TABLE rollbook.events (
     "position" bigint NOT NULL,
     commit_position bigint NOT NULL,
@@ -411,19 +373,10 @@ CREATE TABLE rollbook_views.tokens_v1 (
     document text NOT NULL
 );
 ALTER TABLE rollbook_views.tokens_v1 OWNER TO rollbook_projector;
-CREATE TABLE rollbook_views.uses (
-    read_model text NOT NULL,
-    seen_at timestamp with time zone NOT NULL
-);
-ALTER TABLE rollbook_views.uses OWNER TO rollbook_owner;
 ALTER TABLE ONLY rollbook.events ATTACH PARTITION rollbook.events_000000 FOR VALUES FROM ('0') TO ('10000000');
 ALTER TABLE ONLY rollbook.events ATTACH PARTITION rollbook.events_000001 FOR VALUES FROM ('10000000') TO ('20000000');
 INSERT INTO public.rollbook_schema VALUES
-	('001_event_store'),
-	('002_epochs'),
-	('003_read_model_uses'),
-	('004_unbroken_versions'),
-	('005_partitions_for_ever');
+	('001_event_store');
 INSERT INTO rollbook.events_000000 VALUES
 	(1, 3, '01a1fd18-d74d-7597-b237-4df55294fd49', 'lane-726a39b1-19f1-532f-9680-28c6bba7a54b', 1, 'lane.opened', 1, 'acme', 1, '2026-11-21 07:53:46.06518+00', '\x7b226576656e745f6964223a2230316131666431382d643734642d373539372d623233372d346466353532393466643439222c2273747265616d5f6964223a226c616e652d37323661333962312d313966312d353332662d393638302d323863366262613761353462222c2276657273696f6e223a312c22746f706963223a226c616e652e6f70656e6564222c22736368656d615f76657273696f6e223a312c226f7267616e69736174696f6e223a2261636d65222c226f636375727265645f6174223a22323032362d31312d32315430373a35333a34362e3035383234322b30303a3030222c226163746f72223a7b226964223a2239386264636632612d353335372d343366642d393461612d663333353766396566366333222c227365616c65645f6c6f67696e223a224f30495352626975453553527263652b536734556b5075617965524662573072446d6444565964516f76456666327a6d53413d3d227d2c226361757365223a7b22636f7272656c6174696f6e5f6964223a223364643666656662333038373030636235663833343966343236646339323632222c22636175736174696f6e5f6964223a6e756c6c2c227472616365706172656e74223a2230302d33646436666566623330383730306362356638333439663432366463393236322d333965636235326334646336356565392d3031227d2c226f726967696e223a7b22696e74657266616365223a227175657565222c22636c69656e74223a22707974686f6e2d6874747078322f322e31362e32222c22697373756572223a6e756c6c2c227265706f7369746f7279223a6e756c6c2c227265706f7369746f72795f6964223a6e756c6c2c226f776e6572223a6e756c6c2c226f776e65725f6964223a6e756c6c2c22726566223a6e756c6c2c22736861223a6e756c6c2c22776f726b666c6f77223a6e756c6c2c2272756e5f6964223a6e756c6c2c2272756e5f617474656d7074223a6e756c6c7d2c226465636973696f6e223a6e756c6c2c22616c676f726974686d223a22736861323536222c22777269746572223a22726f6c6c626f6f6b20302e312e30222c22706f736974696f6e223a312c22636f6d6d69745f706f736974696f6e223a332c2273657175656e6365223a312c227265636f726465645f6174223a22323032362d31312d32315430373a35333a34362e3036353138305a227d', '\x7b226f7267616e69736174696f6e223a2261636d65222c227461786f6e6f6d79223a7b226e616d65223a2273686f70222c2270726f7669646572223a22676370222c22636c6f75645f6163636f756e745f6964223a22616363222c22726567696f6e223a2272222c2263656c6c223a6e756c6c7d7d', '\x0000000000000000000000000000000000000000000000000000000000000000', '\xa6a0bb8896609de8f5d2d0932193d788d6f87bcd2b74fd09e171ed49b81eca19'),
 	(2, 3, '01a1fd18-d74d-7597-b237-4df6388d823c', 'lane-726a39b1-19f1-532f-9680-28c6bba7a54b', 2, 'lane.deployment_moved', 1, 'acme', 2, '2026-11-21 07:53:46.06518+00', '\x7b226576656e745f6964223a2230316131666431382d643734642d373539372d623233372d346466363338386438323363222c2273747265616d5f6964223a226c616e652d37323661333962312d313966312d353332662d393638302d323863366262613761353462222c2276657273696f6e223a322c22746f706963223a226c616e652e6465706c6f796d656e745f6d6f766564222c22736368656d615f76657273696f6e223a312c226f7267616e69736174696f6e223a2261636d65222c226f636375727265645f6174223a22323032362d31312d32315430373a35333a34362e3035383234322b30303a3030222c226163746f72223a7b226964223a2239386264636632612d353335372d343366642d393461612d663333353766396566366333222c227365616c65645f6c6f67696e223a224f30495352626975453553527263652b536734556b5075617965524662573072446d6444565964516f76456666327a6d53413d3d227d2c226361757365223a7b22636f7272656c6174696f6e5f6964223a223364643666656662333038373030636235663833343966343236646339323632222c22636175736174696f6e5f6964223a6e756c6c2c227472616365706172656e74223a2230302d33646436666566623330383730306362356638333439663432366463393236322d333965636235326334646336356565392d3031227d2c226f726967696e223a7b22696e74657266616365223a227175657565222c22636c69656e74223a22707974686f6e2d6874747078322f322e31362e32222c22697373756572223a6e756c6c2c227265706f7369746f7279223a6e756c6c2c227265706f7369746f72795f6964223a6e756c6c2c226f776e6572223a6e756c6c2c226f776e65725f6964223a6e756c6c2c22726566223a6e756c6c2c22736861223a6e756c6c2c22776f726b666c6f77223a6e756c6c2c2272756e5f6964223a6e756c6c2c2272756e5f617474656d7074223a6e756c6c7d2c226465636973696f6e223a6e756c6c2c22616c676f726974686d223a22736861323536222c22777269746572223a22726f6c6c626f6f6b20302e312e30222c22706f736974696f6e223a322c22636f6d6d69745f706f736974696f6e223a332c2273657175656e6365223a322c227265636f726465645f6174223a22323032362d31312d32315430373a35333a34362e3036353138305a227d', '\x7b22656e747279223a7b226465706c6f796d656e745f6964223a2237383537393162302d323430612d343464302d396434322d376131653534363434346461222c226e756d626572223a312c2276657273696f6e223a22312e30222c22656e7669726f6e6d656e74223a2270726f64756374696f6e222c226175746f223a747275652c2274726967676572223a226175746f222c22737461747573223a227363686564756c6564222c22617070726f766564223a66616c73657d7d', '\xa6a0bb8896609de8f5d2d0932193d788d6f87bcd2b74fd09e171ed49b81eca19', '\xe9e5bee5e76109b45ce52017a235650793aefea5cccacf1d6c139dd656601abf'),
@@ -517,17 +470,10 @@ INSERT INTO rollbook_views.lanes_v1 VALUES
 	('e3f8fd1d-772e-5406-8e83-4f1b4f78dc03', 'globex', 44, 9223372036854775807, 42, 'shop', 'gcp', 'acc', 'r', NULL, '{"id":"e3f8fd1d-772e-5406-8e83-4f1b4f78dc03","organisation":"globex","name":"shop","provider":"gcp","cloud_account_id":"acc","region":"r","cell":null,"live":null,"in_progress":[],"previous":[],"held":null,"created_position":42}');
 INSERT INTO rollbook_views.tokens_v1 VALUES
 	('b3e39126-4b08-45d4-8f5f-821502040966', 'acme', 31, 9223372036854775807, 31, '77209ecce6456fa4de0451149f446ee6b842b14b80b21509f773c67f03aa52aa', '{"organisation":"acme","name":"ci","role":"deployer","scope":[],"expires_at":null,"sha256":"77209ecce6456fa4de0451149f446ee6b842b14b80b21509f773c67f03aa52aa","owner":"98bdcf2a-5357-43fd-94aa-f3357f9ef6c3","id":"b3e39126-4b08-45d4-8f5f-821502040966","created_at":"2026-11-21T07:53:46.160361+00:00","revoked_at":null,"created_position":31}');
-INSERT INTO rollbook_views.uses VALUES
-	('deployments_v1', '2026-11-21 07:54:55.370637+00'),
-	('freezes_v1', '2026-11-21 07:54:55.370637+00'),
-	('lanes_v1', '2026-11-21 07:54:55.370637+00'),
-	('tokens_v1', '2026-11-21 07:54:55.370637+00');
 ALTER TABLE ONLY public.rollbook_schema
     ADD CONSTRAINT rollbook_schema_pkey PRIMARY KEY (step);
 ALTER TABLE ONLY rollbook.commands
     ADD CONSTRAINT commands_pkey PRIMARY KEY (command_id);
-ALTER TABLE ONLY rollbook.erasures
-    ADD CONSTRAINT erasures_pkey PRIMARY KEY (organisation, actor_id);
 ALTER TABLE ONLY rollbook.events
     ADD CONSTRAINT events_pkey PRIMARY KEY ("position");
 ALTER TABLE ONLY rollbook.events_000000
@@ -560,8 +506,6 @@ ALTER TABLE ONLY rollbook_views.parked_streams
     ADD CONSTRAINT parked_streams_pkey PRIMARY KEY (read_model, stream_id);
 ALTER TABLE ONLY rollbook_views.tokens_v1
     ADD CONSTRAINT tokens_v1_pkey PRIMARY KEY (key, from_position);
-ALTER TABLE ONLY rollbook_views.uses
-    ADD CONSTRAINT uses_pkey PRIMARY KEY (read_model);
 CREATE INDEX commands_by_age ON rollbook.commands USING btree (recorded_at);
 CREATE INDEX events_of_organisation ON ONLY rollbook.events USING btree (organisation, sequence);
 CREATE INDEX events_000000_organisation_sequence_idx ON rollbook.events_000000 USING btree (organisation, sequence);
@@ -569,14 +513,11 @@ CREATE INDEX events_of_stream ON ONLY rollbook.events USING btree (stream_id, ve
 CREATE INDEX events_000000_stream_id_version_idx ON rollbook.events_000000 USING btree (stream_id, version);
 CREATE INDEX events_000001_organisation_sequence_idx ON rollbook.events_000001 USING btree (organisation, sequence);
 CREATE INDEX events_000001_stream_id_version_idx ON rollbook.events_000001 USING btree (stream_id, version);
-CREATE INDEX deployments_v1_environment ON rollbook_views.deployments_v1 USING btree (organisation, environment, created_position DESC);
 CREATE INDEX deployments_v1_lane_live ON rollbook_views.deployments_v1 USING btree (lane_id, created_position DESC) WHERE (to_position = '9223372036854775807'::bigint);
 CREATE INDEX deployments_v1_leases ON rollbook_views.deployments_v1 USING btree (lease_until) WHERE ((to_position = '9223372036854775807'::bigint) AND (lease_until IS NOT NULL));
-CREATE INDEX deployments_v1_name ON rollbook_views.deployments_v1 USING btree (organisation, name, created_position DESC);
 CREATE INDEX deployments_v1_name_then ON rollbook_views.deployments_v1 USING gist (organisation, name, int8range(from_position, to_position));
 CREATE INDEX deployments_v1_newest ON rollbook_views.deployments_v1 USING btree (organisation, created_position DESC);
 CREATE INDEX deployments_v1_newest_live ON rollbook_views.deployments_v1 USING btree (organisation, created_position DESC) WHERE (to_position = '9223372036854775807'::bigint);
-CREATE INDEX deployments_v1_status ON rollbook_views.deployments_v1 USING btree (organisation, status, created_position DESC);
 CREATE INDEX deployments_v1_status_live ON rollbook_views.deployments_v1 USING btree (organisation, status, created_position DESC) WHERE (to_position = '9223372036854775807'::bigint);
 CREATE INDEX deployments_v1_status_then ON rollbook_views.deployments_v1 USING gist (organisation, status, int8range(from_position, to_position));
 CREATE INDEX freezes_v1_newest ON rollbook_views.freezes_v1 USING btree (organisation, created_position DESC);
@@ -590,11 +531,8 @@ ALTER INDEX rollbook.events_of_stream ATTACH PARTITION rollbook.events_000000_st
 ALTER INDEX rollbook.events_of_organisation ATTACH PARTITION rollbook.events_000001_organisation_sequence_idx;
 ALTER INDEX rollbook.events_pkey ATTACH PARTITION rollbook.events_000001_pkey;
 ALTER INDEX rollbook.events_of_stream ATTACH PARTITION rollbook.events_000001_stream_id_version_idx;
-CREATE TRIGGER erasures_are_noted AFTER DELETE ON rollbook.people FOR EACH ROW EXECUTE FUNCTION rollbook.note_erasure();
 CREATE TRIGGER events_are_for_ever BEFORE DELETE OR UPDATE ON rollbook.events FOR EACH ROW EXECUTE FUNCTION rollbook.refuse_change();
 CREATE TRIGGER events_are_never_truncated BEFORE TRUNCATE ON rollbook.events FOR EACH STATEMENT EXECUTE FUNCTION rollbook.refuse_change();
-CREATE TRIGGER events_are_never_truncated BEFORE TRUNCATE ON rollbook.events_000000 FOR EACH STATEMENT EXECUTE FUNCTION rollbook.refuse_change();
-CREATE TRIGGER events_are_never_truncated BEFORE TRUNCATE ON rollbook.events_000001 FOR EACH STATEMENT EXECUTE FUNCTION rollbook.refuse_change();
 ALTER TABLE rollbook.events ENABLE ROW LEVEL SECURITY;
 CREATE POLICY keep_snapshots ON rollbook.snapshots TO rollbook_writer USING (true) WITH CHECK (true);
 CREATE POLICY own_organisation ON rollbook.events FOR SELECT TO rollbook_reader USING ((organisation = current_setting('rollbook.organisation'::text, true)));
@@ -617,8 +555,6 @@ GRANT ALL ON SCHEMA rollbook_views TO rollbook_projector;
 REVOKE ALL ON FUNCTION rollbook.add_partition(first_position bigint) FROM PUBLIC;
 REVOKE ALL ON FUNCTION rollbook.append(organisations text[], firsts integer[], lasts integer[], ids uuid[], streams text[], versions integer[], topics text[], schema_versions integer[], envelopes bytea[], payloads bytea[], guard_commits integer[], guard_streams text[], guard_versions integer[], key_commits integer[], keys text[], key_streams text[], key_taken boolean[], command_ids uuid[], digests bytea[], statuses integer[], resources text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION rollbook.append(organisations text[], firsts integer[], lasts integer[], ids uuid[], streams text[], versions integer[], topics text[], schema_versions integer[], envelopes bytea[], payloads bytea[], guard_commits integer[], guard_streams text[], guard_versions integer[], key_commits integer[], keys text[], key_streams text[], key_taken boolean[], command_ids uuid[], digests bytea[], statuses integer[], resources text[]) TO rollbook_writer;
-REVOKE ALL ON FUNCTION rollbook.append_in_epoch(known_epoch integer, organisations text[], firsts integer[], lasts integer[], ids uuid[], streams text[], versions integer[], topics text[], schema_versions integer[], envelopes bytea[], payloads bytea[], guard_commits integer[], guard_streams text[], guard_versions integer[], key_commits integer[], keys text[], key_streams text[], key_taken boolean[], command_ids uuid[], digests bytea[], statuses integer[], resources text[]) FROM PUBLIC;
-GRANT ALL ON FUNCTION rollbook.append_in_epoch(known_epoch integer, organisations text[], firsts integer[], lasts integer[], ids uuid[], streams text[], versions integer[], topics text[], schema_versions integer[], envelopes bytea[], payloads bytea[], guard_commits integer[], guard_streams text[], guard_versions integer[], key_commits integer[], keys text[], key_streams text[], key_taken boolean[], command_ids uuid[], digests bytea[], statuses integer[], resources text[]) TO rollbook_writer;
 REVOKE ALL ON FUNCTION rollbook.commit_before(some_position bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION rollbook.commit_before(some_position bigint) TO rollbook_reader;
 GRANT ALL ON FUNCTION rollbook.commit_before(some_position bigint) TO rollbook_projector;
@@ -628,7 +564,6 @@ GRANT ALL ON FUNCTION rollbook.head() TO rollbook_projector;
 REVOKE ALL ON FUNCTION rollbook.last_position(of_organisation text) FROM PUBLIC;
 GRANT ALL ON FUNCTION rollbook.last_position(of_organisation text) TO rollbook_reader;
 GRANT ALL ON FUNCTION rollbook.last_position(of_organisation text) TO rollbook_projector;
-REVOKE ALL ON FUNCTION rollbook.note_erasure() FROM PUBLIC;
 REVOKE ALL ON FUNCTION rollbook.obstacle(streams text[], versions integer[], ids uuid[], guard_streams text[], guard_versions integer[], in_organisation text, keys text[]) FROM PUBLIC;
 REVOKE ALL ON FUNCTION rollbook.position_at(moment timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION rollbook.position_at(moment timestamp with time zone) TO rollbook_reader;
@@ -657,4 +592,3 @@ GRANT SELECT ON TABLE rollbook_views.lanes_v1 TO rollbook_reader;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE rollbook_views.parked_streams TO rollbook_projector;
 GRANT SELECT ON TABLE rollbook_views.parked_streams TO rollbook_reader;
 GRANT SELECT ON TABLE rollbook_views.tokens_v1 TO rollbook_reader;
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE rollbook_views.uses TO rollbook_projector;

@@ -6,10 +6,10 @@ import re
 import shutil
 import sys
 from base64 import b64encode
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import httpx2
 
@@ -22,6 +22,7 @@ ROOT = Path(__file__).parent.parent.parent
 PACKAGES = ("domain", "application", "projections", "adapters", "entrypoints")
 READY_SECONDS = 60
 NEXT_VERSION = DEPLOYMENTS.version + 1
+ALL_APART = ("serve", "project", "relay", "work")
 START = "from entrypoints.cli.main import main; main()"
 # One more version of an event, with an upcaster; one more version of a read model, with a column; one more column.
 PATCH = {
@@ -68,20 +69,36 @@ def next_release(folder: Path) -> Path:
 
 @dataclass
 class Release:
-    """A `rollbook up` of one tree, on a database and a broker that others use too."""
+    """The processes of one tree, on a database and a broker that others use too: `up`, or parts apart."""
 
     tree: Path
     database: Database
     nats: EmbeddedNats
     log: Path
+    parts: tuple[str, ...] = ("up",)
+    processes: list[asyncio.subprocess.Process] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.api, self.management = free_port(), free_port()
-        self.process: asyncio.subprocess.Process | None = None
+        self.api = free_port()
+        self.management = {part: free_port() for part in self.parts}
 
     async def start(self) -> None:
         """Returns at once; its home is the tree, so that its packages are the ones that are found."""
-        environment = {
+        with open(self.log, "ab") as output:
+            self.processes = [
+                await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-c", START, part),
+                    stdout=output,
+                    stderr=output,
+                    env=self.environment(part),
+                    cwd=self.tree,
+                )
+                for part in self.parts
+            ]
+
+    def environment(self, part: str) -> dict[str, str]:
+        """The settings of one process."""
+        return {
             "PATH": os.environ["PATH"],
             "AUTH_ENABLED": "false",
             "DATA_DIR": str(self.log.parent),
@@ -90,109 +107,42 @@ class Release:
             "NATS_URL": self.nats.url,
             "MASTER_KEY": b64encode(b"k" * 32).decode(),
             "API_PORT": str(self.api),
-            "MANAGEMENT_PORT": str(self.management),
+            "MANAGEMENT_PORT": str(self.management[part]),
             "KEEP_OLD_READ_MODELS_SECONDS": "10",
-            "READ_WAIT_MS": "1000",
+            "READ_WAIT_MS": "2000",
         }
-        with open(self.log, "ab") as output:
-            self.process = await asyncio.create_subprocess_exec(
-                sys.executable, "-c", START, "up", stdout=output, stderr=output, env=environment, cwd=self.tree
-            )
 
-    async def end(self) -> int:
-        """SIGTERM; the exit code."""
-        assert self.process is not None
-        if self.process.returncode is None:
-            self.process.terminate()
-        try:
-            return await asyncio.wait_for(self.process.wait(), 30)
-        except TimeoutError:
-            self.process.kill()
-            return await self.process.wait()
+    async def end(self) -> set[int]:
+        """SIGTERM to all; their exit codes."""
+        return set(await asyncio.gather(*map(ended, self.processes)))
 
-    async def ready(self) -> tuple[int, dict[str, Any]]:
-        """What /ready says."""
+    async def ready(self) -> tuple[set[int], str]:
+        """What /ready says of each process, and of all that fails."""
         async with httpx2.AsyncClient(timeout=10) as http:
-            answer = await http.get(f"http://127.0.0.1:{self.management}/ready")
-        return answer.status_code, answer.json()
+            answers = [await http.get(f"http://127.0.0.1:{port}/ready") for port in self.management.values()]
+        return {a.status_code for a in answers}, " ".join(str(a.json().get("failing", "")) for a in answers)
 
     async def until_ready(self) -> None:
-        """Until /ready says yes."""
-        assert self.process is not None
+        """Until /ready of all says yes."""
+        await self.until(lambda statuses, _: statuses == {200})
+
+    async def until(self, fits: Callable[[set[int], str], bool]) -> None:
+        """Until all answer, and what they say fits."""
         async with asyncio.timeout(READY_SECONDS):
             while True:
                 with suppress(httpx2.HTTPError):
-                    if (await self.ready())[0] == 200:
+                    if fits(*await self.ready()):
                         return
-                assert self.process.returncode is None, self.log.read_text()[-3000:]
+                assert {process.returncode for process in self.processes} == {None}, self.log.read_text()[-3000:]
                 await asyncio.sleep(0.1)
 
 
-class Load:
-    """Clients of one release, who note each status that they are answered."""
-
-    def __init__(self, release: Release) -> None:
-        self.http = httpx2.AsyncClient(base_url=f"http://127.0.0.1:{release.api}", timeout=20)
-        self.http.headers["X-Organisation"] = "acme"
-        self.seen: list[tuple[str, int]] = []
-        self.created: list[str] = []
-        self.stop = asyncio.Event()
-        self.tasks: list[asyncio.Task[None]] = []
-
-    async def ask(self, method: str, path: str, **facts: Any) -> httpx2.Response:
-        """One request; what is refused for now must say when to come again."""
-        answer = await self.http.request(method, path, **facts)
-        self.seen.append((method, answer.status_code))
-        assert answer.status_code != 503 or "retry-after" in answer.headers, answer.text
-        return answer
-
-    async def create(self, lane: int) -> str | None:
-        """A deployment; None when it could not be shown."""
-        body = {"name": f"shop-{lane}", "version": "1", "provider": "gcp", "environment": "production", "type": "k8s"}
-        answer = await self.ask("POST", "/v1/deployments", json=body)
-        if answer.status_code != 201:
-            return None
-        deployment_id: str = answer.json()["id"]
-        self.created.append(deployment_id)
-        return deployment_id
-
-    async def work(self, lane: int) -> None:
-        """Creates, reports and lists until told to stop."""
-        while not self.stop.is_set():
-            if (made := await self.create(lane)) is not None:
-                await self.ask("PATCH", f"/v1/deployments/{made}", json={"status": "deployed"})
-                await self.ask("GET", f"/v1/deployments/{made}")
-            await self.ask("GET", "/v1/deployments", params={"limit": 5})
-            await asyncio.sleep(0.01)
-
-    def begin(self, clients: int = 2) -> None:
-        """Starts the clients."""
-        self.stop.clear()
-        self.tasks += [asyncio.create_task(self.work(lane)) for lane in range(clients)]
-
-    async def answered(self, count: int) -> None:
-        """Until so many more answers came."""
-        goal = len(self.seen) + count
-        async with asyncio.timeout(60):
-            while len(self.seen) < goal:
-                for task in self.tasks:
-                    if task.done():
-                        task.result()
-                await asyncio.sleep(0.02)
-
-    async def end(self) -> None:
-        """Waits for the clients; what went wrong in one is raised."""
-        self.stop.set()
-        await asyncio.wait_for(asyncio.gather(*self.tasks), 60)
-        self.tasks.clear()
-
-    async def close(self) -> None:
-        """Ends whatever still runs."""
-        for task in self.tasks:
-            task.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
-        await self.http.aclose()
-
-    def statuses(self, since: int = 0) -> set[int]:
-        """The kinds of answers since the n-th."""
-        return {status for _, status in self.seen[since:]}
+async def ended(process: asyncio.subprocess.Process) -> int:
+    """The exit code after SIGTERM, or in the end after SIGKILL."""
+    if process.returncode is None:
+        process.terminate()
+    try:
+        return await asyncio.wait_for(process.wait(), 30)
+    except TimeoutError:
+        process.kill()
+        return await process.wait()

@@ -1,27 +1,34 @@
-"""A rolling update, with real processes of two releases on one database, under load on both."""
+"""A rolling update, there and back, with real processes of two releases on one database, under load on both."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
-import psycopg
 import pytest
 
 from adapters.embedded.nats import EmbeddedNats
 from projections.registry import DEPLOYMENTS
 from tests.conftest import Database, open_folder
-from tests.upgrade.releases import NEXT_VERSION, ROOT, Load, Release, next_release
+from tests.upgrade.checks import everything_holds, rows, tables
+from tests.upgrade.load import Load
+from tests.upgrade.releases import ALL_APART, NEXT_VERSION, ROOT, Release, next_release
 
 OLD_TABLE, NEW_TABLE = f"deployments_v{DEPLOYMENTS.version}", f"deployments_v{NEXT_VERSION}"
 RETIRED_SECONDS = 60
+WELL = {200, 201}
 
 
 @pytest.fixture
-async def old(database: Database, nats_server: EmbeddedNats, tmp_path: Path) -> AsyncIterator[Release]:
+def parts() -> tuple[str, ...]:
+    """One process of each release, unless a test says otherwise."""
+    return ("up",)
+
+
+@pytest.fixture
+async def old(database: Database, nats_server: EmbeddedNats, parts: tuple[str, ...]) -> AsyncIterator[Release]:
     """The release before, ready."""
     with open_folder("old") as folder:
-        release = Release(ROOT, database, nats_server, folder / "rollbook.log")
+        release = Release(ROOT, database, nats_server, folder / "rollbook.log", parts)
         await release.start()
         await release.until_ready()
         yield release
@@ -29,39 +36,29 @@ async def old(database: Database, nats_server: EmbeddedNats, tmp_path: Path) -> 
 
 
 @pytest.fixture
-async def new(database: Database, nats_server: EmbeddedNats, tmp_path: Path) -> AsyncIterator[Release]:
+async def new(
+    database: Database, nats_server: EmbeddedNats, tmp_path: Path, parts: tuple[str, ...]
+) -> AsyncIterator[Release]:
     """The next release, not started."""
     with open_folder("new") as folder:
-        release = Release(next_release(tmp_path / "next"), database, nats_server, folder / "rollbook.log")
+        release = Release(next_release(tmp_path / "next"), database, nats_server, folder / "rollbook.log", parts)
         yield release
-        if release.process:
-            await release.end()
+        await release.end()
 
 
 @pytest.fixture
 async def loads(old: Release, new: Release) -> AsyncIterator[tuple[Load, Load]]:
     """Clients of both."""
-    pair = Load(old), Load(new)
+    pair = Load(old, new), Load(new, old)
     yield pair
     for load in pair:
         await load.close()
 
 
-def rows(database: Database, query: str) -> list[Any]:
-    """What the database answers to its administrator."""
-    with psycopg.connect(database.admin_url) as admin:
-        return admin.execute(query.encode()).fetchall()
-
-
-def tables(database: Database) -> set[str]:
-    """The tables of the deployments read model."""
-    query = "select relname from pg_class where relkind = 'r' and relname ~ '^deployments_v[0-9]+$'"
-    return {name for (name,) in rows(database, query)}
-
-
+@pytest.mark.parametrize("parts", [("up",), pytest.param(ALL_APART, marks=pytest.mark.faults)], ids=["up", "apart"])
 @pytest.mark.timeout(240)
 async def test_an_older_and_a_newer_release_serve_side_by_side_until_the_older_is_gone(
-    old: Release, new: Release, loads: tuple[Load, Load], database: Database
+    old: Release, new: Release, loads: tuple[Load, Load], database: Database, nats_server: EmbeddedNats
 ) -> None:
     on_old, on_new = loads
     await annotate_and_begin(on_old)
@@ -70,20 +67,23 @@ async def test_an_older_and_a_newer_release_serve_side_by_side_until_the_older_i
     await built_before_it_was_ready(database)
     on_new.begin()
     await asyncio.gather(on_old.answered(100), on_new.answered(100))
-    assert (on_old.statuses(), on_new.statuses()) == ({200, 201}, {200, 201})
+    assert (on_old.statuses(), on_new.statuses()) == (WELL, WELL)
     await the_older_stops_in_front_of_what_is_newer(old, on_old, on_new)
-    assert await old.end() == 0
+    assert tables(database) == {OLD_TABLE, NEW_TABLE}
+    await it_drains_under_load(old, on_old)
     await on_new.answered(50)
+    await on_old.end()
     await on_new.end()
-    assert on_new.statuses() == {200, 201}
-    assert rows(database, "select * from rollbook_views.parked_streams") == []
+    assert (on_new.statuses(), on_new.moved) == (WELL, 0)
+    await everything_holds(database, nats_server, on_old, on_new)
     await the_older_table_goes_later(database, on_new)
 
 
 async def annotate_and_begin(on_old: Load) -> None:
     """Events of the older version, and load."""
     first = await on_old.create(9)
-    await on_old.ask("PATCH", f"/v1/deployments/{first}", json={"notes": "old"})
+    for change in ({"notes": "old"}, {"status": "deployed"}):
+        assert (await on_old.ask("PATCH", f"/v1/deployments/{first}", json=change)).status_code == 200
     on_old.begin()
     await on_old.answered(100)
 
@@ -92,7 +92,7 @@ async def built_before_it_was_ready(database: Database) -> None:
     """The next release's table stands beside the older one, with the whole history, upcast."""
     assert tables(database) == {OLD_TABLE, NEW_TABLE}
     query = "select count(*), count(channel) from rollbook_views.{} where document::json ->> 'notes' = 'old'"
-    assert rows(database, query.format(NEW_TABLE)) == [(1, 1)]
+    assert rows(database, query.format(NEW_TABLE)) == [(2, 2)]
     old_rows, new_rows = (
         rows(database, f"select count(*) from rollbook_views.{name} where from_position <= 100")
         for name in (OLD_TABLE, NEW_TABLE)
@@ -103,25 +103,34 @@ async def built_before_it_was_ready(database: Database) -> None:
 
 
 async def the_older_stops_in_front_of_what_is_newer(old: Release, on_old: Load, on_new: Load) -> None:
-    """It says so, and refuses what it cannot answer; nothing else goes wrong, there or at the newer release."""
-    before = len(on_old.seen)
-    made = on_new.created[0]
+    """It says so, and refuses what it cannot answer, which succeeds at the newer one; nothing else goes wrong."""
+    before, made = len(on_old.seen), on_new.created[0]
     assert (await on_new.ask("PATCH", f"/v1/deployments/{made}", json={"notes": "new"})).status_code == 200
-    async with asyncio.timeout(30):
-        while "newer than me" not in (await old.ready())[1].get("failing", {}).get("projector", ""):
-            await asyncio.sleep(0.1)
-    assert (await old.ready())[0] == 503
-    refused = await on_old.ask("PATCH", f"/v1/deployments/{made}", json={"status": "failed"})
-    assert refused.status_code == 503 and "newer release" in refused.text
-    await on_old.end()
-    assert on_old.statuses(before) <= {200, 201, 503}
-    await on_new.answered(50)
+    await it_says_that_something_is_newer(old)
+    refused = await on_old.http.patch(f"/v1/deployments/{made}", json={"status": "failed"})
+    assert refused.status_code == 503 and "newer release" in refused.text and refused.headers["retry-after"]
+    await on_old.answered(20)
+    assert on_old.of_commands(before) == WELL
+    assert on_old.statuses(before) <= WELL | {503}
     assert "projector.parked" not in old.log.read_text()
+
+
+async def it_says_that_something_is_newer(old: Release) -> None:
+    """On /ready, so that a balancer sends nobody there."""
+    await old.until(lambda statuses, failing: 503 in statuses and "newer than me" in failing)
+
+
+async def it_drains_under_load(release: Release, load: Load) -> None:
+    """Whoever is under way is answered; the others go elsewhere."""
+    before, moved = len(load.seen), load.moved
+    assert await release.end() == {0}
+    await load.answered(50)
+    assert load.statuses(before) <= WELL | {503}
+    assert load.moved > moved
 
 
 async def the_older_table_goes_later(database: Database, on_new: Load) -> None:
     """Some time after the last process of the older release; the newer one does not notice."""
-    assert OLD_TABLE in tables(database)
     async with asyncio.timeout(RETIRED_SECONDS):
         while OLD_TABLE in tables(database):
             await asyncio.sleep(0.5)
@@ -129,3 +138,45 @@ async def the_older_table_goes_later(database: Database, on_new: Load) -> None:
     channels = f"select distinct channel from rollbook_views.{NEW_TABLE} where channel is not null order by 1"
     assert rows(database, channels) == [("api",), ("unknown",)]
     assert (await on_new.ask("GET", "/v1/deployments")).status_code == 200
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(240)
+async def test_an_update_is_taken_back_while_nothing_newer_is_recorded(
+    old: Release, new: Release, loads: tuple[Load, Load], database: Database, nats_server: EmbeddedNats
+) -> None:
+    on_old, on_new = loads
+    await annotate_and_begin(on_old)
+    await new.start()
+    await new.until_ready()
+    on_new.begin()
+    await asyncio.gather(on_old.answered(50), on_new.answered(50))
+    await it_drains_under_load(old, on_old)
+    await old.start()
+    await old.until_ready()
+    await asyncio.gather(on_old.answered(50), on_new.answered(50))
+    await it_drains_under_load(new, on_new)
+    for load in loads:
+        await load.end()
+        assert load.statuses() == WELL
+    await everything_holds(database, nats_server, *loads)
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(240)
+async def test_an_older_release_never_gets_ready_on_what_a_newer_one_recorded(
+    old: Release, new: Release, loads: tuple[Load, Load], database: Database, nats_server: EmbeddedNats
+) -> None:
+    _, on_new = loads
+    await new.start()
+    await new.until_ready()
+    assert await old.end() == {0}
+    on_new.begin()
+    await on_new.answered(20)
+    assert (await on_new.ask("PATCH", f"/v1/deployments/{on_new.created[0]}", json={"notes": "n"})).status_code == 200
+    await old.start()
+    await it_says_that_something_is_newer(old)
+    await on_new.answered(20)
+    await on_new.end()
+    assert (on_new.statuses(), on_new.moved) == (WELL, 0)
+    await everything_holds(database, nats_server, on_new)

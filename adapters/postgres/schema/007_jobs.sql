@@ -23,10 +23,10 @@ grant select on rollbook.job_runs, rollbook.job_logs to rollbook_reader;
 grant select on rollbook.job_runs to rollbook_projector;
 alter table rollbook.job_runs enable row level security;
 alter table rollbook.job_logs enable row level security;
-create policy own_organisation on rollbook.job_runs for select to rollbook_reader
-    using (organisation = current_setting('rollbook.organisation', true));
-create policy own_organisation on rollbook.job_logs for select to rollbook_reader
-    using (organisation = current_setting('rollbook.organisation', true));
-create policy keep_runs on rollbook.job_runs for all to rollbook_writer using (true) with check (true);
-create policy keep_logs on rollbook.job_logs for all to rollbook_writer using (true) with check (true);
-create policy see_runs on rollbook.job_runs for select to rollbook_projector using (true);
+create policy own_organisation on rollbook.job_runs for all to rollbook_writer, rollbook_reader
+    using (organisation = current_setting('rollbook.organisation', true))
+    with check (organisation = current_setting('rollbook.organisation', true));
+create policy own_organisation on rollbook.job_logs for all to rollbook_writer, rollbook_reader
+    using (organisation = current_setting('rollbook.organisation', true))
+    with check (organisation = current_setting('rollbook.organisation', true));
+create policy all_runs on rollbook.job_runs for select to rollbook_projector using (true);

@@ -1,0 +1,125 @@
+"""For every route a request that one tenant may send, with ids and names of its own or of another's."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+Facts = dict[str, Any]
+
+
+@dataclass
+class Tenant:
+    """An organisation: tokens of two administrators, what is in no other's texts, and the ids of what it made."""
+
+    name: str
+    headers: dict[str, str]
+    colleague: dict[str, str]
+    ids: dict[str, list[str]] = field(default_factory=lambda: {"deployment": [], "freeze": [], "token": []})
+
+    @property
+    def mark(self) -> str:
+        """What only this tenant's texts hold."""
+        return f"secret-of-{self.name}"
+
+
+@dataclass
+class Hand:
+    """Chooses what is in a request: of mine, or of somebody else's."""
+
+    mine: Tenant
+    other: Tenant
+    chance: Random
+
+    def lane(self) -> Facts:
+        """Both tenants have lanes of the very same names."""
+        cell = self.chance.choice([None, "a"])
+        provider = self.chance.choice(["gcp", "aws"])
+        return {"name": "shop", "provider": provider} | ({"cell": cell} if cell else {})
+
+    def path(self, template: str) -> str:
+        """The path, with ids that exist somewhere."""
+        for kind, ids in self.mine.ids.items():
+            known = [*ids[-4:], *self.other.ids[kind][-3:], "unknown"]
+            template = template.replace(f"{{{kind}_id}}", self.chance.choice(known))
+        return template
+
+    def moment(self) -> Facts:
+        """Sometimes a past position, which may be another tenant's."""
+        return {"as_of": str(self.chance.randint(1, 9))} if self.chance.random() < 0.2 else {}
+
+
+Build = Callable[[Hand], Facts]
+
+
+def create(hand: Hand) -> Facts:
+    """A deployment full of texts."""
+    texts = dict.fromkeys(("notes", "description", "build_uri", "resource", "commit_sha"), hand.mine.mark)
+    facts = {"version": hand.mine.mark, "environment": "production", "type": "k8s", "auto": hand.chance.random() < 0.5}
+    return {"json": {**hand.lane(), **facts, **texts}}
+
+
+def report(hand: Hand) -> Facts:
+    """Any status."""
+    status = hand.chance.choice(["deployed", "failed", "scheduled", "in_progress", "skipped", "rolled_back"])
+    return {"json": {"status": status, "notes": hand.mine.mark, "override": hand.mine.mark}}
+
+
+def listed(hand: Hand) -> Facts:
+    """Filters and cursors, which may be of positions of another."""
+    cursor = {"cursor": f"{hand.chance.randint(1, 9)}-{hand.chance.randint(1, 99)}"}
+    wanted: Facts = hand.chance.choice([{}, cursor, {"status": "deployed,scheduled"}, hand.lane(), {"limit": "3"}])
+    return {"params": wanted | hand.moment()}
+
+
+def claim(hand: Hand) -> Facts:
+    """A runner."""
+    return {"json": {"lanes": [hand.lane()], "runner": hand.mine.mark, "override": hand.mine.mark}}
+
+
+def rules(hand: Hand) -> Facts:
+    """Rules that ask for little, so that the rest goes on."""
+    role = {"role": "viewer", "claims": {"login": hand.mine.mark}}
+    return {"json": {"roles": [role], "strict_transitions": False}}
+
+
+def past(hand: Hand) -> Facts:
+    """Nothing but perhaps a moment."""
+    return {"params": hand.moment()}
+
+
+def reason(hand: Hand) -> Facts:
+    """Why."""
+    return {"json": {"reason": hand.mine.mark}}
+
+
+def nothing(hand: Hand) -> Facts:
+    """The path says it all."""
+    return {}
+
+
+REQUESTS: dict[str, Build] = {
+    "GET /v1/deployments": listed,
+    "POST /v1/deployments": create,
+    "POST /v1/deployments/rollback": lambda hand: {"params": hand.lane()},
+    "POST /v1/deployments/claim": claim,
+    "GET /v1/deployments/{deployment_id}": past,
+    "PATCH /v1/deployments/{deployment_id}": report,
+    "POST /v1/deployments/{deployment_id}/rollback": lambda hand: {"params": {"override": hand.mine.mark}},
+    "GET /v1/deployments/{deployment_id}/history": nothing,
+    "POST /v1/deployments/{deployment_id}/heartbeat": lambda hand: {"json": {"fence": hand.chance.randint(1, 3)}},
+    "POST /v1/deployments/{deployment_id}/approve": reason,
+    "GET /v1/lanes": past,
+    "GET /v1/lanes/current": past,
+    "POST /v1/lanes/release": lambda hand: {"json": {**hand.lane(), "reason": hand.mine.mark}},
+    "POST /v1/freezes": lambda hand: {"json": {"scope": {"name": hand.mine.mark}, "reason": hand.mine.mark}},
+    "GET /v1/freezes": past,
+    "POST /v1/freezes/{freeze_id}/lift": reason,
+    "GET /v1/rules": past,
+    "PUT /v1/rules": rules,
+    "POST /v1/tokens": lambda hand: {"json": {"name": hand.mine.mark, "role": "viewer"}},
+    "GET /v1/tokens": past,
+    "DELETE /v1/tokens/{token_id}": nothing,
+    "GET /v1/organisation": nothing,
+    "POST /v1/organisation/owner": lambda hand: {"json": {"owner": hand.mine.mark, "reason": hand.mine.mark}},
+}
