@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID
 
+from application.execution import Work
 from domain.errors import Unavailable
+from domain.job import Job
+from domain.job_status import JobStatus
 
 MENDABLE = (Unavailable, OSError, TimeoutError)
 
@@ -35,7 +38,19 @@ class Attempt(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What has become of a job: it ended (`result` when it completed, else `why`), or it waits for another try."""
+
+    status: JobStatus
+    result: Mapping[str, Any] | None = None
+    why: str | None = None
+
+
 Handle = Callable[[Attempt], Awaitable[dict[str, Any]]]
+Follow = Callable[[Turn], None]
+Concern = Callable[[Work, Job], Awaitable[Follow]]
+"""Loads what a job is about. What it answers decides, in the same commit, what the job's turn means for that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +64,7 @@ class Handler:
     kind: str
     prefix: str
     handle: Handle
+    concern: Concern | None = None
     timeout_seconds: int = 3600
     max_retries: int = 3
 

@@ -1,13 +1,16 @@
 """Asking for work, doing it, and ending it: the commands of jobs."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 from application.execution import Work
+from application.handlers import Concern, Turn
 from domain.errors import NotFound
 from domain.job import Job
+from domain.job_status import ENDED, JobStatus
 
 DEFAULT_PRIORITY = 5
 FIRST_PAUSE_SECONDS = 2.0
@@ -53,6 +56,7 @@ class CompleteJob:
     job_id: UUID
     fence: int
     result: dict[str, Any]
+    concern: Concern | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,7 @@ class FailJob:
     error: str
     mendable: bool
     jitter: float
+    concern: Concern | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,7 @@ class EndJob:
 
     job_id: UUID
     fence: int
+    concern: Concern | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +87,7 @@ class CancelJob:
 
     job_id: UUID
     reason: str | None = None
+    concern: Concern | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +95,11 @@ class RetryJob:
     """Try a job again that did not succeed."""
 
     job_id: UUID
+    concern: Concern | None = None
+
+
+Ending = CompleteJob | FailJob | EndJob | CancelJob | RetryJob
+CANCELLED = Turn(JobStatus.CANCELLED)
 
 
 async def load_job(work: Work, job_id: UUID) -> Job:
@@ -133,17 +145,18 @@ async def reach_milestone(work: Work, command: ReachMilestone) -> str:
 
 async def complete_job(work: Work, command: CompleteJob) -> str:
     """Answers the job's id; LeaseLost for a worker that was given up meanwhile."""
-    job = await load_job(work, command.job_id)
-    job.complete(command.fence, command.result, work.now)
-    return str(job.id)
+    turn = Turn(JobStatus.COMPLETED, result=command.result)
+    return await end(work, command, turn, lambda job: job.complete(command.fence, command.result, work.now))
 
 
 async def fail_job(work: Work, command: FailJob) -> str:
     """Answers the job's id."""
-    job = await load_job(work, command.job_id)
-    again_at = work.now + pause(job.attempt, command.jitter) if command.mendable else None
-    job.fail(command.fence, command.error, again_at, work.now)
-    return str(job.id)
+
+    def fail(job: Job) -> None:
+        again_at = work.now + pause(job.attempt, command.jitter) if command.mendable else None
+        job.fail(command.fence, command.error, again_at, work.now)
+
+    return await end(work, command, Turn(JobStatus.FAILED, why=command.error), fail)
 
 
 def pause(attempt: int, jitter: float) -> timedelta:
@@ -154,34 +167,36 @@ def pause(attempt: int, jitter: float) -> timedelta:
 
 async def time_out_job(work: Work, command: EndJob) -> str:
     """Answers the job's id."""
-    job = await load_job(work, command.job_id)
-    job.time_out(command.fence, work.now)
-    return str(job.id)
+    turn = Turn(JobStatus.TIMEOUT, why="It took longer than it may")
+    return await end(work, command, turn, lambda job: job.time_out(command.fence, work.now))
 
 
 async def confirm_cancel(work: Work, command: EndJob) -> str:
     """Answers the job's id."""
-    job = await load_job(work, command.job_id)
-    job.confirm_cancel(command.fence, work.now)
-    return str(job.id)
+    return await end(work, command, CANCELLED, lambda job: job.confirm_cancel(command.fence, work.now))
 
 
 async def lose_worker(work: Work, command: EndJob) -> str:
     """Answers the job's id."""
-    job = await load_job(work, command.job_id)
-    job.lose_worker(command.fence, work.now)
-    return str(job.id)
+    turn = Turn(JobStatus.FAILED, why="The worker was lost, and no try is left")
+    return await end(work, command, turn, lambda job: job.lose_worker(command.fence, work.now))
 
 
 async def cancel_job(work: Work, command: CancelJob) -> str:
     """Answers the job's id."""
-    job = await load_job(work, command.job_id)
-    job.cancel(command.reason, work.now)
-    return str(job.id)
+    return await end(work, command, CANCELLED, lambda job: job.cancel(command.reason, work.now))
 
 
 async def retry_job(work: Work, command: RetryJob) -> str:
-    """Answers the job's id."""
+    """Answers the job's id; Clash where what the job is about cannot be tried again."""
+    return await end(work, command, Turn(JobStatus.QUEUED), lambda job: job.retry(work.now))
+
+
+async def end(work: Work, command: Ending, turn: Turn, decide: Callable[[Job], None]) -> str:
+    """Lets the job decide; what it is about follows when the job has ended, or begins anew."""
     job = await load_job(work, command.job_id)
-    job.retry(work.now)
+    follow = await command.concern(work, job) if command.concern else None
+    decide(job)
+    if follow and (job.status in ENDED or isinstance(command, RetryJob)):
+        follow(turn if job.status == turn.status else Turn(job.status, why=job.cancel_reason))
     return str(job.id)

@@ -1,12 +1,15 @@
 """Every aggregate there is; importing this makes all topics known."""
 
+from domain.data_deployment import DataDeployment
 from domain.deployment import Deployment
 from domain.freezes import Freezes
+from domain.installation import Installation
 from domain.job import Job
 from domain.lane import Lane
 from domain.organisation import Organisation
+from domain.package import Package
 from domain.rules import Rules
 from domain.token import Token
 
-AGGREGATES = (Deployment, Lane, Freezes, Rules, Token, Organisation, Job)
+AGGREGATES = (Deployment, Lane, Freezes, Rules, Token, Organisation, Job, Package, DataDeployment, Installation)
 TOPICS = frozenset(aggregate.TOPIC for aggregate in AGGREGATES)

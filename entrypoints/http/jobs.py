@@ -8,7 +8,7 @@ from uuid import UUID
 
 from adapters.postgres.conditions import Condition, all_of, any_of, at_most, beyond, equals
 from application import jobs as commands
-from application.handlers import Handler
+from application.handlers import Concern, Handler
 from domain.errors import Clash, NotFound
 from domain.job_status import ENDED, JobStatus
 from entrypoints.http import job_models as models
@@ -50,14 +50,16 @@ async def show_job(call: Call, job_id: str) -> Answer:
 )
 async def cancel_job(call: Call, job_id: str, body: models.CancelBody) -> Answer:
     """Stop a job: at once when it waits, else as soon as its worker has undone what it began."""
-    await execute(call, commands.cancel_job, commands.CancelJob(parse_job_id(job_id), body.reason))
+    concern = await concern_of(call, job_id)
+    await execute(call, commands.cancel_job, commands.CancelJob(parse_job_id(job_id), body.reason, concern))
     return await show_job(call, job_id)
 
 
 @packages.post("/api/jobs/{job_id}/retry", action="job.retry", answer=models.JobObject, raises=(NotFound, Clash))
 async def retry_job(call: Call, job_id: str) -> Answer:
     """Try a job again that did not succeed."""
-    await execute(call, commands.retry_job, commands.RetryJob(parse_job_id(job_id)))
+    concern = await concern_of(call, job_id)
+    await execute(call, commands.retry_job, commands.RetryJob(parse_job_id(job_id), concern))
     return await show_job(call, job_id)
 
 
@@ -66,6 +68,12 @@ async def follow_log(call: Call, job_id: str, query: models.FollowLog) -> Answer
     """Read what a job's handler wrote, a line each; with `follow` until the job ends."""
     await find_job(await reading(call), job_id)
     return Answer(media_type=TEXT, chunks=lines(call, job_id, query.after, query.follow))
+
+
+async def concern_of(call: Call, job_id: str) -> Concern | None:
+    """What follows from a turn of this job; NotFound without the job."""
+    handler = call.app.handlers.get((await find_job(await reading(call), job_id))["handler"])
+    return handler.concern if handler else None
 
 
 async def lines(call: Call, job_id: str, after: int, follow: bool) -> AsyncGenerator[bytes, None]:

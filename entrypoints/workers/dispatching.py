@@ -11,6 +11,7 @@ from psycopg_pool import PoolTimeout
 
 from adapters.nats.job_queue import TROUBLES, JetStreamJobs
 from adapters.postgres.job_runs import Due, JobRuns
+from application.handlers import Concern
 from application.jobs import EndJob, lose_worker
 from application.ports.event_store import Appended, Commit
 from application.ports.job_queue import WaitingJob
@@ -88,9 +89,16 @@ class Dispatcher:
             return
         try:
             around = await circumstances(self.rollbook, organisation, "dispatcher")
-            await self.rollbook.executor.execute(organisation, around, lose_worker, EndJob(job_id, fence))
+            command = EndJob(job_id, fence, concern=await self.concern(organisation, job_id))
+            await self.rollbook.executor.execute(organisation, around, lose_worker, command)
         except RollbookError as refusal:
             log.info("job.stands", job_id=str(job_id), code=refusal.code)
+
+    async def concern(self, organisation: str, job_id: UUID) -> Concern | None:
+        """What follows from the end of this job."""
+        job = await self.rollbook.executor.look(organisation, Job, job_id)
+        handler = self.rollbook.handlers.get(job.handler) if job else None
+        return handler.concern if handler else None
 
     async def pause(self, stop: asyncio.Event) -> None:
         """Until something is asked for, the next look is due, or it is told to stop."""

@@ -11,7 +11,7 @@ import structlog
 
 from adapters.nats.job_queue import TROUBLES, JetStreamJobs, JetStreamOffer
 from application.execution import Handler as CommandHandler
-from application.handlers import Handler, mendable
+from application.handlers import Concern, Handler, mendable
 from application.jobs import (
     CompleteJob,
     EndJob,
@@ -109,7 +109,7 @@ class Worker:
             working.cancel()
         outcome = (await asyncio.gather(working, return_exceptions=True))[0]
         await asyncio.gather(keeping, return_exceptions=True)
-        handle, command = ending(attempt, outcome)
+        handle, command = ending(attempt, outcome, handler.concern)
         if handle is not None:
             await self.record(attempt.offer, handle, command)
         log.info("job.ended", job_id=str(attempt.job_id), handler=handler.name, how=command)
@@ -135,17 +135,17 @@ class TimedOut(Exception):
     """The job took longer than it may."""
 
 
-def ending(attempt: RunningAttempt, outcome: Any) -> tuple[CommandHandler | None, Any]:
+def ending(attempt: RunningAttempt, outcome: Any, concern: Concern | None) -> tuple[CommandHandler | None, Any]:
     """The command that records this outcome, None when nothing is to be said."""
-    end = EndJob(attempt.job_id, attempt.fence)
+    of = (attempt.job_id, attempt.fence)
+    end = EndJob(*of, concern=concern)
     if isinstance(outcome, dict):
-        return complete_job, CompleteJob(attempt.job_id, attempt.fence, outcome)
+        return complete_job, CompleteJob(*of, outcome, concern=concern)
     if isinstance(outcome, TimedOut):
         return time_out_job, end
     if isinstance(outcome, asyncio.CancelledError):
         return {"cancelled": confirm_cancel, "stopped": lose_worker}.get(attempt.ended_by or ""), end
-    failure = FailJob(attempt.job_id, attempt.fence, in_words(outcome), mendable(outcome), random())
-    return fail_job, failure
+    return fail_job, FailJob(*of, in_words(outcome), mendable(outcome), random(), concern=concern)
 
 
 def in_words(problem: BaseException) -> str:
