@@ -11,8 +11,17 @@ from uuid import UUID
 import anyio
 from eventsourcing.domain import BaseAggregate
 
-from application.ports.event_store import Appended, Circumstances, CommandKey, Commit, Conflict, DomainEvent, EventStore
-from domain.errors import RollbookError, StorageFull, Unavailable
+from application.ports.event_store import (
+    Appended,
+    Circumstances,
+    CommandKey,
+    Commit,
+    Conflict,
+    DomainEvent,
+    EventStore,
+    Taken,
+)
+from domain.errors import Clash, RollbookError, StorageFull, Unavailable
 
 A = TypeVar("A", bound=BaseAggregate[UUID])
 ATTEMPTS = 50
@@ -67,6 +76,7 @@ class Work:
     touched: dict[str, Any] = field(default_factory=dict)
     guards: dict[str, int] = field(default_factory=dict)
     taken: dict[str, str] = field(default_factory=dict)
+    refusal: str = "The name is taken"
     released: set[str] = field(default_factory=set)
     decisions: dict[str, dict[str, Any]] = field(default_factory=dict)
     from_cache: bool = False
@@ -105,6 +115,14 @@ class Work:
     def add(self, aggregate: BaseAggregate[UUID]) -> None:
         """Takes a new aggregate into the commit."""
         self.keep(stream_of(type(aggregate), aggregate.id), aggregate)
+
+    def take(self, key: str, aggregate: BaseAggregate[UUID], refusal: str) -> None:
+        """Lets an aggregate alone hold a key, from this commit until one that releases it; a Clash says `refusal`."""
+        self.taken[key], self.refusal = stream_of(type(aggregate), aggregate.id), refusal
+
+    def release(self, key: str) -> None:
+        """Gives a key back; whoever holds it."""
+        self.released.add(key)
 
     def explain(self, aggregate: BaseAggregate[UUID], rule: str, **inputs: Any) -> None:
         """Records the rule behind an aggregate's new events, and on what it decided; the first explanation stands."""
@@ -177,6 +195,8 @@ class Executor:
             work = Work(organisation, circumstances, self.clock(), self.store, self.cache)
             try:
                 return await self.attempt(work, handler, command, key)
+            except Taken:
+                raise Clash(work.refusal) from None
             except Conflict:
                 await anyio.sleep(uniform(0, min(0.001 * 2**attempt, 0.05)))
             except StaleDecision:

@@ -24,6 +24,7 @@ from application.ports.event_store import (
     Commit,
     Conflict,
     DomainEvent,
+    Taken,
 )
 from domain.errors import KeyReused, RollbookError, StorageFull, TooLarge, Unavailable
 from domain.recorded import RecordedEvent
@@ -194,7 +195,7 @@ def settle(waiting: Waiting, row: tuple[Any, ...]) -> None:
         waiting.done.set_exception(Unavailable("The store was restored from a backup; nothing was recorded"))
     else:
         metrics.CONFLICTS.inc()
-        waiting.done.set_exception(Conflict(outcome))
+        waiting.done.set_exception(Taken() if outcome == "taken" else Conflict(outcome))
 
 
 def recorded(waiting: Waiting, last: int, at: datetime) -> tuple[RecordedEvent, ...]:

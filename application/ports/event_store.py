@@ -81,6 +81,10 @@ class Conflict(Exception):
     """A stream or a guard has moved, or a key was taken, since the command read it: decide again."""
 
 
+class Taken(Conflict):
+    """A key was taken by an earlier commit: deciding again changes nothing."""
+
+
 class EventStore(Protocol):
     """Streams are named `<aggregate>-<uuid>` and belong to one organisation."""
 
@@ -89,7 +93,7 @@ class EventStore(Protocol):
         ...
 
     async def append(self, commit: Commit) -> Appended:
-        """Appends, or raises Conflict; TooLarge, KeyReused, StorageFull and Unavailable are final."""
+        """Appends, or raises Conflict or Taken; TooLarge, KeyReused, StorageFull and Unavailable are final."""
         ...
 
     async def moved(self, organisation: str, versions: Mapping[str, int]) -> bool:
