@@ -1,9 +1,12 @@
 """Every read model there is; a new one is one file and one line here."""
 
+from projections.data_deployments import DataDeployments
 from projections.deployments import Deployments
 from projections.freezes import FreezeList
 from projections.jobs import Jobs
 from projections.lanes import Lanes
+from projections.package_actions import PackageActions
+from projections.packages import Packages
 from projections.read_model import ReadModel
 from projections.tokens import Tokens
 
@@ -12,4 +15,16 @@ LANES = Lanes()
 FREEZES = FreezeList()
 TOKENS = Tokens()
 JOBS = Jobs()
-READ_MODELS: tuple[ReadModel, ...] = (DEPLOYMENTS, LANES, FREEZES, TOKENS, JOBS)
+PACKAGES = Packages()
+PACKAGE_ACTIONS = PackageActions()
+DATA_DEPLOYMENTS = DataDeployments()
+READ_MODELS: tuple[ReadModel, ...] = (
+    DEPLOYMENTS,
+    LANES,
+    FREEZES,
+    TOKENS,
+    JOBS,
+    PACKAGES,
+    PACKAGE_ACTIONS,
+    DATA_DEPLOYMENTS,
+)
