@@ -180,9 +180,14 @@ class DataDeployment(BaseAggregate[UUID]):
         self.check_rollback()
         self.trigger_event(self.RolledBack, timestamp=at, action_id=self.rollback, tables=tables)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it waits or runs."""
+        return self.status in (Status.SCHEDULED, Status.IN_PROGRESS)
+
     def check_open(self) -> None:
         """Clash when it has ended."""
-        if self.status not in (Status.SCHEDULED, Status.IN_PROGRESS):
+        if not self.is_open:
             raise Clash(f"The deployment has ended: it is {self.status}")
 
     def check_rollback(self) -> None:
