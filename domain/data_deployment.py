@@ -16,7 +16,7 @@ Counts = dict[str, dict[str, int]]
 class DataDeployment(BaseAggregate[UUID]):
     """Decides how a data deployment may end, and whether it may be taken back. It has the id of the job that does it.
 
-    Each try at it, and at taking it back, is an entry of the action history: `action_id` tells which one an event is of.
+    Each try at it, and at taking it back, is an action of its own in the history: `action_id` tells which.
     `tables` counts new, changed, same and failed rows by table.
     """
 
