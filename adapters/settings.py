@@ -20,8 +20,9 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
+from adapters.package_settings import PackageSettings
 from application.caller import Role
 
 log = structlog.get_logger()
@@ -58,7 +59,7 @@ class OidcIssuer(BaseModel):
         return frozenset(name.strip().lower() for name in value)
 
 
-class Settings(BaseSettings):
+class Settings(PackageSettings):
     """What an operator may decide. Unset URLs mean servers of our own, under `data_dir`."""
 
     model_config = SettingsConfigDict(env_file=DOTENV, env_ignore_empty=True, extra="ignore")

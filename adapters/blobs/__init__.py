@@ -1,0 +1,1 @@
+"""Where the bytes of packages lie: a folder, or a bucket."""
