@@ -2,6 +2,7 @@
 
 from domain.data_deployment import DataDeployment
 from domain.deployment import Deployment
+from domain.environment import Environment
 from domain.freezes import Freezes
 from domain.installation import Installation
 from domain.job import Job
@@ -11,5 +12,17 @@ from domain.package import Package
 from domain.rules import Rules
 from domain.token import Token
 
-AGGREGATES = (Deployment, Lane, Freezes, Rules, Token, Organisation, Job, Package, DataDeployment, Installation)
+AGGREGATES = (
+    Deployment,
+    Lane,
+    Freezes,
+    Rules,
+    Token,
+    Organisation,
+    Job,
+    Package,
+    DataDeployment,
+    Installation,
+    Environment,
+)
 TOPICS = frozenset(aggregate.TOPIC for aggregate in AGGREGATES)

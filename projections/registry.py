@@ -2,6 +2,7 @@
 
 from projections.data_deployments import DataDeployments
 from projections.deployments import Deployments
+from projections.environments import EnvironmentList
 from projections.freezes import FreezeList
 from projections.jobs import Jobs
 from projections.lanes import Lanes
@@ -15,6 +16,7 @@ LANES = Lanes()
 FREEZES = FreezeList()
 TOKENS = Tokens()
 JOBS = Jobs()
+ENVIRONMENTS = EnvironmentList()
 PACKAGES = Packages()
 PACKAGE_ACTIONS = PackageActions()
 DATA_DEPLOYMENTS = DataDeployments()
@@ -24,6 +26,7 @@ READ_MODELS: tuple[ReadModel, ...] = (
     FREEZES,
     TOKENS,
     JOBS,
+    ENVIRONMENTS,
     PACKAGES,
     PACKAGE_ACTIONS,
     DATA_DEPLOYMENTS,
