@@ -11,7 +11,8 @@ from application.jobs import RequestJob, request_job
 from domain.errors import Clash, NotFound
 from domain.job import Job
 from domain.job_status import JobStatus
-from domain.package import Package, PackageStatus
+from domain.package import Package
+from domain.package_status import PackageStatus
 from domain.packed import Packed
 
 PACKING = "PACKAGE_PACKING"

@@ -1,7 +1,6 @@
 """A package: rows or documents that were taken out of one environment, to be deployed to others."""
 
 from datetime import datetime
-from enum import StrEnum
 from functools import singledispatch
 from typing import Any
 from uuid import UUID
@@ -9,17 +8,8 @@ from uuid import UUID
 from eventsourcing.domain import AggregateCreated, AggregateEvent, BaseAggregate
 
 from domain.errors import Clash, NotFound
+from domain.package_status import PackageStatus
 from domain.packed import Packed
-
-
-class PackageStatus(StrEnum):
-    """The life of a package. One that is being packed, or could not be, holds nothing yet."""
-
-    PACKING = "packing"
-    FAILED = "failed"
-    ACTIVE = "active"
-    ARCHIVED = "archived"
-    DELETED = "deleted"
 
 
 class Package(BaseAggregate[UUID]):
@@ -197,13 +187,27 @@ class Package(BaseAggregate[UUID]):
         return self.packed
 
     def __init__(
-        self, organisation: str, name: str, version: str, dependencies: list[str], action_id: str, requested_by: str
+        self,
+        organisation: str,
+        name: str,
+        version: str,
+        package_type: str,
+        description: str | None,
+        metadata: dict[str, Any],
+        dependencies: list[str],
+        action_id: str,
+        requested_by: str,
+        selection: dict[str, Any] | None = None,
     ) -> None:
         self.organisation = organisation
         self.name = name
         self.version_name = version
+        self.package_type = package_type
+        self.description = description
+        self.metadata = metadata
         self.dependencies = dependencies
         self.requested_by = requested_by
+        self.selection = selection or {}
         self.packing = action_id
         self.packing_started = False
         self.status = PackageStatus.PACKING

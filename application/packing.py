@@ -1,0 +1,81 @@
+"""Packs: reads what was chosen from an environment in one snapshot, and keeps it."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+from uuid import UUID
+
+from application.execution import Handler as CommandHandler
+from application.handlers import Attempt, Handler
+from application.packages import PACKING, OfPackage, packing_concerns, start_packing
+from application.ports.databases import Selection, Source
+from application.ports.environments import Environments
+from application.ports.packages import PackageStore
+from domain.errors import NotFound
+from domain.manifest import Choice, PackageInfo
+from domain.package import Package
+
+Run = Callable[[str, CommandHandler, Any], Awaitable[Any]]
+"""Executes a command for an organisation, as Rollbook itself."""
+Look = Callable[[str, type[Package], UUID], Awaitable[Package | None]]
+Select = Callable[[Source, Mapping[str, Any]], Awaitable[tuple[Selection, Choice]]]
+"""What a package's selection, as it was asked for, means for a source; Invalid where it means nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Packing:
+    """The handler of PACKAGE_PACKING. A try that follows another begins from nothing, in a snapshot of its own."""
+
+    environments: Environments
+    packages: PackageStore
+    select: Select
+    look: Look
+    run: Run
+
+    def handler(self) -> Handler:
+        """As it is registered."""
+        return Handler(PACKING, "package_packing", "pack", self.pack, packing_concerns)
+
+    async def pack(self, attempt: Attempt) -> dict[str, Any]:
+        """Packs what the job's package is to hold."""
+        organisation, package_id = attempt.organisation, UUID(attempt.arguments["package_id"])
+        await self.run(organisation, start_packing, OfPackage(package_id))
+        package = await self.look(organisation, Package, package_id)
+        if package is None:
+            raise NotFound("Package not found")
+        environment = await self.environments.find(organisation, attempt.arguments["environment"])
+        source = environment.source()
+        selection, choice = await self.select(source, package.selection)
+        async with source.read(selection) as reading:
+            packed = await self.packages.keep(
+                environment.kind, reading, info_of(package), choice, selection.match_keys, Progress(attempt).report
+            )
+        return {"packed": asdict(packed)}
+
+
+@dataclass(slots=True)
+class Progress:
+    """Tells an attempt how many rows of which table are done."""
+
+    attempt: Attempt
+    done: int = 0
+
+    def report(self, table: str, rows: int) -> None:
+        """Adds rows."""
+        self.done += rows
+        self.attempt.progress(done=self.done, table=table)
+
+
+def info_of(package: Package) -> PackageInfo:
+    """What the package's document says about it."""
+    return PackageInfo(
+        id=f"pkg-{package.id}",
+        name=package.name,
+        version=package.version_name,
+        package_type=package.package_type,
+        created_at=package.created_on,
+        created_by=package.requested_by,
+        description=package.description,
+        metadata=package.metadata,
+        dependencies=tuple(f"pkg-{one}" for one in package.dependencies),
+    )
