@@ -11,7 +11,7 @@ STAMP := $(VENV)/.installed
 # What is exported here would send the installer elsewhere.
 unexport UV_PYTHON UV_PROJECT_ENVIRONMENT VIRTUAL_ENV
 
-.PHONY: help install init run run-dev format lint test test-faults bench clean
+.PHONY: help install init run run-dev format lint test test-faults test-servers bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ test: lint ## Check everything, and run the tests on real servers
 
 test-faults: install ## Run the long crash and fault suite
 	$(BIN)/pytest -q -n 2 -m faults
+
+test-servers: ## Install the database servers that tests run on beside Postgres 18, where root and apt-get are
+	@.ci/test-servers
 
 bench: install ## Measure, beside what a team would use instead
 	$(BIN)/python -m tests.bench
