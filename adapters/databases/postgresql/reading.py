@@ -11,6 +11,7 @@ from psycopg import AsyncConnection, sql
 from adapters.databases.postgresql.catalog import read_catalog
 from adapters.databases.postgresql.closure import Closure
 from adapters.databases.postgresql.quoting import table_name
+from adapters.databases.postgresql.rights import reduce_rights, refuse_event_store
 from application.ports.databases import Found, Lines, Selection
 from domain.dataset import DatabaseKind, Table
 from domain.errors import Invalid, Unavailable
@@ -57,6 +58,8 @@ class PostgresSource:
             async with await AsyncConnection.connect(
                 self.dsn, connect_timeout=CONNECT_SECONDS, application_name="rollbook", autocommit=True
             ) as connection:
+                await refuse_event_store(connection)
+                await reduce_rights(connection)
                 yield connection
         except psycopg.errors.QueryCanceled:
             raise Invalid(f"The source took longer than {self.timeout_seconds} s to answer") from None

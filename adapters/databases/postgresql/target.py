@@ -12,6 +12,7 @@ from adapters.databases.postgresql import marks
 from adapters.databases.postgresql.catalog import read_catalog, written
 from adapters.databases.postgresql.keys import resolve
 from adapters.databases.postgresql.reading import CONNECT_SECONDS, EXACT
+from adapters.databases.postgresql.rights import refuse_event_store
 from adapters.databases.postgresql.staging import Stage
 from adapters.databases.postgresql.undoing import undo
 from adapters.databases.postgresql.writing import write
@@ -100,6 +101,7 @@ class PostgresTarget:
             ) as connection:
                 limit = sql.SQL("set statement_timeout = {}").format(self.timeout_seconds * 1000)
                 await connection.execute(limit)
+                await refuse_event_store(connection)
                 yield connection
         except psycopg.IntegrityError as problem:
             raise Clash(f"The target refused: {problem.diag.message_primary}") from None

@@ -1,0 +1,1 @@
+"""Tries databases: which server answers, and what it lets one do."""
