@@ -22,6 +22,7 @@ from pydantic import (
 )
 from pydantic_settings import NoDecode, SettingsConfigDict
 
+from adapters.environment_settings import EnvironmentSettings
 from adapters.package_settings import PackageSettings
 from application.caller import Role
 
@@ -59,7 +60,7 @@ class OidcIssuer(BaseModel):
         return frozenset(name.strip().lower() for name in value)
 
 
-class Settings(PackageSettings):
+class Settings(PackageSettings, EnvironmentSettings):
     """What an operator may decide. Unset URLs mean servers of our own, under `data_dir`."""
 
     model_config = SettingsConfigDict(env_file=DOTENV, env_ignore_empty=True, extra="ignore")

@@ -11,6 +11,7 @@ from prometheus_client import Counter, Histogram
 
 from adapters import metrics, tracing
 from adapters.embedded.room import Room
+from adapters.environments import KnownEnvironments
 from adapters.identity.github import GitHubTokens
 from adapters.identity.oidc import OidcTokens, TrustedIssuer, github_actions
 from adapters.identity.web import Web
@@ -32,7 +33,7 @@ from application.handlers import Handler
 from application.organisations import Owners
 from application.ports.event_store import Appended, Commit
 from domain.rules import HouseRules, Rules
-from entrypoints.http import governance, jobs, lanes, organisations
+from entrypoints.http import environments, governance, jobs, lanes, organisations
 from entrypoints.http.api import Api, Hooks, Limits
 from entrypoints.http.authentication import Authentication
 from entrypoints.http.commands import authenticated, authorised
@@ -49,7 +50,7 @@ from projections.registry import READ_MODELS
 
 RULES_REMEMBERED_SECONDS = 2.0
 INTERFACES = (queue, packages)
-ROUTES_OF = (lanes, governance, organisations, jobs)
+ROUTES_OF = (lanes, governance, organisations, jobs, environments)
 
 
 @dataclass(slots=True)
@@ -70,6 +71,7 @@ class Rollbook:
     people: People
     leases: Leases
     runs: JobRuns
+    environments: KnownEnvironments
     authentication: Authentication
     web: Web
     limits: RateLimits
@@ -180,6 +182,7 @@ async def build(settings: Settings, database_url: str) -> Rollbook:
         people=people(settings, pools),
         leases=Leases(pools),
         runs=JobRuns(pools),
+        environments=KnownEnvironments(store, settings.environments_file, settings.environment_secrets_dir),
         authentication=authentication(settings, pools, web),
         web=web,
         identity=identity,
