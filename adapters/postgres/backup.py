@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 from zipfile import ZipFile
 
 from psycopg import AsyncConnection, sql
@@ -154,7 +154,7 @@ async def copy_out(
     seen = 0
     async with connection.cursor() as cursor:
         with zip_file.open(f"{source}.copy", "w", force_zip64=True) as stream:
-            writer = PartWriter(cast(BinaryIO, stream))
+            writer = PartWriter(stream)
             async with cursor.copy(statement) as copy:
                 async for block in copy:
                     writer.write(block)
