@@ -29,6 +29,7 @@ from application.caller import Role
 log = structlog.get_logger()
 DOTENV = ".env"
 NATS_URL = re.compile(r"(nats|tls|ws|wss)://([^\s,@]+@)?([\w.-]+|\[[0-9a-fA-F:]+\])(:\d{1,5})?/?")
+WEB_URL = re.compile(r"https?://([^\s/@]+@)?([\w.-]+|\[[0-9a-fA-F:]+\])(:\d{1,5})?([/?]\S*)?")
 
 
 class SettingsError(Exception):
@@ -58,6 +59,12 @@ class OidcIssuer(BaseModel):
     def in_lower_case(cls, value: frozenset[str]) -> frozenset[str]:
         """Organisations ignore case."""
         return frozenset(name.strip().lower() for name in value)
+
+    @model_validator(mode="after")
+    def whose_keys_can_be_asked_for(self) -> Self:
+        """An issuer may be any text, unless its keys are looked for there."""
+        of_the_web(self.jwks_uri or self.issuer)
+        return self
 
 
 class Settings(PackageSettings, EnvironmentSettings):
@@ -143,6 +150,12 @@ class Settings(PackageSettings, EnvironmentSettings):
             raise ValueError("is not the address of a NATS server, such as nats://host:4222")
         return value
 
+    @field_validator("github_oidc_issuer", "github_api_url", "otel_exporter_otlp_endpoint")
+    @classmethod
+    def of_the_web(cls, value: str | None) -> str | None:
+        """An address that nothing can be asked under is refused now, not at the first request."""
+        return value if value is None else of_the_web(value)
+
     @model_validator(mode="after")
     def refuse_open_doors(self) -> Self:
         """Without authentication the API answers to this machine only, unless that is asked for twice."""
@@ -152,6 +165,13 @@ class Settings(PackageSettings, EnvironmentSettings):
                 "set ALLOW_UNAUTHENTICATED_NETWORK=true to allow it"
             )
         return self
+
+
+def of_the_web(address: str) -> str:
+    """The address, if it can be asked over HTTP; a fault that does not repeat it otherwise."""
+    if not WEB_URL.fullmatch(address):
+        raise ValueError("is not an address on the web, such as https://host")
+    return address
 
 
 def is_conninfo(text: str) -> bool:

@@ -65,13 +65,12 @@ def with_role(caller: Caller, rules: HouseRules) -> Caller:
 
 def agrees(wanted: Mapping[str, str], caller: Caller) -> bool:
     """Whether the caller comes with every wanted claim, or with what its pseudonym stands for."""
-    facts = {**caller.claims, "login": caller.login}
-    return all(name in facts and is_meant(v, str(facts[name]), caller.pseudonyms) for name, v in wanted.items())
+    return all(is_meant(value, caller.says(name), caller.pseudonyms) for name, value in wanted.items())
 
 
-def is_meant(wanted: str, given: str, pseudonyms: Mapping[str, str]) -> bool:
-    """Whether a claim says what a rule wants; a text never passes for a pseudonym."""
-    if wanted.startswith(MARK):
+def is_meant(wanted: str, given: str | None, pseudonyms: Mapping[str, str]) -> bool:
+    """Whether a claim, if it is there, says what a rule wants; a text never passes for a pseudonym."""
+    if given is not None and wanted.startswith(MARK):
         return pseudonyms.get(given) == wanted.removeprefix(MARK)
     return given == wanted
 

@@ -66,3 +66,8 @@ class Caller:
     claims: Mapping[str, Any] = field(default_factory=dict)
     pseudonyms: Mapping[str, str] = field(default_factory=dict)
     scope: frozenset[str] | None = None
+
+    def says(self, name: str) -> str | None:
+        """What the token says under this name, as text; `login` is who asks, whatever a claim of that name says."""
+        said = self.login if name == "login" else self.claims.get(name)
+        return None if said is None else str(said)

@@ -1,7 +1,7 @@
 """Runners: claiming the next deployment of a lane, and what stands before that: approvals and holds."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from uuid import UUID
 
@@ -9,7 +9,7 @@ from application.authorisation import may_approve
 from application.caller import Caller
 from application.deployments import entry_of, load_deployment, load_lane, skip_older
 from application.execution import Work
-from application.gates import house_rules
+from application.gates import frozen_by, house_rules
 from domain.deployment import Deployment
 from domain.errors import Frozen, LeaseLost, NotFound
 from domain.freezes import Freezes
@@ -69,7 +69,7 @@ async def claim_deployment(work: Work, command: ClaimDeployment) -> str:
         entry = lane.next_to_claim(partial(may_start, rules, taxonomy))
         if entry is None:
             continue
-        if refusal := frozen_by(freezes, taxonomy, entry, work.now, command.override):
+        if refusal := frozen_by(freezes, taxonomy, entry.environment, work.now, command.override):
             frozen = frozen or refusal
             continue
         return await take(work, lane, entry, command)
@@ -83,16 +83,6 @@ def may_start(rules: HouseRules, taxonomy: Taxonomy, entry: Entry) -> bool:
     if entry.trigger is not Trigger.MANUAL or entry.approved:
         return True
     return not any(rule.scope.covers(taxonomy, entry.environment) for rule in rules.approval)
-
-
-def frozen_by(
-    freezes: Freezes | None, taxonomy: Taxonomy, entry: Entry, now: datetime, override: str | None
-) -> Frozen | None:
-    """The refusal, when a freeze covers this and nobody overrides it."""
-    freeze = freezes.covering(taxonomy, entry.environment, now) if freezes else None
-    if freeze is None or override:
-        return None
-    return Frozen(f"Frozen: {freeze.reason}", freeze_id=freeze.id, who=freeze.by, why=freeze.reason, until=freeze.until)
 
 
 async def take(work: Work, lane: Lane, entry: Entry, command: ClaimDeployment) -> str:

@@ -218,7 +218,6 @@ class Executor:
             if commit.streams:
                 return await self.store.append(commit)
             if work.from_cache and await self.store.moved(work.organisation, work.versions()):
-                work.abandon()
                 raise StaleDecision
             return Appended(0, work.now, resource)
         except RollbookError as refusal:

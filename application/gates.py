@@ -1,5 +1,7 @@
 """What stands in the way of a start: freezes and the rules of the organisation, read as guards of the append."""
 
+from datetime import datetime
+
 from application.execution import Work
 from domain.errors import Frozen
 from domain.freezes import Freezes
@@ -18,8 +20,15 @@ async def house_rules(work: Work) -> HouseRules:
 async def check_freeze(work: Work, taxonomy: Taxonomy, environment: str, override: str | None) -> None:
     """Refuses a start that a freeze covers, unless a reason overrides it."""
     freezes = await work.watch(Freezes, Freezes.id_of(work.organisation))
-    freeze = freezes.covering(taxonomy, environment, work.now) if freezes else None
-    if freeze and not override:
-        raise Frozen(
-            f"Frozen: {freeze.reason}", freeze_id=freeze.id, who=freeze.by, why=freeze.reason, until=freeze.until
-        )
+    if refusal := frozen_by(freezes, taxonomy, environment, work.now, override):
+        raise refusal
+
+
+def frozen_by(
+    freezes: Freezes | None, taxonomy: Taxonomy, environment: str, now: datetime, override: str | None
+) -> Frozen | None:
+    """The refusal, when a freeze covers this and nobody overrides it."""
+    freeze = freezes.covering(taxonomy, environment, now) if freezes else None
+    if freeze is None or override:
+        return None
+    return Frozen(f"Frozen: {freeze.reason}", freeze_id=freeze.id, who=freeze.by, why=freeze.reason, until=freeze.until)

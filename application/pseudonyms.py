@@ -75,5 +75,5 @@ def pseudonyms_in(rules: HouseRules) -> set[str]:
 
 def texts_of(caller: Caller, rules: HouseRules) -> set[str]:
     """What the caller's claims say where the rules name people."""
-    facts = {**caller.claims, "login": caller.login}
-    return {str(facts[name]) for name, value in claims_in(rules) if value.startswith(MARK) and name in facts}
+    named = {name for name, value in claims_in(rules) if value.startswith(MARK)}
+    return {text for name in named if (text := caller.says(name)) is not None}

@@ -11,6 +11,8 @@ from uuid import UUID, uuid4
 from adapters.embedded.running import running_url
 from adapters.identity.names import is_name
 from adapters.identity.own_tokens import digest, new_secret
+from adapters.keyring import present_key
+from adapters.postgres.migrations import refuse_missing_schema
 from adapters.reachability import check_database
 from adapters.settings import Settings
 from application.caller import Origin, Role
@@ -87,8 +89,17 @@ async def operator(settings: Settings) -> AsyncIterator[Operator]:
     if named is None:
         raise Unavailable(f"No Rollbook runs on {settings.data_dir}: start it, or set DATABASE_URL")
     await check_database(named)
+    await refuse_missing_schema(named)
+    refuse_missing_key(settings)
     rollbook = await build(settings, named)
     try:
         yield Operator(rollbook)
     finally:
         await rollbook.close()
+
+
+def refuse_missing_key(settings: Settings) -> None:
+    """Unavailable without a master key: what is sealed under one made here the processes could not open."""
+    secret = settings.master_key.get_secret_value() if settings.master_key else None
+    if present_key(secret, settings.data_dir) is None:
+        raise Unavailable("The master key is not here: set MASTER_KEY, or DATA_DIR to where the processes keep it")

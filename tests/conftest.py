@@ -1,6 +1,7 @@
 """Real servers for the tests: one Postgres and one NATS a session, a fresh database a test."""
 
 import asyncio
+import socket
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, contextmanager
@@ -18,7 +19,6 @@ from psycopg.conninfo import make_conninfo
 
 from adapters.embedded.nats import EmbeddedNats
 from adapters.embedded.postgres import EmbeddedPostgres
-from adapters.embedded.process import free_port
 from adapters.postgres.migrations import migrate
 from adapters.settings import Settings
 from entrypoints.composition import Rollbook, build
@@ -26,11 +26,24 @@ from entrypoints.workers.listening import server
 from projections.read_model import table
 from projections.registry import READ_MODELS
 
-# How long an example takes says how busy the machine is, and nothing of the code.
-hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+# How long an example takes says how busy the machine is, and nothing of the code. What fails once fails again.
+hypothesis.settings.register_profile(
+    "patient", deadline=None, derandomize=True, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("patient")
 TEMPLATE = "migrated"
 numbers = count(1)
+reserved: list[socket.socket] = []
+
+
+def reserved_port() -> int:
+    """A port for one server, or for nobody: until the tests end no other who asks for any port is given it."""
+    held = socket.socket()
+    # Who says so too, as servers do, may listen there meanwhile.
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("127.0.0.1", 0))
+    reserved.append(held)
+    return int(held.getsockname()[1])
 
 
 class Background:
@@ -63,7 +76,7 @@ def background() -> Iterator[Background]:
 def postgres(background: Background) -> Iterator[EmbeddedPostgres]:
     """A real Postgres; only its flushing is off, for speed."""
     with open_folder("postgres") as folder:
-        running = EmbeddedPostgres(folder, settings={"fsync": "off", "shared_buffers": "64MB"})
+        running = EmbeddedPostgres(folder, reserved_port(), {"fsync": "off", "shared_buffers": "64MB"})
         background.run(running.start())
         yield running
         background.run(running.stop())
@@ -73,7 +86,7 @@ def postgres(background: Background) -> Iterator[EmbeddedPostgres]:
 def nats_server(background: Background) -> Iterator[EmbeddedNats]:
     """A real nats-server."""
     with open_folder("nats") as folder:
-        running = EmbeddedNats(folder)
+        running = EmbeddedNats(folder, reserved_port())
         background.run(running.start())
         yield running
         background.run(running.stop())
@@ -139,8 +152,9 @@ class Running:
 
 
 def settings_for(tmp_path: Path, **changes: Any) -> Settings:
-    """The settings of a test; nothing of the machine's environment counts."""
-    facts: dict[str, Any] = {"auth_enabled": False, "data_dir": tmp_path / "data", "_env_file": None, **changes}
+    """The settings of a test; nothing of the machine's environment counts, nor how busy it is."""
+    patient = {"auth_enabled": False, "read_wait_ms": 15_000, "_env_file": None}
+    facts: dict[str, Any] = {**patient, "data_dir": tmp_path / "data", **changes}
     return Settings(**facts)
 
 
@@ -172,9 +186,8 @@ class running_rollbook:
         self.stack.push_async_callback(app.close)
         stop = asyncio.Event()
         projecting = asyncio.create_task(app.projector().run(stop))
-        port = free_port()
         patience = (5, self.settings.max_head_bytes, self.settings.request_timeout_seconds)
-        listening = server(app.api(), "127.0.0.1", port, *patience)
+        listening = server(app.api(), "127.0.0.1", 0, *patience)
         serving = asyncio.create_task(listening.serve())
 
         async def end() -> None:
@@ -189,7 +202,7 @@ class running_rollbook:
         async with asyncio.timeout(30):
             while not await has_tables(app):
                 await asyncio.sleep(0.01)
-        url = f"http://127.0.0.1:{port}"
+        url = f"http://127.0.0.1:{listening.servers[0].sockets[0].getsockname()[1]}"
         client = await self.stack.enter_async_context(httpx2.AsyncClient(base_url=url, timeout=20))
         return Running(url, client, app)
 

@@ -95,7 +95,9 @@ class EmbeddedNats:
         while not stop.is_set():
             if is_stuck() and not Room(self.folder.path).is_full() and self.child and self.child.process:
                 log.warning("nats.restarted", pause=pause)
-                self.child.process.terminate()
+                # It may have died of it just now; then it is started again anyway.
+                with suppress(ProcessLookupError):
+                    self.child.process.terminate()
                 pause = min(pause * 2, MAX_UNSTICK_SECONDS)
             elif not is_stuck():
                 pause = UNSTICK_SECONDS

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 from zipfile import ZipFile
 
 from psycopg import AsyncConnection, sql
@@ -25,6 +25,7 @@ from adapters.postgres.backup_archive import (
     add_file,
     new_zip,
 )
+from adapters.postgres.master_keys import opens
 
 CONNECT_SECONDS = 10
 Connection = AsyncConnection[Any]
@@ -75,16 +76,6 @@ async def connected(owner_url: str, name: str) -> AsyncIterator[Connection]:
         owner_url, connect_timeout=CONNECT_SECONDS, application_name=name, autocommit=True
     ) as connection:
         yield connection
-
-
-async def opens(connection: Connection, key: bytes | None) -> bool:
-    """Whether this master key is the one that organisations' keys are wrapped under; where there are none, any is."""
-    query = "select organisation, wrapped_key from rollbook.organisations where wrapped_key is not null limit 1"
-    row = await (await connection.execute(query)).fetchone()
-    try:
-        return row is None or (key is not None and bool(keyring.unseal(key, row[1], row[0].encode())))
-    except PermissionError:
-        return False
 
 
 @asynccontextmanager
@@ -163,7 +154,7 @@ async def copy_out(
     seen = 0
     async with connection.cursor() as cursor:
         with zip_file.open(f"{source}.copy", "w", force_zip64=True) as stream:
-            writer = PartWriter(cast(BinaryIO, stream))
+            writer = PartWriter(stream)
             async with cursor.copy(statement) as copy:
                 async for block in copy:
                     writer.write(block)

@@ -9,17 +9,22 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, BinaryIO, Literal, Self
+from typing import IO, TYPE_CHECKING, Annotated, BinaryIO, Literal, Self
 from uuid import UUID
 from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 MANIFEST, MASTER_KEY = "manifest.json", "master.key"
 LARGEST_MANIFEST = 1024 * 1024
 FASTEST = 1
 BUFFER = 1024 * 1024
 ENCRYPTED = 1
+# What zipfile raises, depending on the place, where a file was cut or changed.
+DAMAGED = (BadZipFile, zlib.error, EOFError, NotImplementedError, UnicodeDecodeError, struct.error)
 
 # What is copied, in the order in which it is restored. Snapshots and read models follow from the log.
 TABLES: Mapping[str, tuple[str, ...]] = {
@@ -106,7 +111,7 @@ class Manifest(BaseModel):
 class PartWriter:
     """Takes the bytes of one part."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: IO[bytes]) -> None:
         self.stream = io.BufferedWriter(stream, BUFFER)
         self.sha256 = hashlib.sha256()
         self.bytes = 0
@@ -127,7 +132,7 @@ class PartWriter:
 class PartReader(io.RawIOBase):
     """Reads a part and refuses its end when it is not what the manifest vouches for."""
 
-    def __init__(self, stream: BinaryIO, part: Part) -> None:
+    def __init__(self, stream: IO[bytes], part: Part) -> None:
         self.stream = stream
         self.expected = part
         self.sha256 = hashlib.sha256()
@@ -137,14 +142,15 @@ class PartReader(io.RawIOBase):
         """It is."""
         return True
 
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+    def readinto(self, buffer: "WriteableBuffer") -> int:
         """The next bytes; at the end they are compared."""
-        block = self.stream.read(len(buffer))
+        place = memoryview(buffer)
+        block = self.stream.read(place.nbytes)
         self.sha256.update(block)
         self.count += len(block)
         if self.count > self.expected.bytes or (not block and not self.is_as_expected()):
             raise BackupRefused(f"{self.expected.file} is damaged: its checksum differs")
-        buffer[: len(block)] = block
+        place[: len(block)] = block
         return len(block)
 
     def is_as_expected(self) -> bool:
@@ -169,7 +175,7 @@ class Archive:
     def open(self, part: Part) -> Iterator[io.BufferedReader]:
         """The bytes of one part."""
         with self.zip_file.open(part.file) as stream:
-            yield io.BufferedReader(PartReader(stream, part), BUFFER)  # type: ignore[arg-type]
+            yield io.BufferedReader(PartReader(stream, part), BUFFER)
 
     def master_key(self) -> bytes | None:
         """The master key, where whoever took the backup wanted it inside."""
@@ -185,7 +191,7 @@ def opened(path: Path) -> Iterator[Archive]:
     try:
         with ZipFile(path) as zip_file:
             yield Archive(zip_file)
-    except (BadZipFile, zlib.error, EOFError, NotImplementedError, UnicodeDecodeError, struct.error) as problem:
+    except DAMAGED as problem:
         raise BackupRefused(f"{path} is no whole backup: {problem}") from None
     except OSError as problem:
         raise BackupRefused(f"{path} cannot be read: {problem.strerror or problem}") from None

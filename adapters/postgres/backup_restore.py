@@ -6,7 +6,7 @@ from uuid import UUID
 
 import psycopg
 
-from adapters.postgres.backup import Connection, Progress, connected, counting, opens
+from adapters.postgres.backup import Connection, Progress, connected, counting
 from adapters.postgres.backup_archive import TABLES, Archive, BackupRefused, Manifest, Part
 from adapters.postgres.backup_exchange import (
     Token,
@@ -19,6 +19,7 @@ from adapters.postgres.backup_exchange import (
     valid_again,
 )
 from adapters.postgres.backup_rows import Chain, rows
+from adapters.postgres.master_keys import opens
 
 Action = Callable[[], None]
 EVERY = 1000

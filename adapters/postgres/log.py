@@ -102,8 +102,13 @@ class PostgresLog:
         found = str(store_id), int(epoch)
         if found != self.known:
             self.known = found
-            self.tail.forget()
+            self.forget()
         return found
+
+    def forget(self) -> None:
+        """What was heard and read before this may be of a log that is no more."""
+        self.seen = 0
+        self.tail.forget()
 
     async def until_another(self, identity: tuple[str, int], stop: asyncio.Event) -> bool:
         """True as soon as the log is another one, or of another epoch; False when told to stop before."""

@@ -16,6 +16,7 @@ from domain.errors import StorageFull, Unavailable
 log = structlog.get_logger()
 T = TypeVar("T")
 CONNECT_SECONDS = 5
+OPEN_SECONDS = 30.0
 ANSWER_SECONDS = 5.0
 PAUSE_SECONDS = 0.1
 FULL = "The disk of the event store is full: nothing was recorded"
@@ -79,9 +80,9 @@ class Pools:
         )
 
     async def open(self) -> None:
-        """Connects, or raises PoolTimeout after CONNECT_SECONDS."""
+        """Connects, or raises PoolTimeout after OPEN_SECONDS."""
         for one in (self.writer, self.reader, self.projector):
-            await one.open(wait=True, timeout=30)
+            await one.open(wait=True, timeout=OPEN_SECONDS)
 
     async def close(self) -> None:
         """Ends all connections."""

@@ -76,12 +76,12 @@ class Projector:
         """Keeps the tables that it wins on this connection, and wins more as they become free."""
         # A crash may undo the last batches, and their checkpoint with them: they are folded again from the log.
         await connection.execute("set synchronous_commit = off")
-        # What was heard of another epoch's end says nothing of this one.
-        self.log.seen = 0
         self.next_election = 0.0
         leadership = Leadership(connection, self.models)
         try:
             self.epoch = await leadership.epoch()
+            # It may be another epoch than before, and rows are folded from its own events alone.
+            self.log.forget()
             while not stop.is_set():
                 await self.stand_for_election(leadership, stop)
                 if leadership.foldings:

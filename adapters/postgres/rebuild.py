@@ -45,7 +45,8 @@ async def rebuild(pools: Pools, log: PostgresLog, model: ReadModel, progress: Pr
 
 async def fold_on(connection: AsyncConnection[Any], log: PostgresLog, folding: Folding) -> bool:
     """Folds the next events; whether there were any."""
-    events = await log.read_after(folding.position, BATCH)
+    # Not shared: other followers want what is new, and would wait for this.
+    events = await log.fetch_after(folding.position, BATCH)
     for event in events:
         codec.event_class_of(event.topic, event.schema_version)
     if not events:

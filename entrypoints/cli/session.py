@@ -137,6 +137,7 @@ def command(work: Callable[Concatenate[Session, P], None]) -> Callable[..., None
 
     signature = inspect.signature(work)
     own = [p.replace(kind=p.KEYWORD_ONLY) for p in list(signature.parameters.values())[1:]]
+    # Typer reads it off the function, on which mypy knows no such attribute.
     run.__signature__ = signature.replace(parameters=[*own, *SHARED_OPTIONS.values()])  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in [*own, *SHARED_OPTIONS.values()]}
     del run.__wrapped__

@@ -115,7 +115,7 @@ class Api:
             call.unread = False
         if route.body_parser:
             require_json(call.headers.get("content-type", ""))
-            arguments["body"] = parse_body(call.body, route.body_parser, self.limits.json_depth)
+            arguments["body"] = parse_body(call.body, route.body_parser, self.limits.json_depth, self.app)
         return await self.in_time(route.endpoint(call, **arguments))
 
     async def in_time(self, work: Awaitable[Answer]) -> Answer:

@@ -12,12 +12,12 @@ from application.caller import Caller
 from application.execution import Handler
 from application.ports.event_store import Appended, Circumstances, CommandKey
 from domain.errors import Frozen, Invalid
+from entrypoints.http.headers import MAX_KEY
 from entrypoints.http.naming import with_pseudonyms
 from entrypoints.http.recognition import recognise
 from entrypoints.http.routing import Call
 
 COMMANDS = UUID("9c1f7b53-13c7-5d3b-8a2e-5f9d0f7f2d04")
-MAX_KEY = 255
 
 
 async def execute(call: Call, handler: Handler, command: Any, status: int = 200) -> Appended:

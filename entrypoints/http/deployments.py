@@ -7,7 +7,7 @@ from adapters.postgres.conditions import beyond, equals, one_of
 from application import deployments as commands
 from application import rollbacks
 from application.ports.event_store import Appended
-from domain.errors import Clash, Frozen, LeaseLost, NotFound, Unprocessable, VersionMismatch
+from domain.errors import Clash, Frozen, LeaseLost, NotFound, VersionMismatch
 from domain.release import Release
 from domain.taxonomy import Taxonomy
 from entrypoints.http import answers
@@ -18,7 +18,6 @@ from entrypoints.http.errors import detail_errors
 from entrypoints.http.headers import ALLOW_STALE, EPOCH, ETAG, IF_MATCH, LINK, POSITION, PREFER, TOTAL_COUNT
 from entrypoints.http.paging import created_between, cursor_of, next_link
 from entrypoints.http.reading import SHOWN, reading
-from entrypoints.http.requests import problem
 from entrypoints.http.routing import Answer, Call, Interface, answer
 from projections.history import entry_in_words
 from projections.read_model import Row
@@ -34,7 +33,7 @@ async def create_deployment(call: Call, body: models.CreateDeployment) -> Answer
     """Queue a release; it is scheduled."""
     command = commands.ScheduleDeployment(
         taxonomy=Taxonomy(body.name, body.provider.value, body.cloud_account_id, body.region, body.cell),
-        release=release_of(body, environment_of(call, body)),
+        release=release_of(body),
         auto=body.auto,
         created_by_repo=call.caller.repository,
         created_by_workflow=call.caller.workflow,
@@ -46,19 +45,11 @@ async def create_deployment(call: Call, body: models.CreateDeployment) -> Answer
     return await deployment_answer(call, row, 201)
 
 
-def environment_of(call: Call, body: models.CreateDeployment) -> str:
-    """The environment, or the configured one where today's clients send none."""
-    environment: str | None = body.environment or call.app.settings.default_environment
-    if environment is None:
-        raise Unprocessable([problem("missing", ["body", "environment"], "Field required", None)])
-    return environment
-
-
-def release_of(body: models.CreateDeployment, environment: str) -> Release:
+def release_of(body: models.CreateDeployment) -> Release:
     """What is deployed, out of what was sent."""
     return Release(
         version=body.version,
-        environment=environment,
+        environment=body.environment,
         type=body.type.value,
         commit_sha=body.commit_sha,
         pipeline_extra_params=body.pipeline_extra_params,

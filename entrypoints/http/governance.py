@@ -1,9 +1,8 @@
 """What an organisation decides for itself: freezes, rules, tokens."""
 
-import hashlib
-import secrets
 from typing import Any
 
+from adapters.identity.own_tokens import digest, new_secret
 from adapters.postgres.conditions import equals
 from application import freezes, rules, tokens
 from application.authorisation import ACTIONS, check_grant
@@ -23,7 +22,6 @@ from projections.read_model import Row
 from projections.registry import FREEZES, TOKENS
 
 MOST = 1000
-TOKEN_PREFIX = "rbk_"
 
 
 @queue.post("/v1/freezes", action="freeze.declare", answer=answers.FreezeObject, status=201)
@@ -99,11 +97,11 @@ async def issue_token(call: Call, body: bodies.TokenBody) -> Answer:
     if body.expires_at and not 1970 <= body.expires_at.year < 9999:
         raise Invalid("expires_at must be between 1970 and 9998")
     check_grant(call.caller, body.scope)
-    secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
+    secret = new_secret()
     command = tokens.IssueToken(
         name=body.name,
         role=body.role,
-        sha256=hashlib.sha256(secret.encode()).hexdigest(),
+        sha256=digest(secret).hex(),
         scope=frozenset(body.scope) if body.scope is not None else None,
         expires_at=body.expires_at,
     )

@@ -31,6 +31,7 @@ class Bounded(HttpToolsProtocol):
 
     def connection_made(self, transport: Any) -> None:
         """A connection on which nothing comes ends too."""
+        # Not a Transport by type: that class would define every method that Gathering lets through.
         super().connection_made(Gathering(transport, self.loop))  # type: ignore[arg-type]
         self.start_waiting()
 

@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationInfo, model_validator
 
 from domain.status import Status, Trigger
 from domain.taxonomy import Taxonomy
@@ -40,15 +40,23 @@ class DeploymentType(StrEnum):
     DATA_PIPELINE = "data_pipeline"
 
 
+def environment_optional(schema: dict[str, Any]) -> None:
+    """The document cannot know whether DEFAULT_ENVIRONMENT is set."""
+    schema["required"].remove("environment")
+    schema["properties"]["environment"]["type"] = ["string", "null"]
+
+
 class CreateDeployment(Lenient):
     """A release to queue."""
+
+    model_config = ConfigDict(json_schema_extra=environment_optional)
 
     name: Name
     version: Name
     provider: Provider
     cloud_account_id: Text | None = None
     region: Text | None = None
-    environment: Text | None = Field(default=None, description="Required unless DEFAULT_ENVIRONMENT is set")
+    environment: Text = Field(description="Required unless DEFAULT_ENVIRONMENT is set")
     cell: Text | None = None
     type: DeploymentType
     auto: Flag = True
@@ -62,6 +70,16 @@ class CreateDeployment(Lenient):
     committed_at: Moment | None = None
     change_url: Text | None = None
     incident_id: Text | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def with_the_configured_environment(cls, sent: Any, info: ValidationInfo) -> Any:
+        """Today's clients send none; a null or an empty one is none."""
+        if not isinstance(sent, dict) or sent.get("environment") not in (None, ""):
+            return sent
+        default = info.context and info.context.settings.default_environment
+        rest = {name: value for name, value in sent.items() if name != "environment"}
+        return rest | {"environment": default} if default else rest
 
 
 def without_default(schema: dict[str, Any]) -> None:

@@ -83,8 +83,8 @@ def require_json(content_type: str) -> None:
         raise WrongMediaType("The body must be application/json")
 
 
-def parse_body(raw: bytes, parser: TypeAdapter[Any], max_depth: int) -> Any:
-    """The body as its model; Unprocessable lists what is wrong."""
+def parse_body(raw: bytes, parser: TypeAdapter[Any], max_depth: int, app: Any = None) -> Any:
+    """The body as its model, which may ask the application; Unprocessable lists what is wrong."""
     if depth(raw, max_depth) > max_depth:
         raise Unprocessable([problem("json_invalid", ["body"], f"JSON is nested deeper than {max_depth} levels", None)])
     if not raw.strip():
@@ -94,7 +94,7 @@ def parse_body(raw: bytes, parser: TypeAdapter[Any], max_depth: int) -> Any:
     except orjson.JSONDecodeError as error:
         where = ["body", error.pos]
         raise Unprocessable([problem("json_invalid", where, "JSON decode error", {}, {"error": error.msg})]) from None
-    body = validate(value, parser, "body")
+    body = validate(value, parser, "body", app)
     refuse_unstorable(body, "body")
     return body
 
@@ -130,10 +130,10 @@ def refuse_unstorable(value: Any, where: str) -> None:
         raise Unprocessable(faults)
 
 
-def validate(value: Any, parser: TypeAdapter[Any], where: str) -> Any:
+def validate(value: Any, parser: TypeAdapter[Any], where: str, app: Any = None) -> Any:
     """The value as its model."""
     try:
-        return parser.validate_python(value, from_attributes=True)
+        return parser.validate_python(value, from_attributes=True, context=app)
     except ValidationError as error:
         listed = error.errors(include_url=False, include_context=True)
         raise Unprocessable([as_listed(dict(e), where) for e in listed[:SHOWN_FAULTS]]) from None

@@ -8,7 +8,6 @@ from uuid import UUID
 
 import psycopg
 import structlog
-from psycopg_pool import PoolTimeout
 
 from adapters.postgres.retirement import retire
 from adapters.reachability import in_words
@@ -45,7 +44,7 @@ class Housekeeping:
             problem = ""
             try:
                 await self.round(number)
-            except (RollbookError, psycopg.Error, PoolTimeout) as fault:
+            except (RollbookError, psycopg.Error) as fault:
                 problem = in_words(fault)
             if problem and problem != self.problem:
                 log.warning("housekeeping.interrupted", problem=problem)

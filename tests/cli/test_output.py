@@ -40,7 +40,7 @@ def test_a_terminal_gets_a_table_with_whole_ids(server: StandIn) -> None:
 def test_a_terminal_gets_a_live_table(server: StandIn) -> None:
     server.says(200, [{"id": "d1", "status": "in_progress"}])
     server.says(200, [{"id": "d1", "status": "deployed"}])
-    shown = at_terminal("watch", "--for", "0.3", "--interval", "0.2", API_URL=server.url)
+    shown = at_terminal("watch", "--count", "2", "--interval", "0.2", API_URL=server.url)
     assert shown.index("in_progress") < shown.index("deployed")
 
 

@@ -9,7 +9,7 @@ import sys
 from tests.cli.conftest import Run
 from tests.cli.stand_in import LIMIT, START, StandIn
 
-TWICE = ["watch", "--for", "0.3", "--interval", "0.2", "--retries", "0"]
+TWICE = ["watch", "--count", "2", "--interval", "0.2", "--retries", "0"]
 WAITS = {"id": "d1", "status": "scheduled"}
 RUNS = {"id": "d1", "status": "in_progress"}
 OTHER = {"id": "d2", "status": "scheduled"}

@@ -76,7 +76,7 @@ def test_each_kind_of_event_that_has_landed_is_on_record() -> None:
 @pytest.mark.parametrize(("topic", "version", "payload"), RECORDED)
 def test_what_was_recorded_is_read_and_would_be_recorded_the_same_again(topic: str, version: str, payload: str) -> None:
     at = datetime(2026, 3, 1, tzinfo=UTC)
-    event = codec.decode(topic, int(version), payload.encode(), UUID(int=7), 1, at)
-    assert (event.TOPIC, event.originator_id, event.originator_version) == (topic, UUID(int=7), 1)  # type: ignore[attr-defined]
+    event: Any = codec.decode(topic, int(version), payload.encode(), UUID(int=7), 1, at)
+    assert (event.TOPIC, event.originator_id, event.originator_version) == (topic, UUID(int=7), 1)
     if int(version) == LANDED[topic][0]:
         assert codec.encode_payload(event).decode() == payload

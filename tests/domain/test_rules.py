@@ -92,6 +92,12 @@ def test_the_first_rule_that_fits_gives_the_role() -> None:
     assert with_role(replace(ANN, claims={}), rules).role is Role.DEPLOYER
 
 
+def test_a_claim_that_is_null_says_nothing() -> None:
+    rules = HouseRules(roles=(RoleRule("admin", {"team": "None"}),))
+    assert with_role(replace(ANN, claims={"team": None}), rules).role is Role.DEPLOYER
+    assert with_role(replace(ANN, claims={"team": "None"}), rules).role is Role.ADMIN
+
+
 def test_a_token_of_rollbooks_own_keeps_the_role_that_it_was_issued_with() -> None:
     rules = HouseRules(roles=(RoleRule("admin", {}),))
     assert with_role(replace(ANN, method="token"), rules).role is Role.DEPLOYER

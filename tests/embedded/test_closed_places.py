@@ -22,7 +22,7 @@ from adapters.embedded.user import NOBODY
 
 SMALL = {"shared_buffers": "16MB"}
 REPOSITORY = Path(__file__).parents[2]
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes somebody else")
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="this is about root, whose servers run as somebody else")
 NAMELESS = 54_321
 STRANGER = f"""
 import asyncio, concurrent.futures.thread, os, sys
@@ -68,7 +68,7 @@ def closed(place: Programs, folder: Path) -> Iterator[Programs]:
 
 
 async def answer(url: str, question: str = "show data_directory") -> object:
-    async with await psycopg.AsyncConnection.connect(url, connect_timeout=5) as connection:
+    async with await psycopg.AsyncConnection.connect(url, connect_timeout=30) as connection:
         row = await (await connection.execute(question.encode())).fetchone()
         assert row is not None
         return row[0]

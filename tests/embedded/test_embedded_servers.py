@@ -66,7 +66,7 @@ def first_line(child: subprocess.Popen[str]) -> str:
 
 
 async def answer(url: str, question: str = "select 1") -> object:
-    async with await psycopg.AsyncConnection.connect(url, connect_timeout=5) as connection:
+    async with await psycopg.AsyncConnection.connect(url, connect_timeout=30) as connection:
         row = await (await connection.execute(question.encode())).fetchone()
         assert row is not None
         return row[0]
@@ -165,7 +165,7 @@ async def test_postgres_starts_on_what_a_killed_copy_left(folder: Path) -> None:
     with holder(folder) as other:
         assert first_line(other).startswith("postgresql://")
         other.send_signal(signal.SIGKILL)
-        other.wait(10)
+        other.wait(60)
         async with EmbeddedPostgres(folder, settings=SMALL) as running:
             assert await answer(running.app_url) == 1
 

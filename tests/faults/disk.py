@@ -37,13 +37,13 @@ class Disk:
 
 @contextmanager
 def small_disk(folder: Path) -> Iterator[Disk]:
-    """Mounts it; the test is skipped where the machine lets nobody mount."""
+    """Mounts it, which only root may: for others the test is skipped."""
     options = f"size={DISK_MEGABYTES}m,mode=711"
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", options, "rollbook", folder], capture_output=True, text=True, check=False
     )
     if mounted.returncode:
-        pytest.skip(f"this machine allows no mount: {mounted.stderr.strip()}")
+        pytest.skip(f"the disk that this test fills is mounted for it, which only root may: {mounted.stderr.strip()}")
     try:
         yield Disk(folder)
     finally:

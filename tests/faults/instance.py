@@ -12,7 +12,7 @@ from typing import Any
 import httpx2
 import psutil
 
-from adapters.embedded.process import free_port
+from tests.conftest import reserved_port
 
 READY_SECONDS = 60
 
@@ -32,7 +32,7 @@ class Instance:
         self.folder = folder
         self.part = part
         self.settings = settings or {}
-        self.api_port, self.management_port = free_port(), free_port()
+        self.api_port, self.management_port = reserved_port(), reserved_port()
         self.process: asyncio.subprocess.Process | None = None
 
     @property

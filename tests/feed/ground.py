@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 import shutil
 import signal
-import socket
 import subprocess
 import sysconfig
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -22,8 +21,9 @@ from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from adapters.nats.relay import Relay
+from tests.conftest import reserved_port
 
-LIMIT = 20.0
+LIMIT = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ class Server:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.port = _free_port()
+        self.port = reserved_port()
         self.url = f"nats://127.0.0.1:{self.port}"
         self._process: asyncio.subprocess.Process | None = None
 
@@ -149,13 +149,6 @@ class Server:
                 await connected.jetstream().account_info()
                 return True
         return False
-
-
-def _free_port() -> int:
-    with socket.socket() as chosen:
-        chosen.bind(("127.0.0.1", 0))
-        port: int = chosen.getsockname()[1]
-        return port
 
 
 async def eventually(holds: Callable[[], Awaitable[bool]]) -> None:

@@ -38,10 +38,18 @@ NO_HTTP: dict[str, bytes] = {
 
 
 @pytest.fixture
-async def impatient(database: Database, tmp_path: Path) -> AsyncIterator[Running]:
-    """A Rollbook that waits half a second, takes heads of 4 KiB and bodies of 2 KiB."""
-    limits = {"request_timeout_seconds": SECONDS, "max_head_bytes": 4096, "max_body_bytes": 2048}
+async def narrow(database: Database, tmp_path: Path) -> AsyncIterator[Running]:
+    """A Rollbook that takes heads of 4 KiB and bodies of 2 KiB."""
+    limits = {"max_head_bytes": 4096, "max_body_bytes": 2048}
     async with running_rollbook(settings_for(tmp_path, **limits), database) as running:
+        yield running
+        assert await running.app.log.head() == 0, "something was recorded"
+
+
+@pytest.fixture
+async def impatient(database: Database, tmp_path: Path) -> AsyncIterator[Running]:
+    """A Rollbook that waits for half a second only."""
+    async with running_rollbook(settings_for(tmp_path, request_timeout_seconds=SECONDS), database) as running:
         yield running
         assert await running.app.log.head() == 0, "something was recorded"
 
@@ -66,23 +74,23 @@ async def all_refused(running: Running, statuses: set[int], attempts: list[tuple
             group.create_task(refused(running, what, statuses, sent))
 
 
-async def test_what_is_no_http_is_a_400(impatient: Running) -> None:
-    await all_refused(impatient, {400}, list(NO_HTTP.items()))
+async def test_what_is_no_http_is_a_400(narrow: Running) -> None:
+    await all_refused(narrow, {400}, list(NO_HTTP.items()))
 
 
-async def test_a_head_beyond_the_limit_is_a_431_at_every_route(impatient: Running) -> None:
+async def test_a_head_beyond_the_limit_is_a_431_at_every_route(narrow: Running) -> None:
     attempts = [(route.path, head(route, f"X-Organisation: {'x' * 5000}")) for route in ROUTES]
     attempts.append(("many headers", head(CREATE, *[f"X-{n}: {n}" for n in range(1000)])))
     attempts.append(("a long address", b"GET /" + b"x" * 5000 + b" HTTP/1.1\r\n\r\n"))
     attempts.append(("a head without end", GET + b"X-Long: " + b"x" * 70_000))
-    await all_refused(impatient, {431}, attempts)
+    await all_refused(narrow, {431}, attempts)
 
 
-async def test_a_body_beyond_the_limit_is_a_413_however_its_length_is_told(impatient: Running) -> None:
+async def test_a_body_beyond_the_limit_is_a_413_however_its_length_is_told(narrow: Running) -> None:
     chunks = (b"400\r\n" + b" " * 1024 + b"\r\n") * 3
     known = [(f"{r.path}, a length", head(r, "Content-Length: 1000000") + b" " * 4096) for r in writing()]
     unknown = [(f"{r.path}, chunks", head(r, "Transfer-Encoding: chunked") + chunks) for r in writing()]
-    await all_refused(impatient, {413}, known + unknown)
+    await all_refused(narrow, {413}, known + unknown)
 
 
 async def test_a_body_shorter_than_its_length_is_waited_for_only_so_long(impatient: Running) -> None:
@@ -95,10 +103,10 @@ def writing() -> list[Route]:
     return [route for route in ROUTES if route.method != "GET"]
 
 
-async def test_who_hangs_up_amid_a_body_has_asked_for_nothing(impatient: Running) -> None:
+async def test_who_hangs_up_amid_a_body_has_asked_for_nothing(narrow: Running) -> None:
     for route in with_body():
         sent = orjson.dumps(in_order(route))
-        await gone(impatient, head(route, f"Content-Length: {len(sent) + 1}"), sent)
+        await gone(narrow, head(route, f"Content-Length: {len(sent) + 1}"), sent)
 
 
 async def gone(running: Running, *pieces: bytes) -> None:
@@ -110,8 +118,8 @@ async def gone(running: Running, *pieces: bytes) -> None:
     assert answer.status_code == 400
 
 
-async def test_a_body_longer_than_its_length_is_no_second_request(impatient: Running) -> None:
-    answer = await exchange(impatient.url, head(CREATE, "Content-Length: 2") + b"{}" + BODY)
+async def test_a_body_longer_than_its_length_is_no_second_request(narrow: Running) -> None:
+    answer = await exchange(narrow.url, head(CREATE, "Content-Length: 2") + b"{}" + BODY)
     assert answer.status_code == 422
 
 
@@ -120,9 +128,9 @@ async def test_a_head_that_comes_drop_by_drop_is_a_408(impatient: Running) -> No
     await refused(impatient, "half a line", {408}, b"GE")
 
 
-async def test_a_body_in_many_small_chunks_is_one_body(impatient: Running) -> None:
+async def test_a_body_in_many_small_chunks_is_one_body(narrow: Running) -> None:
     chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in b'{"name":1}') + b"0\r\n\r\n"
-    answer = await exchange(impatient.url, head(CREATE, "Transfer-Encoding: chunked", "Connection: close"), chunks)
+    answer = await exchange(narrow.url, head(CREATE, "Transfer-Encoding: chunked", "Connection: close"), chunks)
     assert answer.status_code == 422
 
 

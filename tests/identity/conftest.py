@@ -34,7 +34,7 @@ def other_key() -> SigningKey:
 @pytest_asyncio.fixture(loop_scope="session")
 async def entrance(providers: Providers, signing_key: SigningKey) -> AsyncIterator[Entrance]:
     providers.keys = [signing_key.public_jwk()]
-    async with Web(seconds=5) as web:
+    async with Web(seconds=30) as web:
         entrance = Entrance(providers, Clock(), signing_key, web)
         yield entrance
         for built in entrance.built:

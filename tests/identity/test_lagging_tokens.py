@@ -21,9 +21,12 @@ from tests.queue.conftest import Queue
 
 
 async def issued(database: Database, folder: Path) -> Any:
-    """A token that a Rollbook issued, whose projector has ended."""
+    """A token that a Rollbook issued and read back, whose projector has ended."""
     async with running_rollbook(settings_for(folder), database) as running:
-        return await Queue(running.client).ask("POST", "/v1/tokens", 201, json={"name": "ci", "role": "viewer"})
+        queue = Queue(running.client)
+        token = await queue.ask("POST", "/v1/tokens", 201, json={"name": "ci", "role": "viewer"})
+        assert [one["id"] for one in await queue.ask("GET", "/v1/tokens")] == [token["id"]]
+        return token
 
 
 async def test_a_revoked_token_lets_nobody_in_before_the_read_model_knows(database: Database, tmp_path: Path) -> None:

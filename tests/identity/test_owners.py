@@ -152,6 +152,24 @@ async def test_an_operator_without_a_database_is_told_so(tmp_path: Path) -> None
     assert "No Rollbook runs on" in said
 
 
+async def test_an_operator_without_the_master_key_seals_nothing(
+    rollbook: World, database: Database, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    environment = {"DATABASE_URL": database.app_url, "DATA_DIR": str(elsewhere)}
+    code, _, said = await run(environment, "operator", "token", "newcomer", "--name", "first")
+    assert code == 5
+    assert "set MASTER_KEY" in said
+    assert not (elsewhere / "secrets").exists()
+
+
+async def test_an_operator_of_a_database_without_the_schema_is_told_so(postgres: Any, tmp_path: Path) -> None:
+    environment = {"DATABASE_URL": postgres.url("rollbook_app", "postgres"), "DATA_DIR": str(tmp_path)}
+    code, _, said = await run(environment, "operator", "rebind", "acme", "43", "--reason", "moved")
+    assert code == 5
+    assert "lacks the schema" in said
+
+
 async def run(environment: dict[str, str], *arguments: str) -> tuple[Any, str, str]:
     """The command line: its exit code, what it answered and what it said beside that."""
     program = "from entrypoints.cli.main import main; main()"

@@ -112,6 +112,18 @@ async def test_a_snapshot_gives_the_same_lane_as_its_events(kernel: Kernel) -> N
     assert state((await kernel.store.load("acme", [stream]))[stream]) == state(whole)
 
 
+async def test_a_lane_is_made_of_its_snapshot_and_of_what_came_after(kernel: Kernel, database: Database) -> None:
+    stream = await a_busy_lane(kernel)
+    before = (await kernel.store.load("acme", [stream]))[stream]
+    await kernel.store.keep_snapshot("acme", stream, before)
+    with psycopg.connect(database.admin_url) as admin:
+        shed = "convert_to(replace(convert_from(state, 'UTF8'), 'shop', 'shed'), 'UTF8')"
+        admin.execute(f"update rollbook.snapshots set state = {shed}".encode())
+    await kernel.run(schedule_deployment, schedule())
+    lane = (await kernel.store.load("acme", [stream]))[stream]
+    assert (lane.taxonomy.name, lane.version) == ("shed", before.version + 1)
+
+
 @pytest.mark.parametrize(
     "change", ["""state = '{"wrong": 1}', format = '0'""", "state = 'not JSON', organisation = 'other'"]
 )

@@ -1,13 +1,19 @@
 """Followers of one process share what they read, and never more than the database would tell them."""
 
+import asyncio
+from dataclasses import replace
+
 import psycopg
 
 from adapters.postgres.log import PostgresLog
+from adapters.postgres.projector import Projector
 from application.deployments import schedule_deployment
 from domain.recorded import RecordedEvent
+from projections.registry import READ_MODELS
 from tests.conftest import Database
 from tests.kernel.conftest import Kernel
 from tests.kernel.test_append import schedule
+from tests.kernel.test_retold import check
 
 
 def positions(events: list[RecordedEvent]) -> list[int]:
@@ -47,3 +53,22 @@ async def test_nothing_is_told_again_of_a_log_that_was_restored(kernel: Kernel, 
         admin.execute("update rollbook.identity set epoch = epoch + 1")
     await log.identity()
     assert log.tail.beyond(0, 1000) == []
+
+
+async def test_a_leader_begins_with_nothing_that_was_read_before(kernel: Kernel, database: Database) -> None:
+    await kernel.run(schedule_deployment, schedule())
+    log = PostgresLog(kernel.pools, database.app_url)
+    events = await log.fetch_after(0, 1000)
+    log.tail.keep(0, [replace(event, payload=b"{}") for event in events])
+    stop = asyncio.Event()
+    projector = Projector(kernel.pools, log, READ_MODELS)
+
+    def note(position: int) -> None:
+        if position == len(events):
+            stop.set()
+
+    projector.on_progress.append(note)
+    async with asyncio.timeout(30):
+        await projector.run(stop)
+    await log.close()
+    check(database.admin_url)

@@ -126,11 +126,16 @@ async def test_a_projector_that_loses_a_deadlock_goes_on_and_misses_nothing(
     made = await kernel.run(schedule_deployment, schedule())
     await reached(projector, await log.head())
     await admin.execute("set deadlock_timeout = '60s'")
-    async with admin.transaction():
-        await admin.execute(LOCK.format(table(LANES)).encode())
+    async with await psycopg.AsyncConnection.connect(database.admin_url) as gate, admin.transaction():
+        await gate.execute(LOCK.format(table(LANES)).encode())
+        await admin.execute(LOCK.format("checkpoints").encode())
         await kernel.run(update_deployment, UpdateDeployment(made.resource, Status.DEPLOYED))
-        await until_somebody_waits(admin)
-        await admin.execute(LOCK.format(table(DEPLOYMENTS)).encode())
+        await until_somebody_waits(gate, table(LANES))
+        crossing = asyncio.create_task(admin.execute(LOCK.format(table(DEPLOYMENTS)).encode()))
+        await until_somebody_waits(gate, table(DEPLOYMENTS))
+        # The projector, let in here, comes last to the circle: it is the one that finds it.
+        await gate.commit()
+        await crossing
     await reached(projector, await log.head())
     stop.set()
     await asyncio.wait_for(projecting, LIMIT)
@@ -149,8 +154,9 @@ async def reached(projector: Projector, position: int) -> None:
             await asyncio.sleep(0.02)
 
 
-async def until_somebody_waits(admin: psycopg.AsyncConnection[Any]) -> None:
-    """For a lock of ours."""
+async def until_somebody_waits(connection: psycopg.AsyncConnection[Any], name: str) -> None:
+    """For a table of ours."""
+    query = "select from pg_locks where not granted and relation = %s::regclass"
     async with asyncio.timeout(LIMIT):
-        while not await (await admin.execute("select from pg_locks where not granted")).fetchall():
+        while not await (await connection.execute(query, [f"rollbook_views.{name}"])).fetchall():
             await asyncio.sleep(0.02)

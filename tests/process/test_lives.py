@@ -28,7 +28,7 @@ async def shell(line: str) -> str:
     return printed.decode()
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the lines are commands for curl, which is not installed here")
 async def test_the_lines_that_it_prints_work_as_they_stand(servers: dict[str, str]) -> None:
     with open_folder("greeting") as folder:
         async with started(folder, **servers) as instance:

@@ -9,8 +9,7 @@ import psycopg
 import pytest
 
 from adapters.embedded.postgres import EmbeddedPostgres
-from adapters.embedded.process import free_port
-from tests.conftest import Database, Running, numbers
+from tests.conftest import Database, Running, numbers, reserved_port
 from tests.process.conftest import DEPLOYMENT, told
 
 
@@ -38,7 +37,7 @@ async def test_a_port_that_is_taken_is_named_with_its_setting(name: str, taken: 
 
 
 async def test_one_port_for_both_doors_is_refused() -> None:
-    port = str(free_port())
+    port = str(reserved_port())
     assert "set API_PORT to a free one" in await refusal("up", API_PORT=port, MANAGEMENT_PORT=port)
 
 
@@ -71,13 +70,13 @@ async def test_a_master_key_that_is_none_is_named(database: Database, tmp_path: 
 @pytest.mark.parametrize("name", ["DATABASE_URL", "DATABASE_OWNER_URL"])
 async def test_a_database_that_does_not_answer_is_named(name: str, database: Database) -> None:
     urls = {"DATABASE_URL": database.app_url, "DATABASE_OWNER_URL": database.owner_url}
-    nobody = f"postgresql://rollbook_app:hunter2@127.0.0.1:{free_port()}/db"
+    nobody = f"postgresql://rollbook_app:hunter2@127.0.0.1:{reserved_port()}/db"
     line = await refusal("serve", 1, **urls | {name: nobody})
     assert f"{name}: " in line and "Connection refused" in line
 
 
 async def test_a_rebuild_of_a_database_that_does_not_answer_says_so() -> None:
-    line = await refusal("rebuild", 5, DATABASE_URL=f"postgresql://ann:hunter2@127.0.0.1:{free_port()}/db")
+    line = await refusal("rebuild", 5, DATABASE_URL=f"postgresql://ann:hunter2@127.0.0.1:{reserved_port()}/db")
     assert "Connection refused" in line
 
 

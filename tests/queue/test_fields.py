@@ -97,6 +97,13 @@ async def test_refusals_are_told_word_for_word_as_the_original_tells_them(queue:
     assert fault == {"type": "missing", "loc": ["body", "name"], "msg": "Field required", "input": body}
 
 
+async def test_all_that_is_missing_is_told_at_once(queue: Queue) -> None:
+    for body in ({}, {"environment": None}, {"environment": ""}):
+        refused = await queue.ask("POST", "/v1/deployments", 422, json=body)
+        assert {fault["loc"][1] for fault in refused["detail"]} == set(LEAST)
+        assert all(fault["type"] == "missing" and fault["input"] == {} for fault in refused["detail"])
+
+
 @pytest.mark.parametrize("missing", ["name", "provider"])
 async def test_a_rollback_names_its_lane(queue: Queue, missing: str) -> None:
     query = {name: value for name, value in LANE.items() if name != missing}

@@ -40,3 +40,11 @@ async def test_a_runner_may_ask_for_another_lease(patient: Running) -> None:
     for refused in (4, 3601):
         answer = await patient.client.post("/v1/deployments/claim", json={**CLAIM, "lease_seconds": refused})
         assert answer.status_code == 422
+
+
+async def test_a_release_without_an_environment_goes_where_the_settings_say(database: Database, tmp_path: Path) -> None:
+    async with running_rollbook(settings_for(tmp_path, default_environment="staging"), database) as running:
+        for sent, goes_to in (({}, "staging"), ({"environment": None}, "staging"), ({"environment": "eu"}, "eu")):
+            body = {name: value for name, value in NEW.items() if name != "environment"} | sent
+            made = await running.client.post("/v1/deployments", json=body)
+            assert (made.status_code, made.json()["environment"]) == (201, goes_to)

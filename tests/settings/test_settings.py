@@ -70,6 +70,11 @@ def test_an_open_api_is_allowed_on_this_machine(host: str, monkeypatch: pytest.M
         ("MASTER_KEY", base64.b64encode(b"too short").decode()),
         ("MASTER_KEY", "hunter2"),
         ("OIDC_ISSUERS", '[{"issuer": "hunter2"}]'),
+        ("OIDC_ISSUERS", '[{"issuer": "hunter2", "audience": "us"}]'),
+        ("OIDC_ISSUERS", '[{"issuer": "https://id.test", "audience": "us", "jwks_uri": "hunter2"}]'),
+        ("GITHUB_OIDC_ISSUER", "hunter2"),
+        ("GITHUB_API_URL", "ftp://hunter2"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://ann:hunter2@"),
         ("DATABASE_URL", "hunter2"),
         ("DATABASE_OWNER_URL", "mysql://ann:hunter2@db"),
         ("NATS_URL", "hunter2"),
@@ -86,6 +91,15 @@ def test_a_bad_setting_is_one_line_with_its_name_and_without_its_value(
         load_settings()
     line = str(refused.value)
     assert line.startswith(name) and "\n" not in line and "hunter2" not in line
+
+
+@pytest.mark.parametrize("url", ["http://[::1]:8080/api/v3", "https://ann:word@traces.test?a=b", "http://127.0.0.1:1/"])
+def test_an_address_on_the_web_may_have_all_its_parts(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GITHUB_API_URL", url)
+    issuer = f'[{{"issuer": "accounts.test", "audience": "us", "jwks_uri": "{url}"}}]'
+    monkeypatch.setenv("OIDC_ISSUERS", issuer)
+    settings = load_settings()
+    assert settings.github_api_url == settings.oidc_issuers[0].jwks_uri == url
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe", b"OIDC_ISSUERS=[{\n"])

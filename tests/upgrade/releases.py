@@ -14,9 +14,8 @@ from pathlib import Path
 import httpx2
 
 from adapters.embedded.nats import EmbeddedNats
-from adapters.embedded.process import free_port
 from projections.registry import DEPLOYMENTS
-from tests.conftest import Database
+from tests.conftest import Database, reserved_port
 
 ROOT = Path(__file__).parent.parent.parent
 PACKAGES = ("domain", "application", "projections", "adapters", "entrypoints")
@@ -79,8 +78,8 @@ class Release:
     processes: list[asyncio.subprocess.Process] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.api = free_port()
-        self.management = {part: free_port() for part in self.parts}
+        self.api = reserved_port()
+        self.management = {part: reserved_port() for part in self.parts}
 
     async def start(self) -> None:
         """Returns at once; its home is the tree, so that its packages are the ones that are found."""
