@@ -8,9 +8,9 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from adapters.embedded.postgres import EmbeddedPostgres
-from tests.databases.servers import mariadb, postgres_15
+from tests.databases.servers import maria_other, maria_shop, mariadb, postgres_15
 
-__all__ = ["mariadb", "postgres_15"]
+__all__ = ["maria_other", "maria_shop", "mariadb", "postgres_15"]
 numbers = count()
 
 

@@ -6,7 +6,8 @@ import shutil
 import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ SYSTEM_TABLES = [
     Path("/usr/share/mysql") / name for name in ("mysql_system_tables.sql", "mysql_system_tables_data.sql")
 ]
 START_SECONDS = 60.0
+numbers = count()
 POSTGRES_SETTINGS = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "fsync": "off"}
 MARIADB_SETTINGS = {
     "bind-address": "127.0.0.1",
@@ -75,6 +77,41 @@ class MariaDb:
 
 
 @dataclass(frozen=True, slots=True)
+class Shop:
+    """A database in it, for one test."""
+
+    server: MariaDb
+    name: str
+
+    @property
+    def dsn(self) -> str:
+        """Its address."""
+        return self.server.url(self.name)
+
+    async def run(self, *scripts: str) -> None:
+        """Runs statements, which end with a semicolon."""
+        async with self.server.connected(self.name) as connection:
+            for script in scripts:
+                for statement in filter(str.strip, script.split(";")):
+                    await connection.query(statement)
+
+    async def rows(self, query: str) -> list[Any]:
+        """What a query answers."""
+        async with self.server.connected(self.name) as connection, connection.cursor() as cursor:
+            await cursor.execute(query)
+            return list(await cursor.fetchall())
+
+    async def reader(self) -> "Shop":
+        """The same for a user who may only read."""
+        user = f"reader_of_{self.name}"
+        await self.run(
+            f"create user {user}@127.0.0.1 identified by '{self.server.password}'",
+            f"grant select on {self.name}.* to {user}@127.0.0.1",
+        )
+        return replace(self, server=replace(self.server, user=user))
+
+
+@dataclass(frozen=True, slots=True)
 class Postgres15:
     """A PostgreSQL 15 that runs."""
 
@@ -105,6 +142,30 @@ def mariadb(background: Background) -> Iterator[MariaDb]:
             yield server
         finally:
             background.run(child.stop())
+
+
+@pytest.fixture
+async def maria_shop(mariadb: MariaDb) -> AsyncIterator[Shop]:
+    """A database of a user's, empty."""
+    async with fresh(mariadb) as shop:
+        yield shop
+
+
+@pytest.fixture
+async def maria_other(mariadb: MariaDb) -> AsyncIterator[Shop]:
+    """Another one."""
+    async with fresh(mariadb) as shop:
+        yield shop
+
+
+@asynccontextmanager
+async def fresh(server: MariaDb) -> AsyncIterator[Shop]:
+    """A database for a test."""
+    name = f"shop_{next(numbers)}"
+    async with server.connected() as admin:
+        await admin.query(f"create database {name} character set utf8mb4")
+        yield Shop(server, name)
+        await admin.query(f"drop database {name}")
 
 
 @pytest.fixture(scope="session")
