@@ -18,8 +18,10 @@ from domain.package import Package
 Run = Callable[[str, CommandHandler, Any], Awaitable[Any]]
 """Executes a command for an organisation, as Rollbook itself."""
 Look = Callable[[str, type[Package], UUID], Awaitable[Package | None]]
-Select = Callable[[Source, Mapping[str, Any]], Awaitable[tuple[Selection, Choice]]]
-"""What a package's selection, as it was asked for, means for a source; Invalid where it means nothing."""
+Select = Callable[[str, Source, Mapping[str, Any]], Awaitable[tuple[Selection, Choice]]]
+"""What an organisation's selection, as it was asked for, means for a source; Invalid where it means nothing."""
+About = Callable[[str, UUID], Awaitable[PackageInfo]]
+"""What is said about a package, as its users see it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,7 @@ class Packing:
     environments: Environments
     packages: PackageStore
     select: Select
+    about: About
     look: Look
     run: Run
 
@@ -45,11 +48,10 @@ class Packing:
             raise NotFound("Package not found")
         environment = await self.environments.find(organisation, attempt.arguments["environment"])
         source = environment.source()
-        selection, choice = await self.select(source, package.selection)
+        selection, choice = await self.select(organisation, source, package.selection)
+        about, report = await self.about(organisation, package_id), Progress(attempt).report
         async with source.read(selection) as reading:
-            packed = await self.packages.keep(
-                environment.kind, reading, info_of(package), choice, selection.match_keys, Progress(attempt).report
-            )
+            packed = await self.packages.keep(environment.kind, reading, about, choice, selection.match_keys, report)
         return {"packed": asdict(packed)}
 
 
@@ -64,18 +66,3 @@ class Progress:
         """Adds rows."""
         self.done += rows
         self.attempt.progress(done=self.done, table=table)
-
-
-def info_of(package: Package) -> PackageInfo:
-    """What the package's document says about it."""
-    return PackageInfo(
-        id=f"pkg-{package.id}",
-        name=package.name,
-        version=package.version_name,
-        package_type=package.package_type,
-        created_at=package.created_on,
-        created_by=package.requested_by,
-        description=package.description,
-        metadata=package.metadata,
-        dependencies=tuple(f"pkg-{one}" for one in package.dependencies),
-    )

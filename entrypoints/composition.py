@@ -10,6 +10,7 @@ from typing import Any
 from prometheus_client import Counter, Histogram
 
 from adapters import metrics, tracing
+from adapters.blobs.choosing import blobs_of
 from adapters.embedded.room import Room
 from adapters.environments import KnownEnvironments
 from adapters.identity.github import GitHubTokens
@@ -17,6 +18,8 @@ from adapters.identity.oidc import OidcTokens, TrustedIssuer, github_actions
 from adapters.identity.web import Web
 from adapters.keyring import master_key
 from adapters.nats.relay import Relay
+from adapters.packages.keeping import BlobPackages
+from adapters.packages.selecting import Selecting
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.job_runs import JobRuns
 from adapters.postgres.leases import Leases
@@ -45,6 +48,7 @@ from entrypoints.http.packages import packages
 from entrypoints.http.recent import RecentRows
 from entrypoints.http.rendering import as_users_know_it
 from entrypoints.http.traced import Traced
+from entrypoints.job_handlers import handlers_of, selecting
 from projections.read_model import Row
 from projections.registry import READ_MODELS
 
@@ -72,16 +76,20 @@ class Rollbook:
     leases: Leases
     runs: JobRuns
     environments: KnownEnvironments
+    packages: BlobPackages
     authentication: Authentication
     web: Web
     limits: RateLimits
     count: Counting
     recent: RecentRows = field(default_factory=RecentRows)
     rules: dict[str, tuple[float, HouseRules]] = field(default_factory=dict)
-    handlers: dict[str, Handler] = field(default_factory=dict)
+    select: Selecting = field(init=False)
+    handlers: dict[str, Handler] = field(init=False)
     owners: Owners = field(init=False)
 
     def __post_init__(self) -> None:
+        self.select = selecting(self)
+        self.handlers = handlers_of(self)
         self.owners = Owners(self.store, time.monotonic)
 
     async def rules_of(self, organisation: str, fresh: bool = False) -> HouseRules:
@@ -183,6 +191,7 @@ async def build(settings: Settings, database_url: str) -> Rollbook:
         leases=Leases(pools),
         runs=JobRuns(pools),
         environments=KnownEnvironments(store, settings.environments_file, settings.environment_secrets_dir),
+        packages=BlobPackages(blobs_of(settings, settings.data_dir)),
         authentication=authentication(settings, pools, web),
         web=web,
         identity=identity,

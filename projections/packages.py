@@ -1,8 +1,10 @@
 """Packages as their users list them: one row a package, also after it was deleted."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, ClassVar
 
+from domain.manifest import PackageInfo
 from domain.recorded import RecordedEvent
 from projections.read_model import Row, moment
 
@@ -80,3 +82,18 @@ def changes(event: RecordedEvent, data: dict[str, Any]) -> Row:
         case "package.deleted":
             return {"status": "deleted"}
     return {}
+
+
+def info_of(row: Row, created_by: str) -> PackageInfo:
+    """What the package's document says about it; `created_by` is a login."""
+    return PackageInfo(
+        id=f"pkg-{row['id']}",
+        name=row["name"],
+        version=row["version"],
+        package_type=row["package_type"],
+        created_at=datetime.fromisoformat(row["created_at"]),
+        created_by=created_by,
+        description=row["description"],
+        metadata=row["metadata"],
+        dependencies=tuple(f"pkg-{one}" for one in row["dependencies"]),
+    )
