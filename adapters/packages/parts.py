@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Iterator
+from typing import TypeVar
 
 from isal import igzip_lib, isal_zlib
 
@@ -15,7 +16,14 @@ from domain.manifest import Part
 LEVEL = 1
 GZIP = 31
 BATCH = 1 << 20
+T = TypeVar("T")
 DAMAGED = "A part of the package is damaged: its checksum differs"
+
+
+async def in_thread(batches: Iterator[T]) -> AsyncIterator[T]:
+    """The same batches, made beside the event loop."""
+    while (batch := await asyncio.to_thread(next, batches, None)) is not None:
+        yield batch
 
 
 class PartWriter:
@@ -107,8 +115,7 @@ async def read_part(store: BlobStore, part: Part) -> AsyncIterator[Lines]:
     have been believed."""
     reader = PartReader(part)
     async for chunk in store.read(part.blob):
-        batches = reader.read(chunk)
-        while (lines := await asyncio.to_thread(next, batches, None)) is not None:
+        async for lines in in_thread(reader.read(chunk)):
             yield lines
     reader.finish()
 

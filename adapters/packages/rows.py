@@ -42,7 +42,8 @@ def conversion(column: Column) -> Convert | None:
 
 
 class Rows:
-    """Turns lines of one table into the objects of a document. `sha256` is that of all lines so far, as `canonical`."""
+    """Turns lines of one table into the objects of a document. `sha256` is that of the lines that they turn into when
+    they are read again."""
 
     def __init__(self, kind: DatabaseKind, table: Table) -> None:
         self.sha256 = hashlib.sha256()
@@ -75,10 +76,9 @@ class Rows:
 
 
 class Values:
-    """Turns the objects of a document into lines of one table. `sha256` as above."""
+    """Turns the objects of a document into lines of one table."""
 
     def __init__(self, kind: DatabaseKind, name: str, columns: tuple[Column, ...]) -> None:
-        self.sha256 = hashlib.sha256()
         self.name = name
         self.columns = [column.name for column in columns if not column.is_generated]
         self.truths = ("1", "0") if kind is DatabaseKind.MYSQL else ("true", "false")
@@ -87,9 +87,7 @@ class Values:
 
     def lines(self, texts: Lines) -> Lines:
         """Each text of JSON as a line."""
-        found = [self.line(text) for text in texts]
-        self.sha256.update(b"\n".join([*found, b""]))
-        return found
+        return [self.line(text) for text in texts]
 
     def row(self, text: bytes) -> bytes:
         """The values in the order of the columns, each a text or null."""

@@ -5,12 +5,16 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from moto.server import ThreadedMotoServer
 from pydantic import SecretStr
 
 from adapters.blobs.choosing import blobs_of
 from adapters.blobs.store import Blobs
 from adapters.package_settings import PackageSettings
+from adapters.packages.importing import Importer
+from adapters.packages.limits import Limits
+from adapters.packages.signing import Signer, Trust
 
 
 @pytest.fixture(scope="session")
@@ -51,3 +55,18 @@ async def pieces(*chunks: bytes) -> AsyncIterator[bytes]:
     """Bytes on their way."""
     for chunk in chunks:
         yield chunk
+
+
+LIMITS = Limits(file=1 << 26, unpacked=1 << 27, ratio=50)
+
+
+@pytest.fixture
+def signer() -> Signer:
+    """A key of our own."""
+    return Signer(Ed25519PrivateKey.from_private_bytes(bytes(32)))
+
+
+@pytest.fixture
+def importer(store: Blobs, tmp_path: Path, signer: Signer) -> Importer:
+    """Takes packages into the folder."""
+    return Importer(store, tmp_path / "work", LIMITS, Trust(frozenset({signer.public})))
