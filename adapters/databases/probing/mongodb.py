@@ -13,6 +13,7 @@ from domain.errors import Unavailable
 CONNECT_SECONDS = 5
 WRITING = {"insert", "update", "remove"}
 ROOTS = {"root", "__system"}
+WRITERS = {"readWrite", "dbOwner"}
 REASONS = {18: "it refuses the user or the password", 13: "it lets this user do nothing"}
 
 
@@ -37,11 +38,10 @@ async def access(client: AsyncMongoClient[Any], database: str) -> Access:
     latency = (perf_counter() - began) * 1000
     status = await client.admin.command("connectionStatus", showPrivileges=True)
     who: dict[str, Any] = status.get("authInfo", {})
-    is_superuser = not who.get("authenticatedUsers") or any(
-        role.get("role") in ROOTS for role in who.get("authenticatedUserRoles", ())
-    )
-    writable = bool(told.get("isWritablePrimary", told.get("ismaster", False)))
-    can_write = writable and (is_superuser or may_write(who.get("authenticatedUserPrivileges", ()), database))
+    roles = who.get("authenticatedUserRoles", ())
+    is_superuser = not who.get("authenticatedUsers") or any(role.get("role") in ROOTS for role in roles)
+    may = may_write(who.get("authenticatedUserPrivileges", ()), database) or writes(roles, database)
+    can_write = bool(told.get("isWritablePrimary", told.get("ismaster", False))) and (is_superuser or may)
     return Access(f"MongoDB {server['version']}", round(latency, 2), can_write, is_superuser)
 
 
@@ -50,6 +50,14 @@ def may_write(privileges: Any, database: str) -> bool:
     return any(
         WRITING & set(one.get("actions", ())) and one.get("resource", {}).get("db", database) in ("", database)
         for one in privileges
+    )
+
+
+def writes(roles: Any, database: str) -> bool:
+    """Whether one of the roles that every server has is to write in this database; some servers list no privileges."""
+    return any(
+        (one.get("role") in WRITERS and one.get("db") == database) or one.get("role") == "readWriteAnyDatabase"
+        for one in roles
     )
 
 
