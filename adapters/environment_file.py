@@ -74,4 +74,5 @@ def explained(fault: ValidationError) -> str:
     if not first["loc"]:
         return "this is not a list of environments"
     number, *inside = first["loc"]
-    return f"{'.'.join(['entry ' + str(int(number) + 1), *map(str, inside)])}: {first['msg']}"
+    message = first["msg"] if inside else "this is not an environment"
+    return f"{'.'.join(['entry ' + str(int(number) + 1), *map(str, inside)])}: {message}"
