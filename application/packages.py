@@ -10,7 +10,7 @@ from application.handlers import Follow, Turn
 from application.jobs import RequestJob, request_job
 from domain.errors import Clash, NotFound
 from domain.job import Job
-from domain.job_status import JobStatus
+from domain.job_status import ENDED, JobStatus
 from domain.package import Package
 from domain.package_status import PackageStatus
 from domain.packed import Packed
@@ -190,8 +190,11 @@ async def describe_package(work: Work, command: DescribePackage) -> str:
 
 
 async def delete_package(work: Work, command: OfPackage) -> str:
-    """Answers the package's id; its name and version are free again."""
+    """Answers the package's id; its name and version are free again. Who still packs it is asked to stop."""
     package = await load_package(work, command.package_id)
+    job = await work.load(Job, package.id) if package.status is PackageStatus.PACKING else None
+    if job and job.status not in ENDED:
+        job.cancel("The package was deleted", work.now)
     if package.status is not PackageStatus.FAILED:
         work.release(place_of(package.name, package.version_name))
     package.delete(work.now)

@@ -36,7 +36,15 @@ from application.handlers import Handler
 from application.organisations import Owners
 from application.ports.event_store import Appended, Commit
 from domain.rules import HouseRules, Rules
-from entrypoints.http import environments, governance, jobs, lanes, organisations
+from entrypoints.http import (
+    environments,
+    governance,
+    jobs,
+    lanes,
+    organisations,
+    package_changes,
+    package_reading,
+)
 from entrypoints.http.api import Api, Hooks, Limits
 from entrypoints.http.authentication import Authentication
 from entrypoints.http.commands import authenticated, authorised
@@ -54,7 +62,7 @@ from projections.registry import READ_MODELS
 
 RULES_REMEMBERED_SECONDS = 2.0
 INTERFACES = (queue, packages)
-ROUTES_OF = (lanes, governance, organisations, jobs, environments)
+ROUTES_OF = (lanes, governance, organisations, jobs, environments, package_reading, package_changes)
 
 
 @dataclass(slots=True)
@@ -171,14 +179,8 @@ async def build(settings: Settings, database_url: str) -> Rollbook:
     log = PostgresLog(pools, database_url)
     identity = await log.identity()
     store = PostgresEventStore(pools, epoch=identity[1], disk_is_full=disk_of(settings))
-    visibility = Visibility()
-    web = Web()
-    count = Counting()
-
-    def wake(commit: Commit, appended: Appended) -> None:
-        log.wake(appended.position)
-
-    store.on_appended += [wake, count.appended]
+    visibility, web, count = Visibility(), Web(), Counting()
+    store.on_appended += [waker(log), count.appended]
     return Rollbook(
         settings=settings,
         pools=pools,
@@ -198,6 +200,11 @@ async def build(settings: Settings, database_url: str) -> Rollbook:
         limits=RateLimits(settings.rate_limit_per_minute, settings.rate_limit_address_per_minute),
         count=count,
     )
+
+
+def waker(log: PostgresLog) -> Callable[[Commit, Appended], None]:
+    """Tells followers of the log here at once what was appended here."""
+    return lambda _, appended: log.wake(appended.position)
 
 
 def people(settings: Settings, pools: Pools) -> People:

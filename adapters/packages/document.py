@@ -15,6 +15,7 @@ from domain.dataset import DatabaseKind
 from domain.manifest import Manifest, PackageInfo, PackedTable
 
 INLINE = 1000
+NOTHING = -1
 
 
 class Document:
@@ -96,16 +97,20 @@ class Tally:
             yield chunk
 
 
-async def shown(manifest: Manifest, info: PackageInfo, store: BlobStore, link: Callable[[str], str]) -> Json:
-    """The document as an answer shows it: of a table with more rows than some, only how many, and where they are."""
+async def shown(
+    manifest: Manifest, info: PackageInfo, store: BlobStore, link: Callable[[str], str], most: int = INLINE
+) -> Json:
+    """The document as an answer shows it: of a table with more than `most` rows, only how many, and where they are."""
     document = Document(manifest, info)
-    tables = [await shown_table(document, packed, store, link) for packed in manifest.tables]
+    tables = [await shown_table(document, packed, store, link, most) for packed in manifest.tables]
     return {**document.package, document.data: {**document.described, document.tables: tables}}
 
 
-async def shown_table(document: Document, packed: PackedTable, store: BlobStore, link: Callable[[str], str]) -> Json:
+async def shown_table(
+    document: Document, packed: PackedTable, store: BlobStore, link: Callable[[str], str], most: int
+) -> Json:
     """One table with its rows or with a link to them."""
-    if packed.part.rows > INLINE:
+    if packed.part.rows > most:
         return {**document.table(packed), "data_url": link(packed.name)}
     return {**document.table(packed), document.rows: await page(document.manifest, packed.name, store, 0, INLINE)}
 

@@ -145,6 +145,10 @@ def schema(model: Any, schemas: dict[str, Any]) -> dict[str, Any]:
 def responses(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
     """The answer, the answers without a body, and every refusal."""
     found = {route.status: described_answer("Done", content(route.answer, schemas, route.media_type), route.gives)}
+    found |= {
+        status: described_answer("Done so far", content(model, schemas), route.gives)
+        for status, model in route.also.items()
+    }
     found |= {status: described_answer(meaning, {}, ()) for status, meaning in route.empty.items()}
     for status in sorted({route.errors.status(status_of_kind(kind)) for kind in refusals(route)}):
         body = content(route.errors.model(status), schemas, route.errors.media_type)

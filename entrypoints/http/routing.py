@@ -4,6 +4,7 @@ import inspect
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any, TypedDict, Unpack, get_type_hints
 
 import orjson
@@ -21,7 +22,7 @@ Endpoint = Callable[..., Awaitable["Answer"]]
 class Call:
     """One request on its way through a route. Header names are lower-case. `app` is what composition built.
 
-    `unread` is whether a body may be on its way that nobody has read.
+    `unread` is whether a body may be on its way that nobody has read, `began` when the request came.
     """
 
     app: Any
@@ -34,6 +35,7 @@ class Call:
     params: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
     unread: bool = False
+    began: float = field(default_factory=monotonic)
     route: "Route | None" = None
     _caller: Caller | None = None
 
@@ -93,6 +95,7 @@ class RouteFacts(TypedDict, total=False):
     appends: bool
     raises: tuple[type[RollbookError], ...]
     empty: Mapping[int, str]
+    also: Mapping[int, Any]
     takes: tuple[Header, ...]
     gives: tuple[Header, ...]
 
@@ -103,7 +106,7 @@ class Route:
 
     `appends` is whether it records something, so that an Idempotency-Key makes sense. `raises` are the refusals of
     its own, beside those that follow from the rest of the record. `empty` are the statuses of answers without a body
-    and what they mean. `takes` and `gives` are headers of its own.
+    and what they mean, `also` those of other answers with their models. `takes` and `gives` are headers of its own.
     """
 
     method: str
@@ -124,6 +127,7 @@ class Route:
     open: bool = False
     raises: tuple[type[RollbookError], ...] = ()
     empty: Mapping[int, str] = field(default_factory=dict)
+    also: Mapping[int, Any] = field(default_factory=dict)
     takes: tuple[Header, ...] = ()
     gives: tuple[Header, ...] = ()
 

@@ -1,0 +1,115 @@
+"""Packages and what was done with them, in the words of their document."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from adapters.postgres.conditions import equals
+from domain.errors import NotFound
+from domain.package_status import PackageStatus
+from entrypoints.http.reading import Reading
+from entrypoints.http.routing import Call
+from projections.read_model import Row
+from projections.registry import PACKAGES
+
+PREFIX = "pkg-"
+
+
+def parse_package_id(package_id: str) -> UUID:
+    """The id behind its prefix; NotFound when there is none."""
+    try:
+        found = UUID(package_id.removeprefix(PREFIX))
+    except ValueError:
+        raise NotFound("Package not found") from None
+    if package_id.lower() != f"{PREFIX}{found}":
+        raise NotFound("Package not found")
+    return found
+
+
+async def find_package(reading: Reading, package_id: str) -> Row:
+    """The package's row; NotFound also when it was deleted."""
+    rows = await reading.select(PACKAGES, [equals("key", str(parse_package_id(package_id)))], order="key")
+    if not rows or rows[0]["status"] == PackageStatus.DELETED:
+        raise NotFound("Package not found")
+    return rows[0]
+
+
+async def records_of(call: Call, rows: list[Row]) -> list[dict[str, Any]]:
+    """Packages as lists show them."""
+    names = await logins(call, rows)
+    return [record_of(row, names[row["actor"]]) for row in rows]
+
+
+def record_of(row: Row, created_by: str) -> dict[str, Any]:
+    """One package without its data."""
+    packed = row["packed"] or {}
+    same = ("name", "version", "description", "status", "environment", "tags", "metadata", "imported")
+    return {
+        "id": f"{PREFIX}{row['id']}",
+        **{name: row[name] for name in same},
+        "packagetype": row["package_type"],
+        "databasetype": packed.get("database_type"),
+        "checksum": packed.get("checksum"),
+        "filesize": packed.get("size"),
+        "active": row["status"] != PackageStatus.DELETED,
+        "dependencies": [f"{PREFIX}{one}" for one in row["dependencies"]],
+        "includeparent": bool((row["selection"] or {}).get("include_parent")),
+        "recordcounts": packed.get("records"),
+        "originalid": row["original_id"],
+        "signedby": row["signed_by"],
+        "errorlog": [row["error"]] if row["error"] else [],
+        "createdby": created_by,
+        "createdon": utc(row["created_at"]),
+        "modifiedon": utc(row["updated_at"]),
+    }
+
+
+async def actions_of(call: Call, rows: list[Row]) -> list[dict[str, Any]]:
+    """Actions as their history shows them."""
+    names = await logins(call, rows)
+    return [action_of(row, names[row["actor"]]) for row in rows]
+
+
+def action_of(row: Row, performed_by: str) -> dict[str, Any]:
+    """One action."""
+    succeeded = sum(counts["succeeded"] for counts in row["records"].values())
+    failed = sum(counts["failed"] for counts in row["records"].values())
+    return {
+        "id": f"action-{row['id']}",
+        "packageid": f"{PREFIX}{row['package_id']}",
+        "actiontype": row["kind"],
+        "actionstatus": row["status"],
+        "sourceenvironment": row["source_environment"],
+        "targetenvironment": row["target_environment"],
+        "deploymentid": f"deploy-{row['deployment_id']}" if row["deployment_id"] else None,
+        "performedat": utc(row["created_at"]),
+        "performedby": performed_by,
+        "startedat": utc(row["started_at"]),
+        "completedat": utc(row["completed_at"]),
+        "durationseconds": seconds(row["started_at"], row["completed_at"]),
+        "recordsprocessed": succeeded + failed,
+        "recordssucceeded": succeeded,
+        "recordsfailed": failed,
+        "tablesprocessed": len(row["records"]),
+        "options": row["options"],
+        "errorlog": [row["error"]] if row["error"] else [],
+        "warninglog": row["warnings"],
+    }
+
+
+async def logins(call: Call, rows: list[Row]) -> dict[str, str]:
+    """Logins in the place of pseudonyms."""
+    found: dict[str, str] = await call.app.people.logins_of(call.caller.organisation, {row["actor"] for row in rows})
+    return found
+
+
+def utc(moment: str | None) -> str | None:
+    """A moment with its Z."""
+    return moment.replace("+00:00", "Z") if moment else None
+
+
+def seconds(start: str | None, end: str | None) -> float | None:
+    """How long it took, once it has ended."""
+    if not start or not end:
+        return None
+    return round((datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds(), 3)

@@ -1,0 +1,269 @@
+"""What is sent and answered about packages."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+
+from adapters.packages.selecting import MOST_STEPS
+from entrypoints.http.fields import Lenient, OptionalText, Past, no_filter, or_empty
+
+Called = Annotated[str, StringConstraints(min_length=1, max_length=255)]
+Described = Annotated[str, StringConstraints(max_length=10_000)]
+Names = Annotated[list[Called], Field(max_length=10_000)]
+Condition = Annotated[str, StringConstraints(max_length=10_000)] | dict[str, Any]
+Document = dict[str, Any]
+MOST_ROWS = 10_000
+
+
+class PackageType(StrEnum):
+    """What a package holds: rows of tables, or documents of collections."""
+
+    DATABASE = "database"
+    DOCUMENT = "document"
+
+
+class ShownStatus(StrEnum):
+    """What a package can be; what was deleted is never shown."""
+
+    PACKING = "packing"
+    FAILED = "failed"
+    ACTIVE = "active"
+    ARCHIVED = "archived"
+    DELETED = "deleted"
+
+
+class MaskMethod(StrEnum):
+    """What stands in the place of a column's values; equal values stay equal."""
+
+    HASH = "hash"
+    FAKE = "fake"
+    NULL = "null"
+    KEEP_FORMAT = "keep-format"
+
+
+class FilterBody(BaseModel):
+    """What to take. A member that nobody knows is refused: it was meant to leave something out."""
+
+    model_config = ConfigDict(extra="forbid")
+    tables: Names = []
+    collections: Names = []
+    where_clause: dict[Called, Condition | None] = {}
+    exclude_columns: dict[Called, Names] = {}
+    exclude_fields: dict[Called, Names] = {}
+
+
+class VirtualKeyBody(Lenient):
+    """References between tables that the source's catalog does not know of."""
+
+    table: Called
+    columns: Annotated[Names, Field(min_length=1)]
+    referenced_table: Called
+    referenced_columns: Annotated[Names, Field(min_length=1)]
+
+
+class SelectionBody(Lenient):
+    """Which rows or documents, and what comes with them: the rows that they need, and those that need them."""
+
+    filter: FilterBody
+    include_parent: bool = False
+    include_related: bool = False
+    max_depth: int = Field(default=1, ge=1, le=MOST_STEPS)
+    masks: dict[Called, dict[Called, MaskMethod]] = {}
+    virtual_foreign_keys: Annotated[list[VirtualKeyBody], Field(max_length=1000)] = []
+    match_keys: dict[Called, Names] = {}
+
+
+class PreviewBody(SelectionBody):
+    """What a package would hold, without making it."""
+
+    package_type: PackageType = PackageType.DATABASE
+    environment: Called | None = None
+
+
+class CreateBody(SelectionBody):
+    """A package to be packed. `run_as_background` answers at once, with the job that packs."""
+
+    name: Called
+    version: Called
+    package_type: PackageType
+    description: Described | None = None
+    environment: Called | None = None
+    metadata: Document = {}
+    dependencies: Annotated[list[Called], Field(max_length=1000)] = []
+    run_as_background: bool = False
+
+
+SELECTION = frozenset(SelectionBody.model_fields)
+
+
+class UpdateBody(Lenient):
+    """What is said about a package; only what is sent changes."""
+
+    description: Described | None = None
+    status: Literal["active", "archived"] | None = None
+    tags: Annotated[list[Called], Field(max_length=1000)] | None = None
+    metadata: Document | None = None
+
+
+class ListPackages(Lenient):
+    """Filters, all of which must agree."""
+
+    package_type: Annotated[PackageType | None, BeforeValidator(no_filter), or_empty(PackageType)] = None
+    environment: OptionalText = None
+    status: Annotated[ShownStatus | None, BeforeValidator(no_filter), or_empty(ShownStatus)] = None
+    limit: int = Field(default=50, ge=0, le=1000)
+    offset: int = Field(default=0, ge=0, le=10_000_000)
+    as_of: Past | None = None
+
+
+class ShowPackage(Lenient):
+    """As it is, or as it was."""
+
+    as_of: Past | None = None
+
+
+class ListActions(Lenient):
+    """How many of the newest."""
+
+    limit: int = Field(default=50, ge=0, le=1000)
+    offset: int = Field(default=0, ge=0, le=10_000_000)
+    as_of: Past | None = None
+
+
+class ReadData(Lenient):
+    """Which rows: of one table or collection, from `offset` on or behind a `cursor` of ours."""
+
+    table: OptionalText = None
+    collection: OptionalText = None
+    limit: int = Field(default=100, ge=0, le=MOST_ROWS)
+    offset: int = Field(default=0, ge=0, le=2**62)
+    cursor: OptionalText = None
+
+
+class PackageRecord(BaseModel):
+    """A package without its data. What it does not hold yet it says nothing of."""
+
+    id: str
+    name: str
+    version: str
+    packagetype: PackageType
+    description: str | None
+    databasetype: str | None
+    checksum: str | None
+    filesize: int | None
+    status: ShownStatus
+    environment: str | None
+    active: bool
+    tags: list[str]
+    metadata: Document
+    dependencies: list[str]
+    includeparent: bool
+    recordcounts: dict[str, int] | None
+    imported: bool
+    originalid: str | None
+    signedby: str | None
+    errorlog: list[str]
+    createdby: str
+    createdon: datetime
+    modifiedon: datetime
+
+
+class PackageList(BaseModel):
+    """Packages, newest first; `count` is how many there are on this page."""
+
+    packages: list[PackageRecord]
+    count: int
+    limit: int
+    offset: int
+
+
+class ActionRecord(BaseModel):
+    """Something that was done with a package, whatever came of it."""
+
+    id: str
+    packageid: str
+    actiontype: Literal["pack", "deploy", "rollback", "export", "import", "validate"]
+    actionstatus: Literal["pending", "in_progress", "completed", "failed", "rolled_back"]
+    sourceenvironment: str | None
+    targetenvironment: str | None
+    deploymentid: str | None
+    performedat: datetime
+    performedby: str
+    startedat: datetime | None
+    completedat: datetime | None
+    durationseconds: float | None
+    recordsprocessed: int
+    recordssucceeded: int
+    recordsfailed: int
+    tablesprocessed: int
+    options: Document
+    errorlog: list[str]
+    warninglog: list[str]
+
+
+class ActionList(BaseModel):
+    """Actions, newest first; `count` is how many there are on this page."""
+
+    actions: list[ActionRecord]
+    count: int
+
+
+class PackageDetails(BaseModel):
+    """The package document, with the rows of small tables and a link to those of others, and what was done last."""
+
+    package: Document
+    recent_actions: list[ActionRecord]
+
+
+class CreatedPackage(BaseModel):
+    """A package that was just made."""
+
+    package: PackageRecord
+    message: str
+
+
+class PackingPackage(CreatedPackage):
+    """A package that is still being packed, by a job."""
+
+    job_id: str
+    status: str
+
+
+class ChangedPackage(BaseModel):
+    """What was changed."""
+
+    message: str
+    package_id: str
+
+
+class FoundTable(BaseModel):
+    """What the package would hold of a table: how many rows, in bytes as lines, and how many for which reason."""
+
+    name: str
+    rows: int
+    bytes: int
+    reasons: dict[str, int]
+    sample: list[Document]
+
+
+class Preview(BaseModel):
+    """What a package would hold."""
+
+    environment: str
+    databasetype: str
+    tables: list[FoundTable]
+    total_records: int
+    total_bytes: int
+
+
+class DataPage(BaseModel):
+    """Rows of one table or documents of one collection; `total` is how many it has in the package."""
+
+    table: str
+    rows: list[Document]
+    count: int
+    total: int
+    limit: int
+    offset: int
