@@ -166,23 +166,11 @@ class Api:
 
     def _exchange(self, ask: Ask, timeout: httpx2.Timeout, deadline: float) -> Reply:
         body = None if ask.body is None else json.dumps(ask.body).encode()
-        headers = {
-            **ask.headers,
-            **({"Content-Type": "application/json"} if body is not None else {}),
-        }
+        headers = {**ask.headers, **({"Content-Type": "application/json"} if body is not None else {})}
         with self._http.stream(
-            ask.method,
-            ask.path,
-            params=list(ask.query),
-            content=body,
-            headers=headers,
-            timeout=timeout,
+            ask.method, ask.path, params=list(ask.query), content=body, headers=headers, timeout=timeout
         ) as response:
-            return Reply(
-                response.status_code,
-                dict(response.headers),
-                read_all(response, deadline),
-            )
+            return Reply(response.status_code, dict(response.headers), read_all(response, deadline))
 
 
 def read_all(response: httpx2.Response, deadline: float) -> bytes:

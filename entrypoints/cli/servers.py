@@ -4,7 +4,9 @@ import gc
 import os
 from collections.abc import Mapping
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from entrypoints.cli.failures import Exit, Failure, misuse
 from entrypoints.cli.session import group
@@ -15,17 +17,17 @@ if TYPE_CHECKING:
 commands = group()
 
 
-def start(parts: frozenset[str], welcome: bool = False) -> None:
+def start(parts: frozenset[str], welcome: bool = False, chosen: Mapping[str, Any] | None = None) -> None:
     """Runs until Ctrl-C or SIGTERM, then exit code 0; 2 for a bad setting, 1 when something cannot start.
 
-    Imports late, since the help page should not wait for servers.
+    `chosen` are settings of the command line. Imports late, since the help page should not wait for servers.
     """
     from adapters.logs import configure_logging
     from adapters.settings import SettingsError, load_settings
 
     configure_logging("warning", "console")
     try:
-        settings = load_settings()
+        settings = load_settings().model_copy(update=chosen or {})
     except SettingsError as problem:
         raise misuse(str(problem)) from None
     configure_logging(settings.log_level, settings.log_format)
@@ -125,6 +127,11 @@ def relay() -> None:
 
 
 @commands.command()
-def work() -> None:
-    """Do the housekeeping: end silent claims, forget old keys."""
-    start(frozenset({"work"}))
+def work(
+    concurrency: Annotated[
+        int | None,
+        typer.Option(min=1, max=1000, help="Jobs at a time.", show_default="WORKER_CONCURRENCY, else 4"),
+    ] = None,
+) -> None:
+    """Do jobs, and the housekeeping: end silent claims, forget old keys."""
+    start(frozenset({"work"}), chosen={"worker_concurrency": concurrency} if concurrency else None)

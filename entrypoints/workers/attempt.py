@@ -9,7 +9,6 @@ from uuid import UUID
 
 import psycopg
 import structlog
-from psycopg_pool import PoolTimeout
 
 from adapters.nats.job_queue import TROUBLES, JetStreamOffer
 from adapters.postgres.job_runs import JobRuns
@@ -113,7 +112,7 @@ class RunningAttempt:
                 await self.offer.keep()
         except LeaseLost:
             self.ended_by = "lost"
-        except (*TROUBLES, RollbookError, psycopg.Error, PoolTimeout) as problem:
+        except (*TROUBLES, RollbookError, psycopg.Error) as problem:
             log.warning("job.beat_missed", job_id=str(self.job_id), problem=type(problem).__name__)
             if monotonic() - self.kept > LEASE_SECONDS:
                 self.ended_by = "lost"

@@ -7,7 +7,6 @@ from uuid import UUID
 
 import psycopg
 import structlog
-from psycopg_pool import PoolTimeout
 
 from adapters.nats.job_queue import TROUBLES, JetStreamJobs
 from adapters.postgres.job_runs import Due, JobRuns
@@ -24,7 +23,7 @@ log = structlog.get_logger()
 EVERY_SECONDS = 1.0
 START = timedelta(seconds=15)
 TOGETHER = 5000
-INTERRUPTIONS = (*TROUBLES, RollbookError, psycopg.Error, PoolTimeout)
+INTERRUPTIONS = (*TROUBLES, RollbookError, psycopg.Error)
 
 
 class Dispatcher:
