@@ -1,5 +1,6 @@
 """Zip files that somebody sends: every name, size and byte in them is hostile until it was checked."""
 
+import errno
 import stat
 import struct
 import zlib
@@ -20,6 +21,10 @@ END, END_BYTES = b"PK\5\6", 22
 LOCATOR_BYTES, RECORD_BYTES = 20, 56
 ENCRYPTED = 1
 DAMAGED = "The zip is damaged"
+WRONG = (
+    *(BadZipFile, zlib.error, struct.error),
+    *(EOFError, NotImplementedError, OverflowError, RuntimeError, ValueError),
+)
 
 
 @contextmanager
@@ -105,5 +110,10 @@ def told() -> Iterator[None]:
     """Whatever is wrong inside a zip is a refusal."""
     try:
         yield
-    except (BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, struct.error, ValueError) as problem:
+    except WRONG as problem:
         raise Invalid(f"{DAMAGED} ({type(problem).__name__})") from None
+    except OSError as problem:
+        # A place in the file that cannot be.
+        if problem.errno != errno.EINVAL:
+            raise
+        raise Invalid(DAMAGED) from None

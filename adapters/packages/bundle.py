@@ -97,7 +97,7 @@ def check_lines(kind: DatabaseKind, table: PackedTable, lines: Lines) -> None:
         if kind is DatabaseKind.MONGODB:
             fits = isinstance(row, dict)
         else:
-            fits = isinstance(row, list) and len(row) == width and not any(isinstance(v, list | dict) for v in row)
+            fits = isinstance(row, list) and len(row) == width and all(v is None or isinstance(v, str) for v in row)
         if not fits:
             raise Invalid(f"A row of '{table.name}' does not have the values of its columns")
 

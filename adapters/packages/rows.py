@@ -15,6 +15,7 @@ from domain.errors import Invalid
 WHOLE = re.compile(
     r"(tiny|small|medium|big)?(int|integer|serial)[248]?(\(\d+\))?( unsigned)?( zerofill)?", re.IGNORECASE
 )
+WRITTEN = re.compile(r"0|-?[1-9][0-9]*").fullmatch
 TRUTH: Mapping[str, bool] = {"true": True, "false": False}
 # Every reader of JSON keeps integers of up to 53 bits; longer ones are safe as texts only.
 LONGEST_WHOLE = 15
@@ -23,9 +24,8 @@ Convert = Callable[[Any], Any]
 
 def to_whole(text: Any) -> Any:
     """An integer, when the text is how one is written."""
-    if isinstance(text, str) and len(text) <= LONGEST_WHOLE and text.lstrip("-").isdecimal():
-        number = int(text)
-        return number if str(number) == text else text
+    if isinstance(text, str) and len(text) <= LONGEST_WHOLE and WRITTEN(text):
+        return int(text)
     return text
 
 
@@ -54,20 +54,25 @@ class Rows:
 
     def objects(self, lines: Lines) -> bytes:
         """Rows as JSON, with commas between them."""
-        texts, found = list[bytes](), list[bytes]()
-        for line in lines:
-            values = [text_of(value) for value in orjson.loads(line)]
-            texts.append(orjson.dumps(values))
-            for place, convert in self.conversions:
-                values[place] = convert(values[place])
-            found.append(orjson.dumps(dict(zip(self.names, values, strict=True))))
-        self.sha256.update(b"\n".join([*texts, b""]))
-        return b",".join(found)
+        rows = self.counted(lines)
+        for place, convert in self.conversions:
+            for row in rows:
+                row[place] = convert(row[place])
+        return orjson.dumps([dict(zip(self.names, row, strict=True)) for row in rows])[1:-1]
 
     def documents(self, lines: Lines) -> bytes:
         """Documents as they are, with commas between them."""
-        self.sha256.update(b"\n".join([*(orjson.dumps(orjson.loads(line)) for line in lines), b""]))
+        self.counted(lines)
         return b",".join(lines)
+
+    def counted(self, lines: Lines) -> list[Any]:
+        """The rows that the lines hold. Lines are taken together, which is twice as fast as one by one."""
+        text = b"[" + b",".join(lines) + b"]"
+        rows: list[Any] = orjson.loads(text)
+        if orjson.dumps(rows) != text:
+            lines = [orjson.dumps(row) for row in rows]
+        self.sha256.update(b"\n".join([*lines, b""]))
+        return rows
 
     def loaded(self, lines: Lines) -> list[Any]:
         """A few rows, as an answer shows them."""
@@ -87,7 +92,12 @@ class Values:
 
     def lines(self, texts: Lines) -> Lines:
         """Each text of JSON as a line."""
-        return [self.line(text) for text in texts]
+        # Every small text that orjson makes keeps a kilobyte; taken apart again they are as long as they are.
+        together = bytearray()
+        for text in texts:
+            together += self.line(text)
+            together += b"\n"
+        return bytes(together[:-1]).split(b"\n")
 
     def row(self, text: bytes) -> bytes:
         """The values in the order of the columns, each a text or null."""
