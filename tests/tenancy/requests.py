@@ -1,11 +1,14 @@
 """For every route a request that one tenant may send, with ids and names of its own or of another's."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
 Facts = dict[str, Any]
+KINDS = ("deployment", "freeze", "token", "environment")
+PARAMETER = re.compile(r"\{(\w+?)(?:_id)?\}")
 
 
 @dataclass
@@ -15,7 +18,7 @@ class Tenant:
     name: str
     headers: dict[str, str]
     colleague: dict[str, str]
-    ids: dict[str, list[str]] = field(default_factory=lambda: {"deployment": [], "freeze": [], "token": []})
+    ids: dict[str, list[str]] = field(default_factory=lambda: {kind: [] for kind in KINDS})
 
     @property
     def mark(self) -> str:
@@ -39,10 +42,11 @@ class Hand:
 
     def path(self, template: str) -> str:
         """The path, with ids that exist somewhere."""
-        for kind, ids in self.mine.ids.items():
-            known = [*ids[-4:], *self.other.ids[kind][-3:], "unknown"]
-            template = template.replace(f"{{{kind}_id}}", self.chance.choice(known))
-        return template
+        return PARAMETER.sub(lambda found: self.chance.choice(self.known(found[1])), template)
+
+    def known(self, kind: str) -> list[str]:
+        """Some ids of things of a kind."""
+        return [*self.mine.ids[kind][-4:], *self.other.ids[kind][-3:], "unknown"]
 
     def moment(self) -> Facts:
         """Sometimes a past position, which may be another tenant's."""
@@ -83,6 +87,12 @@ def rules(hand: Hand) -> Facts:
     return {"json": {"roles": [role], "strict_transitions": False}}
 
 
+def environment(hand: Hand) -> Facts:
+    """A database whose secret is the tenant's own, though both call it the same."""
+    name = f"{hand.mine.name[::-1]}-{hand.chance.randint(1, 10**9)}"
+    return {"json": {"name": name, "kind": "postgresql", "dsn": "file:secret"}}
+
+
 def past(hand: Hand) -> Facts:
     """Nothing but perhaps a moment."""
     return {"params": hand.moment()}
@@ -120,6 +130,12 @@ REQUESTS: dict[str, Build] = {
     "POST /v1/tokens": lambda hand: {"json": {"name": hand.mine.mark, "role": "viewer"}},
     "GET /v1/tokens": past,
     "DELETE /v1/tokens/{token_id}": nothing,
+    "GET /api/environments": past,
+    "POST /api/environments": environment,
+    "GET /api/environments/{environment}": nothing,
+    "PUT /api/environments/{environment}": lambda hand: {"json": {"dsn": "file:secret", "reader_dsn": "file:secret"}},
+    "DELETE /api/environments/{environment}": nothing,
+    "POST /api/environments/{environment}/test": nothing,
     "GET /v1/organisation": nothing,
     "POST /v1/organisation/owner": lambda hand: {"json": {"owner": hand.mine.mark, "reason": hand.mine.mark}},
 }

@@ -17,16 +17,21 @@ from domain.recorded import RecordedEvent
 from entrypoints.http.routing import Route
 from entrypoints.operator import Operator
 from tests.conftest import Database, Running, running_rollbook, settings_for
-from tests.tenancy.requests import REQUESTS, Hand, Tenant
+from tests.tenancy.requests import PARAMETER, REQUESTS, Hand, Tenant
 
 LIMIT = 60
+NAMES = ("acme", "globex")
 SEEN = [name for name in REQUESTS if name.startswith("GET") and "{" not in name]
 STEPS = st.lists(st.tuples(st.sampled_from(sorted(REQUESTS)), st.integers(0, 2**32)), min_size=1, max_size=8)
 
 
 @pytest.fixture
 async def guarded(database: Database, tmp_path: Path) -> AsyncIterator[Running]:
-    async with running_rollbook(settings_for(tmp_path, auth_enabled=True), database) as running:
+    for name in NAMES:
+        (own := tmp_path / "secrets" / name).mkdir(parents=True)
+        (own / "secret").write_text(f"host=127.0.0.1 port=1 dbname=secret-of-{name}")
+    settings = settings_for(tmp_path, auth_enabled=True, environment_secrets_dir=tmp_path / "secrets")
+    async with running_rollbook(settings, database) as running:
         yield running
 
 
@@ -70,6 +75,8 @@ class Neighbours:
         kinds = {"/v1/deployments": "deployment", "/v1/freezes": "freeze", "/v1/tokens": "token"}
         if method == "POST" and answer.status_code == 201 and (kind := kinds.get(template)):
             mine.ids[kind].append(answer.json()["id"])
+        if (method, template) == ("POST", "/api/environments"):
+            mine.ids["environment"].append(answer.json()["environment"]["name"])
 
     def begin_work(self, mine: Tenant) -> None:
         """Something is live, something was before it, something runs, and something waits for an approval."""
@@ -99,7 +106,7 @@ class Neighbours:
 async def neighbours(guarded: Running) -> AsyncIterator[Neighbours]:
     """Two tenants, each with something behind every route."""
     tenants = []
-    for name in ("acme", "globex"):
+    for name in NAMES:
         both = [await Operator(guarded.app).issue_token(name, who, Role.ADMIN, None) for who in ("ann", "bob")]
         ann, bob = ({"Authorization": f"Bearer {made['token']}"} for made in both)
         tenants.append(Tenant(name, ann, bob))
@@ -113,7 +120,7 @@ def settle(both: Neighbours) -> None:
     """Makes a few things of each kind for both."""
     for mine, other in (both.tenants, both.tenants[::-1]):
         for number in range(2):
-            for name in ("POST /v1/deployments", "POST /v1/freezes", "POST /v1/tokens"):
+            for name in ("POST /v1/deployments", "POST /v1/freezes", "POST /v1/tokens", "POST /api/environments"):
                 both.ask(name, mine, other, Random(number))
 
 
@@ -133,9 +140,10 @@ async def test_an_id_of_another_tenant_names_nothing_at_any_route(neighbours: Ne
         seen = neighbours.view(other)
         for name in (name for name in REQUESTS if "{" in name):
             method, template = name.split()
-            kind = template[template.index("{") + 1 : template.index("_id}")]
-            for one in other.ids[kind]:
-                path = template.replace(f"{{{kind}_id}}", one)
+            found = PARAMETER.search(template)
+            assert found
+            for one in other.ids[found[1]]:
+                path = PARAMETER.sub(one, template)
                 body = REQUESTS[name](Hand(mine, other, Random(1)))
                 answer = neighbours.client.request(method, path, headers=mine.headers, **body)
                 assert answer.status_code == 404, (name, answer.text)
