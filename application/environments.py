@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from application.execution import Work
 from domain.dataset import DatabaseKind
-from domain.environment import Environment, unknown
+from domain.environment import NAME, Environment, unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ async def remove_environment(work: Work, command: RemoveEnvironment) -> str:
 
 async def load_environment(work: Work, name: str) -> Environment:
     """The environment, or NotFound."""
-    environment = await work.load(Environment, Environment.id_of(work.organisation, name))
-    if environment is None:
+    known = NAME.fullmatch(name) and await work.load(Environment, Environment.id_of(work.organisation, name))
+    if not known:
         raise unknown(name)
-    return environment
+    return known

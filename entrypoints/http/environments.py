@@ -6,7 +6,7 @@ from typing import Any
 from adapters.postgres.conditions import equals
 from application import environments as commands
 from application.execution import Handler
-from domain.environment import unknown
+from domain.environment import NAME, Environment, unknown
 from domain.errors import Clash, Invalid, NotFound
 from entrypoints.http import environment_models as models
 from entrypoints.http.commands import execute
@@ -102,8 +102,10 @@ def of_file(call: Call) -> dict[str, dict[str, Any]]:
 
 async def find(call: Call, past: Reading, name: str) -> dict[str, Any]:
     """The environment of this name, or NotFound."""
-    rows = await past.select(ENVIRONMENTS, [equals("active", True), equals("name", name)], order="name", limit=1)
-    if not rows:
+    if not NAME.fullmatch(name):
+        raise unknown(name)
+    key = equals("key", str(Environment.id_of(call.caller.organisation, name)))
+    if not (rows := await past.select(ENVIRONMENTS, [key, equals("active", True)], order="key")):
         raise unknown(name)
     return (await as_users_know_them(call, rows))[0]
 

@@ -37,6 +37,8 @@ IN_ORDER: dict[str, Any] = {
         "require_if_match": True,
     },
     "issue_token": {"name": "text", "role": "viewer", "scope": ["lane.read"], "expires_at": "2999-01-01T00:00:00Z"},
+    "add_environment": {"name": "staging", "kind": "postgresql", "dsn": "file:dsn", "reader_dsn": "file:reader"},
+    "change_environment": {"dsn": "file:dsn", "reader_dsn": "file:reader"},
     "rebind_owner": {"owner": "42", "reason": "text"},
 }
 
