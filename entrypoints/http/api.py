@@ -13,7 +13,16 @@ from pydantic import TypeAdapter
 from application.caller import Caller
 from domain.errors import RollbookError, Unavailable
 from entrypoints.http.errors import Broken, NoSuchPath, WrongMethod, headers_of, status_of
-from entrypoints.http.requests import Incoming, discard_body, parse_body, parse_query, read_body, require_json
+from entrypoints.http.requests import (
+    Incoming,
+    discard_body,
+    parse_body,
+    parse_query,
+    patient_chunks,
+    read_body,
+    require_json,
+    require_media,
+)
 from entrypoints.http.routing import Answer, Call, Interface, Route
 
 log = structlog.get_logger()
@@ -110,6 +119,10 @@ class Api:
         arguments: dict[str, Any] = dict(call.params)
         if route.query:
             arguments["query"] = parse_query(call.query_string, route.query, self.queries[id(route)])
+        if route.consumes:
+            require_media(call.headers.get("content-type", ""), route.consumes)
+            call.chunks = patient_chunks(receive, self.limits.seconds)
+            return await route.endpoint(call, **arguments)
         if call.method not in ("GET", "HEAD"):
             call.body = await read_body(receive, self.limits.body_bytes, self.limits.seconds)
             call.unread = False

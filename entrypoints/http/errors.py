@@ -46,7 +46,7 @@ class TooSlow(errors.RollbookError):
 
 
 class WrongMediaType(errors.RollbookError):
-    """The body says that it is no JSON."""
+    """The body says that it is something that the route does not take."""
 
     code = "UNSUPPORTED_MEDIA_TYPE"
 

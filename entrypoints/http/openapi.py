@@ -32,7 +32,7 @@ MEANING = {
     410: "The claim has ended",
     412: "If-Match names another version",
     413: "The request, or an event that it would record, is too large",
-    415: "The body says that it is no JSON",
+    415: "The body says that it is something else",
     422: "A value is refused, or an Idempotency-Key came with another request before",
     423: "A freeze covers this",
     429: "Too many requests",
@@ -82,6 +82,9 @@ def operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
         described["security"] = [{"bearer": []}]
     if route.body:
         described["requestBody"] = {"required": True, "content": {JSON: {"schema": schema(route.body, schemas)}}}
+    if route.consumes:
+        binary = {"schema": {"type": "string", "format": "binary"}}
+        described["requestBody"] = {"required": True, "content": dict.fromkeys(route.consumes, binary)}
     return described
 
 
@@ -165,6 +168,8 @@ def refusals(route: Route) -> set[type[errors.RollbookError]]:
         found |= set(READS_BODY)
     if route.body:
         found |= {WrongMediaType, errors.Unprocessable}
+    if route.consumes:
+        found.add(WrongMediaType)
     if route.query:
         found.add(errors.Unprocessable)
     if route.appends:

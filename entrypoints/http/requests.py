@@ -2,7 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from functools import cache
 from itertools import islice
 from typing import Any, get_args, get_origin
@@ -48,6 +49,19 @@ async def read_body(receive: Receive, limit: int, seconds: float) -> bytes:
     return b"".join(chunks)
 
 
+async def patient_chunks(receive: Receive, seconds: float) -> AsyncIterator[bytes]:
+    """A body of any length as it comes; TooSlow when nothing comes for so long, CutOff as above."""
+
+    async def in_time() -> dict[str, Any]:
+        try:
+            return await asyncio.wait_for(receive(), seconds)
+        except TimeoutError:
+            raise TooSlow("The body did not arrive in time") from None
+
+    async for chunk in chunks_of(in_time, sys.maxsize):
+        yield chunk
+
+
 async def discard_body(receive: Receive, limit: int) -> bool:
     """Whether the rest of a body that nobody wants ended within `limit` bytes and a moment."""
     try:
@@ -71,6 +85,12 @@ async def chunks_of(receive: Receive, limit: int) -> AsyncIterator[bytes]:
         if size > limit:
             raise TooLarge(f"The body exceeds {limit} bytes")
         yield chunk
+
+
+def require_media(content_type: str, consumed: Collection[str]) -> None:
+    """A body must say that it is of one of these types."""
+    if content_type.partition(";")[0].strip().lower() not in consumed:
+        raise WrongMediaType(f"The body must be {' or '.join(consumed)}")
 
 
 def require_json(content_type: str) -> None:

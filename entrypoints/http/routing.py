@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, TypedDict, Unpack, get_type_hints
@@ -34,6 +34,7 @@ class Call:
     traceparent: str
     params: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
+    chunks: AsyncIterator[bytes] | None = None
     unread: bool = False
     began: float = field(default_factory=monotonic)
     route: "Route | None" = None
@@ -90,6 +91,7 @@ class RouteFacts(TypedDict, total=False):
     action: str
     answer: Any
     media_type: str
+    consumes: tuple[str, ...]
     status: int
     open: bool
     appends: bool
@@ -123,6 +125,7 @@ class Route:
     action: str = ""
     answer: Any = None
     media_type: str = JSON
+    consumes: tuple[str, ...] = ()
     status: int = 200
     open: bool = False
     raises: tuple[type[RollbookError], ...] = ()

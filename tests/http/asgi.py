@@ -134,6 +134,12 @@ def shop_interface(shop: Shop) -> Interface:
     """Routes with `detail` errors."""
     things = Interface("things", "/v1", detail_errors)
 
+    @things.post("/v1/streams", action="thing.create", answer=int, consumes=("application/octet-stream",))
+    async def measure(call: Call) -> Answer:
+        """Count the bytes of a body of any length."""
+        assert call.chunks is not None
+        return answer(sum([len(chunk) async for chunk in call.chunks]))
+
     @things.post("/v1/things", action="thing.create", answer=Thing, status=201)
     async def create(call: Call, body: Thing) -> Answer:
         """Keep a thing."""

@@ -118,6 +118,24 @@ async def test_a_client_that_leaves_amid_its_body_has_asked_for_nothing(shop: Sh
     assert (reply.status, reply.headers["x-error-code"]) == (400, "REQUEST_CUT_OFF")
 
 
+BINARY = {"content-type": "application/octet-stream"}
+
+
+async def test_a_body_that_is_streamed_may_be_of_any_length(shop: Shop) -> None:
+    reply = await shop.ask("POST", "/v1/streams", [b"x" * 1500] * 4, headers=BINARY)
+    assert (reply.status, reply.json()) == (200, 6000)
+
+
+async def test_a_body_that_is_streamed_must_say_what_it_is(shop: Shop) -> None:
+    assert (await shop.ask("POST", "/v1/streams", b"x")).status == 415
+    assert (await shop.ask("POST", "/v1/streams", b"x", headers={"content-type": "text/plain"})).status == 415
+
+
+async def test_a_body_that_is_streamed_and_stalls_is_a_408() -> None:
+    shop = Shop(Limits(body_bytes=2000, json_depth=8, seconds=0.01))
+    assert (await shop.ask("POST", "/v1/streams", b"x", headers=BINARY, stalls=True)).status == 408
+
+
 async def test_brackets_within_texts_do_not_nest(shop: Shop) -> None:
     body = orjson.dumps({"name": '[[[[[[[[[[[[{{{{{{\\"[[[[['})
     assert (await shop.ask("POST", "/v1/things", body)).status == 201
