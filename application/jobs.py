@@ -1,16 +1,16 @@
 """Asking for work, doing it, and ending it: the commands of jobs."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
 from application.execution import Work
 from application.handlers import Concern, Turn
-from domain.errors import NotFound
+from application.job_ends import begin_again, end, load_job
 from domain.job import Job
-from domain.job_status import ENDED, JobStatus
+from domain.job_status import JobStatus
 
 DEFAULT_PRIORITY = 5
 FIRST_PAUSE_SECONDS = 2.0
@@ -98,15 +98,7 @@ class RetryJob:
     concern: Concern | None = None
 
 
-Ending = CompleteJob | FailJob | EndJob | CancelJob | RetryJob
 CANCELLED = Turn(JobStatus.CANCELLED)
-
-
-async def load_job(work: Work, job_id: UUID) -> Job:
-    """The job, or NotFound."""
-    if (job := await work.load(Job, job_id)) is None:
-        raise NotFound("Job not found")
-    return job
 
 
 async def request_job(work: Work, command: RequestJob) -> str:
@@ -144,9 +136,14 @@ async def reach_milestone(work: Work, command: ReachMilestone) -> str:
 
 
 async def complete_job(work: Work, command: CompleteJob) -> str:
-    """Answers the job's id; LeaseLost for a worker that was given up meanwhile."""
+    """Answers the job's id; LeaseLost for a worker that was given up meanwhile. What cannot be recorded fails."""
     turn = Turn(JobStatus.COMPLETED, result=command.result)
-    return await end(work, command, turn, lambda job: job.complete(command.fence, command.result, work.now))
+
+    async def fail(why: str) -> str:
+        return await fail_job(work, FailJob(command.job_id, command.fence, why, False, 0, command.concern))
+
+    decide = partial(Job.complete, fence=command.fence, result=command.result, at=work.now)
+    return await end(work, command, turn, decide, instead=fail)
 
 
 async def fail_job(work: Work, command: FailJob) -> str:
@@ -182,6 +179,11 @@ async def lose_worker(work: Work, command: EndJob) -> str:
     return await end(work, command, turn, lambda job: job.lose_worker(command.fence, work.now))
 
 
+async def release_job(work: Work, command: EndJob) -> str:
+    """Answers the job's id."""
+    return await end(work, command, CANCELLED, lambda job: job.release(command.fence, work.now))
+
+
 async def cancel_job(work: Work, command: CancelJob) -> str:
     """Answers the job's id."""
     return await end(work, command, CANCELLED, lambda job: job.cancel(command.reason, work.now))
@@ -189,14 +191,4 @@ async def cancel_job(work: Work, command: CancelJob) -> str:
 
 async def retry_job(work: Work, command: RetryJob) -> str:
     """Answers the job's id; Clash where what the job is about cannot be tried again."""
-    return await end(work, command, Turn(JobStatus.QUEUED), lambda job: job.retry(work.now))
-
-
-async def end(work: Work, command: Ending, turn: Turn, decide: Callable[[Job], None]) -> str:
-    """Lets the job decide; what it is about follows when the job has ended, or begins anew."""
-    job = await load_job(work, command.job_id)
-    follow = await command.concern(work, job) if command.concern else None
-    decide(job)
-    if follow and (job.status in ENDED or isinstance(command, RetryJob)):
-        follow(turn if job.status == turn.status else Turn(job.status, why=job.cancel_reason))
-    return str(job.id)
+    return await begin_again(work, command, lambda job: job.retry(work.now))

@@ -77,6 +77,12 @@ class Job(BaseAggregate[UUID]):
         TOPIC = "job.worker_lost"
         fence: int
 
+    class Released(Event):
+        """Its worker was told to stop, and undid what it had begun: it waits again, and this try does not count."""
+
+        TOPIC = "job.released"
+        fence: int
+
     class CancelRequested(Event):
         """Its worker has been asked to stop."""
 
@@ -109,7 +115,7 @@ class Job(BaseAggregate[UUID]):
         """Hands it to a worker; Clash when another has it, it has ended, or it is not due yet."""
         if self.status not in WAITING:
             raise Clash(f"The job is {self.status}")
-        if self.due_at is not None and at < datetime.fromisoformat(self.due_at):
+        if not self.is_due(at):
             raise Clash(f"The job is not due before {self.due_at}")
         self.trigger_event(self.Started, timestamp=at, attempt=self.attempt + 1, fence=self.fence + 1, worker=worker)
 
@@ -148,6 +154,14 @@ class Job(BaseAggregate[UUID]):
         else:
             self.trigger_event(self.WorkerLost, timestamp=at, fence=fence)
 
+    def release(self, fence: int, at: datetime) -> None:
+        """Its worker stops working at all: another may take it at once, unless it was to be cancelled."""
+        self.check_holder(fence)
+        if self.cancelling:
+            self.trigger_event(self.Cancelled, timestamp=at, reason=self.cancel_reason)
+        else:
+            self.trigger_event(self.Released, timestamp=at, fence=fence)
+
     def cancel(self, reason: str | None, at: datetime) -> None:
         """Ends it at once when nobody works on it, else asks its worker to stop; refused when it has ended."""
         if self.status in ENDED:
@@ -168,6 +182,10 @@ class Job(BaseAggregate[UUID]):
             raise Clash(f"The job is {self.status}")
         self.trigger_event(self.Retried, timestamp=at)
 
+    def is_due(self, at: datetime) -> bool:
+        """Whether its time has come."""
+        return self.due_at is None or at >= datetime.fromisoformat(self.due_at)
+
     def check_holder(self, fence: int) -> None:
         """LeaseLost unless this is the start that still counts."""
         if self.status is not JobStatus.PROCESSING or fence != self.fence:
@@ -178,6 +196,7 @@ class Job(BaseAggregate[UUID]):
         organisation: str,
         handler: str,
         arguments: dict[str, Any],
+        priority: int,
         due_at: str | None,
         timeout_seconds: int,
         max_retries: int,
@@ -185,6 +204,7 @@ class Job(BaseAggregate[UUID]):
         self.organisation = organisation
         self.handler = handler
         self.arguments = arguments
+        self.priority = priority
         self.due_at = due_at
         self.timeout_seconds = timeout_seconds
         self.max_retries = max_retries
@@ -224,6 +244,11 @@ def _(event: Job.RetryScheduled, job: Job) -> None:
 @evolve.register
 def _(event: Job.WorkerLost, job: Job) -> None:
     job.status, job.due_at = JobStatus.QUEUED, None
+
+
+@evolve.register
+def _(event: Job.Released, job: Job) -> None:
+    job.status, job.due_at, job.attempt = JobStatus.QUEUED, None, job.attempt - 1
 
 
 @evolve.register

@@ -51,7 +51,7 @@ class Jobs:
         if row is None:
             raise ValueError(f"{event.topic} before job.requested")
         kept = {"updated_at": at, "position": event.commit_position, "version_number": event.version}
-        return {**row, **changes(event, data, at), **kept}
+        return {**row, **changes(row, event, data, at), **kept}
 
 
 def requested(event: RecordedEvent, data: dict[str, Any], at: str) -> Row:
@@ -76,7 +76,7 @@ def requested(event: RecordedEvent, data: dict[str, Any], at: str) -> Row:
     }
 
 
-def changes(event: RecordedEvent, data: dict[str, Any], at: str) -> Row:
+def changes(row: Row, event: RecordedEvent, data: dict[str, Any], at: str) -> Row:
     """The members that an event sets."""
     if ending := ENDINGS.get(event.topic):
         error = {"last_error": data["error"]} if "error" in data else {}
@@ -89,6 +89,8 @@ def changes(event: RecordedEvent, data: dict[str, Any], at: str) -> Row:
             return {"status": "retry", "due_at": data["due_at"], "last_error": data["error"]}
         case "job.worker_lost":
             return {"status": "queued", "due_at": at, "worker": None, "last_error": "The worker was lost"}
+        case "job.released":
+            return {"status": "queued", "due_at": at, "worker": None, "attempt": row["attempt"] - 1}
         case "job.retried":
             return {"status": "queued", "due_at": at, "attempt": 0, "completed_at": None}
         case "job.cancel_requested":
