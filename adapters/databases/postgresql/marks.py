@@ -12,62 +12,86 @@ SCHEMA = """
 create schema if not exists rollbook_packages;
 create table if not exists rollbook_packages.deployments (
     deployment_id text primary key,
+    number int generated always as identity unique,
     package text not null,
     tables text not null,
-    outcome text not null,
+    outcome text,
     made_at timestamptz not null default now(),
     rolled_back_at timestamptz
 );
-create table if not exists rollbook_packages.lineage (
+create table if not exists rollbook_packages.parts (
+    part int generated always as identity primary key,
     package text not null,
     table_name text not null,
-    source_key text not null,
-    target_key text not null,
-    digest uuid not null,
-    inserted_by text,
-    primary key (package, table_name, source_key)
+    unique (table_name, package)
 );
-create index if not exists lineage_inserted on rollbook_packages.lineage (inserted_by, table_name);
+create table if not exists rollbook_packages.lineage (
+    part int not null,
+    inserted_by int,
+    left_by int not null,
+    digest bigint not null,
+    source_key text collate "C" not null,
+    target_key text collate "C" not null,
+    primary key (part, source_key)
+);
 create table if not exists rollbook_packages.undo (
-    deployment_id text not null,
-    table_name text not null,
-    target_key text not null,
-    source_key text not null,
+    deployment int not null,
+    part int not null,
+    left_before int,
+    digest_before bigint,
+    target_key text collate "C" not null,
+    source_key text collate "C",
     before text not null,
-    digest_before uuid,
-    primary key (deployment_id, table_name, target_key)
+    primary key (deployment, part, target_key)
 );
 """
-NO_MARKS = "select to_regclass('rollbook_packages.deployments') is null"
+NO_MARKS = "select to_regclass('rollbook_packages.undo') is null"
 LOCK = "select pg_advisory_xact_lock(hashtext('rollbook package'), hashtext(%s))"
+LOCK_SCHEMA = "select pg_advisory_xact_lock(hashtext('rollbook packages'))"
+NUMBER = """
+insert into rollbook_packages.deployments (deployment_id, package, tables) values (%s, %s, %s) returning number
+"""
+PART = """
+insert into rollbook_packages.parts (package, table_name) values (%s, %s)
+    on conflict (table_name, package) do update set package = excluded.package returning part
+"""
 
 
 async def prepare(connection: AsyncConnection[Any], package: str) -> None:
-    """Makes the tables that are missing; from here on this transaction alone deploys this package."""
+    """From here on this transaction alone deploys this package; makes the tables that are missing."""
+    await connection.execute(LOCK, [package])
     if (await one(connection, NO_MARKS, []))[0]:
-        await connection.execute(SCHEMA.encode())
-    await connection.execute(LOCK.encode(), [package])
+        await connection.execute(LOCK_SCHEMA)
+        await connection.execute(SCHEMA)
 
 
 async def made_before(connection: AsyncConnection[Any], deployment_id: str) -> Outcome | None:
     """What this deployment did, if its transaction was committed."""
-    found = await one(
-        connection, "select outcome from rollbook_packages.deployments where deployment_id = %s", [deployment_id]
-    )
+    query = "select outcome from rollbook_packages.deployments where deployment_id = %s"
+    found = await one(connection, query, [deployment_id])
     return read(found[0]) if found else None
 
 
-async def mark(
-    connection: AsyncConnection[Any], order: Order, tables: Mapping[str, Sequence[str]], outcome: Outcome
-) -> None:
-    """Records, with the rows themselves, that the deployment was made, and which columns of which tables it wrote."""
-    statement = """insert into rollbook_packages.deployments (deployment_id, package, tables, outcome)
-                   values (%s, %s, %s, %s)"""
-    values = [order.deployment_id, order.package, orjson.dumps(tables).decode(), written(outcome)]
-    await connection.execute(statement.encode(), values)
+async def begin(connection: AsyncConnection[Any], order: Order, tables: Mapping[str, Sequence[str]]) -> int:
+    """Records which columns of which tables the deployment writes; answers its number in this target."""
+    values = [order.deployment_id, order.package, orjson.dumps(tables).decode()]
+    return int((await one(connection, NUMBER, values))[0])
 
 
-def written(outcome: Outcome) -> str:
+async def part(connection: AsyncConnection[Any], package: str, table: str) -> tuple[int, bool]:
+    """The number of a package's rows of a table, and whether there are none yet."""
+    number = int((await one(connection, PART, [package, table]))[0])
+    query = "select exists (select from rollbook_packages.lineage where part = %s)"
+    return number, not (await one(connection, query, [number]))[0]
+
+
+async def end(connection: AsyncConnection[Any], order: Order, outcome: Outcome) -> None:
+    """Records, with the rows themselves, that the deployment was made."""
+    statement = "update rollbook_packages.deployments set outcome = %s where deployment_id = %s"
+    await connection.execute(statement, [told(outcome), order.deployment_id])
+
+
+def told(outcome: Outcome) -> str:
     """An outcome as text."""
     return orjson.dumps({"tables": dict(outcome.tables), "keys": outcome.keys}).decode()
 

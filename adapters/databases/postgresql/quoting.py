@@ -1,7 +1,5 @@
 """Names and clauses as psycopg quotes them."""
 
-from collections.abc import Sequence
-
 from psycopg import sql
 
 from adapters.databases.where.writing import Name, Pieces, Text
@@ -28,9 +26,3 @@ def piece_of(piece: str | Text | Name, alias: str) -> sql.Composable:
 def columns(alias: str, names: tuple[str, ...]) -> sql.Composed:
     """Columns of an alias, with commas between them."""
     return sql.SQL(", ").join([sql.Identifier(alias, name) for name in names])
-
-
-def digest_of(names: Sequence[str]) -> sql.Composed:
-    """What these columns of a row `t` hold, in short."""
-    values = [sql.SQL("t.{}::text").format(sql.Identifier(name)) for name in names]
-    return sql.SQL("md5(array[{}]::text[]::text)::uuid").format(sql.SQL(", ").join(values))

@@ -5,18 +5,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import psycopg
 from psycopg import AsyncConnection, sql
 
 from adapters.databases.postgresql.catalog import read_catalog
 from adapters.databases.postgresql.closure import Closure
-from adapters.databases.postgresql.quoting import table_name
-from adapters.databases.postgresql.rights import reduce_rights, refuse_event_store
+from adapters.databases.postgresql.connecting import connected
 from application.ports.databases import Found, Lines, Selection
 from domain.dataset import DatabaseKind, Table
-from domain.errors import Invalid, Unavailable
 
-CONNECT_SECONDS = 10
 BATCH_BYTES = 1 << 20
 SAMPLE_ROWS = 5
 # What makes texts of values that any PostgreSQL reads back exactly.
@@ -30,6 +26,7 @@ class PostgresSource:
 
     dsn: str = field(repr=False)
     timeout_seconds: int = 3600
+    lock_seconds: int = 60
     kind: DatabaseKind = DatabaseKind.POSTGRESQL
 
     async def catalog(self) -> Mapping[str, Table]:
@@ -53,20 +50,9 @@ class PostgresSource:
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[AsyncConnection[Any]]:
-        """A connection; Unavailable, without a word of the DSN, when there is none or it breaks."""
-        try:
-            async with await AsyncConnection.connect(
-                self.dsn, connect_timeout=CONNECT_SECONDS, application_name="rollbook", autocommit=True
-            ) as connection:
-                await refuse_event_store(connection)
-                await reduce_rights(connection)
-                yield connection
-        except psycopg.errors.QueryCanceled:
-            raise Invalid(f"The source took longer than {self.timeout_seconds} s to answer") from None
-        except psycopg.DataError as problem:
-            raise Invalid(f"The source refused: {problem.diag.message_primary}") from None
-        except psycopg.OperationalError as problem:
-            raise Unavailable(f"The source does not answer ({type(problem).__name__})") from None
+        """A connection with limits."""
+        async with connected(self.dsn, "source", self.timeout_seconds, self.lock_seconds) as connection:
+            yield connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +93,3 @@ class PostgresReading:
                     yield whole.split(b"\n")
         if rest := (pending + b"".join(held)).rstrip(b"\n"):
             yield rest.split(b"\n")
-
-
-__all__ = ["PostgresReading", "PostgresSource", "table_name"]

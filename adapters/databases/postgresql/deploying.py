@@ -1,0 +1,181 @@
+"""One deployment into PostgreSQL: rows beside the tables, keys, checks, and only then the tables, set by set.
+
+Everything is one transaction, so that `transaction_size` and `batch_size` have nothing to divide: rows come in batches
+as they are read, and are written by statements that each concern a whole table.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from psycopg import AsyncConnection, sql
+
+from adapters.databases.postgresql import marks
+from adapters.databases.postgresql.catalog import read_catalog
+from adapters.databases.postgresql.checking import check_references, refuse_drift, refuse_existing
+from adapters.databases.postgresql.cycles import edges, postponed
+from adapters.databases.postgresql.drifting import drifted
+from adapters.databases.postgresql.facts import Facts, read_facts
+from adapters.databases.postgresql.failing import cast, drop_dependants, failures, halved, mark, remove_dropped
+from adapters.databases.postgresql.fitting import fitted
+from adapters.databases.postgresql.keys import resolve
+from adapters.databases.postgresql.loading import fill
+from adapters.databases.postgresql.noting import keep_images, keep_lineage
+from adapters.databases.postgresql.outside import look_up
+from adapters.databases.postgresql.progress import Telling
+from adapters.databases.postgresql.rehearsing import rehearsed
+from adapters.databases.postgresql.staging import Stage
+from adapters.databases.postgresql.writing import complete, count, insert, move_sequences, update
+from application.ports.databases import Contents, Order, Outcome, Report, TableOutcome
+
+KEYS_SHOWN = 1000
+ROWS_AT_ONCE = 250_000
+
+
+@dataclass(slots=True)
+class Deployment:
+    """What happens in the transaction that is open on `connection`."""
+
+    connection: AsyncConnection[Any]
+    contents: Contents
+    order: Order
+    report: Report
+    stages: dict[str, Stage] = field(default_factory=dict)
+    facts: Mapping[str, Facts] = field(default_factory=dict)
+    tellings: dict[str, Telling] = field(default_factory=dict)
+    changed: dict[str, int] = field(default_factory=dict)
+    number: int = 0
+
+    async def run(self) -> Outcome:
+        """Everything, unless it was done before."""
+        await marks.prepare(self.connection, self.order.package)
+        if before := await marks.made_before(self.connection, self.order.deployment_id):
+            return before
+        await self.stage()
+        await self.check()
+        closing = edges({n: s.table for n, s in self.stages.items()}, self.facts, self.order.options.continue_on_error)
+        async with postponed(self.connection, closing, self.stages):
+            for stage in self.stages.values():
+                await self.write(stage)
+            for stage in self.stages.values():
+                if stage.late:
+                    await complete(self.connection, stage)
+            if self.order.options.continue_on_error:
+                await drop_dependants(self.connection, list(self.stages.values()), self.order.options)
+                await remove_dropped(self.connection, list(self.stages.values()))
+        return await self.finish()
+
+    async def stage(self) -> None:
+        """Brings all rows beside the tables, and finds out which of them are there."""
+        catalog = await read_catalog(self.connection)
+        self.facts = await read_facts(self.connection, set(catalog))
+        self.stages = fitted(self.contents, catalog, self.facts)
+        names = {name: stage.names for name, stage in self.stages.items()}
+        self.number = await marks.begin(self.connection, self.order, names)
+        for stage in self.stages.values():
+            stage.part, stage.is_first = await marks.part(self.connection, self.order.package, stage.name)
+            stage.sequences = dict(stage.facts.sequences)
+            if self.order.options.dry_run:
+                stage.sequences = await rehearsed(self.connection, stage)
+            await self.load(stage)
+        await look_up(self.connection, list(self.stages.values()), self.facts)
+        await resolve(self.connection, list(self.stages.values()))
+
+    async def load(self, stage: Stage) -> None:
+        """Brings the rows of one table. When none of them can be known, each takes its new key as it comes."""
+        telling = self.tellings[stage.name] = Telling(self.report, stage.name)
+        raw = self.order.options.continue_on_error
+        await stage.make(self.connection)
+        if stage.generates and stage.is_first:
+            query = sql.SQL("alter table {} alter k0 set default nextval({})")
+            await self.connection.execute(query.format(stage.temporary, sql.Literal(stage.sequences[stage.key[0]])))
+        if raw:
+            await stage.make(self.connection, raw=True)
+        await fill(self.connection, stage, self.contents, telling, raw)
+        if raw:
+            await cast(self.connection, stage)
+
+    async def check(self) -> None:
+        """What must hold before the first row is written."""
+        stages, options = list(self.stages.values()), self.order.options
+        await refuse_existing(self.connection, stages, options)
+        if options.continue_on_error:
+            await drop_dependants(self.connection, stages, options)
+        else:
+            await check_references(self.connection, stages, options)
+        if options.update_existing and not options.force:
+            for stage in stages:
+                if condition := await drifted(self.connection, stage):
+                    await refuse_drift(self.connection, stage, condition)
+
+    async def write(self, stage: Stage) -> None:
+        """Writes one table."""
+        options = self.order.options
+        if options.continue_on_error:
+            await drop_dependants(self.connection, [stage], options)
+        await self.each(stage, self.insert_some)
+        if options.update_existing and stage.key:
+            if not options.dry_run:
+                await keep_images(self.connection, stage, self.number)
+            self.changed[stage.name] = await self.each(stage, self.update_some)
+        self.tellings[stage.name].wrote(1)
+
+    async def each(self, stage: Stage, write: Any) -> int:
+        """Writes at once, or without the rows that it fails for."""
+
+        async def run(among: sql.Composable) -> int:
+            return int(await write(stage, among))
+
+        if not self.order.options.continue_on_error:
+            return await run(sql.SQL("true"))
+        done, failed = await halved(self.connection, stage, run, stage.rows)
+        await mark(self.connection, stage, failed)
+        return done
+
+    async def insert_some(self, stage: Stage, among: sql.Composable) -> int:
+        """Adds new rows, many at once; one that refers to others of its table comes with all of them."""
+        dry = self.order.options.dry_run
+        own = any(key.referenced_table == stage.name for key in stage.table.foreign_keys)
+        if own or self.order.options.continue_on_error or stage.rows <= ROWS_AT_ONCE:
+            return await insert(self.connection, stage, among, dry)
+        done = 0
+        for low in range(1, stage.rows + 1, ROWS_AT_ONCE):
+            some = sql.SQL("s.line between {} and {}").format(low, low + ROWS_AT_ONCE - 1)
+            done += await insert(self.connection, stage, some, dry)
+            self.tellings[stage.name].wrote(min(1, (low + ROWS_AT_ONCE) / stage.rows))
+        return done
+
+    async def update_some(self, stage: Stage, among: sql.Composable) -> int:
+        """Changes rows."""
+        return await update(self.connection, stage, among)
+
+    async def finish(self) -> Outcome:
+        """Notes what was done, and tells it."""
+        if not self.order.options.dry_run:
+            for stage in self.stages.values():
+                updating = self.order.options.update_existing
+                await keep_lineage(self.connection, stage, self.number, updating)
+                await move_sequences(self.connection, stage)
+        keys = {s.name: await keys_of(self.connection, s) for s in self.stages.values() if s.generates}
+        outcome = Outcome({s.name: await self.outcome(s) for s in self.stages.values()}, keys)
+        await marks.end(self.connection, self.order, outcome)
+        return outcome
+
+    async def outcome(self, stage: Stage) -> TableOutcome:
+        """What happened to the rows of one table."""
+        query = "select count(*) from {} where " + "{}"
+        new, found, failed = [
+            await count(self.connection, sql.SQL(query).format(stage.temporary, sql.SQL(condition)))
+            for condition in ("found = 0 and failed is null", "found > 0 and failed is null", "failed is not null")
+        ]
+        changed = self.changed.get(stage.name, 0)
+        return TableOutcome(new, changed, found - changed, failed, await failures(self.connection, stage))
+
+
+async def keys_of(connection: AsyncConnection[Any], stage: Stage) -> dict[str, str]:
+    """Some of the mapping, for the answer."""
+    if not stage.source_key:
+        return {}
+    query = sql.SQL("select {}, {} from {} s where s.failed is null order by s.line limit {}")
+    parts = (stage.source_key_text(), stage.target_key_text(), stage.temporary, KEYS_SHOWN)
+    return dict(await (await connection.execute(query.format(*parts))).fetchall())

@@ -1,0 +1,30 @@
+"""How far the rows of a table have come: half of the way is into the stage, half is into the table."""
+
+from dataclasses import dataclass
+
+from application.ports.databases import Report
+
+
+@dataclass(slots=True)
+class Telling:
+    """Reports of each row once, in steps that a progress bar can follow."""
+
+    report: Report
+    name: str
+    rows: int = 0
+    told: int = 0
+
+    def read(self, rows: int) -> None:
+        """More rows are in the stage."""
+        self.rows += rows
+        self.reach(self.rows // 2)
+
+    def wrote(self, share: float) -> None:
+        """A share of the rows is in the table."""
+        self.reach(self.rows // 2 + int((self.rows - self.rows // 2) * share))
+
+    def reach(self, rows: int) -> None:
+        """Tells what is new."""
+        if rows > self.told:
+            self.report(self.name, rows - self.told)
+            self.told = rows
