@@ -1,26 +1,48 @@
 """Deploys packages to environments and takes them back: what the jobs of data deployments do."""
 
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any
 from uuid import UUID
 
-from application.data_deployments import (
-    DEPLOYING,
-    ROLLING_BACK,
-    BeginChange,
-    begin_change,
-    deploying_concerns,
-    rolling_back_concerns,
-)
+from application.data_deployments import DEPLOYING, ROLLING_BACK
+from application.deployment_turns import deploying_concerns, rolling_back_concerns
+from application.execution import Handler as CommandHandler
 from application.handlers import Attempt, Handler
+from application.installations import (
+    THERE_ALREADY,
+    BeginDependency,
+    ChangeInstallation,
+    FinishDependency,
+    Occupied,
+    OfJob,
+    begin_dependency,
+    change_installation,
+    finish_dependency,
+    missing_dependencies,
+    start_deployment,
+)
+from application.outcomes import counted, log_failures, refuse_too_many, told
 from application.packing import Look, Progress, Run
-from application.ports.databases import DeployOptions, Order, Outcome
-from application.ports.environments import Environments
+from application.ports.databases import Contents, DeployOptions, Order, Outcome, Recalled, Target
+from application.ports.environments import Environment, Environments
 from application.ports.packages import PackageStore
-from domain.errors import Clash, NotFound, Unavailable
+from domain.errors import Invalid, NotFound, RollbookError, Unavailable
 from domain.package import Package
 
-KEYS_TOLD = 1000
+Admit = Callable[[str, UUID], Awaitable[None]]
+"""Returns when an organisation's package may be deployed; Invalid where it lacks a signature that it must have."""
+Grown = Callable[[float], Awaitable[None]]
+"""Returns when something was recorded, at the latest after so many seconds."""
+WAIT_SECONDS = 900.0
+# How long it waits for a job that nobody works on: that one may need the hand that waits.
+GIVE_WAY_SECONDS = 5.0
+LOOK_SECONDS = 1.0
+PAUSE_SECONDS = 0.05
+RECALL_SECONDS = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +52,10 @@ class Deploying:
 
     environments: Environments
     packages: PackageStore
+    admit: Admit
     look: Look
     run: Run
+    grown: Grown
 
     def handlers(self) -> tuple[Handler, Handler]:
         """As they are registered."""
@@ -41,49 +65,142 @@ class Deploying:
         )
 
     async def deploy(self, attempt: Attempt) -> dict[str, Any]:
-        """Deploys the job's package; a dry run leaves nothing behind."""
-        options = DeployOptions(**attempt.arguments["options"])
-        package = await self.look(attempt.organisation, Package, UUID(attempt.arguments["package_id"]))
+        """Deploys the job's package behind those that it depends on; a dry run leaves nothing behind."""
+        with explained(attempt):
+            environment = await self.environments.find(attempt.organisation, attempt.arguments["environment"])
+            command = OfJob(attempt.job_id, attempt.fence)
+            started = await self.run(attempt.organisation, start_deployment, command)
+            *needed, package_id = map(UUID, started.resource.split())
+            if attempt.arguments["options"]["dry_run"]:
+                return {"deployed": await self.rehearse(attempt, environment, package_id)}
+            for one in needed:
+                await self.deploy_dependency(attempt, environment, one)
+                stop_if_cancelled()
+            order, contents = await self.ordered(attempt, environment, package_id, attempt.job_id)
+            await self.occupy(attempt, change_installation, ChangeInstallation(*of(attempt), attempt.job_id))
+            return {"deployed": await self.made(attempt, environment, order, contents)}
+
+    async def rehearse(self, attempt: Attempt, environment: Environment, package_id: UUID) -> dict[str, Any]:
+        """What a deployment would do; what it depends on and lacks is a warning."""
+        order, contents = await self.ordered(attempt, environment, package_id, attempt.job_id)
+        lacking = await self.run(attempt.organisation, missing_dependencies, OfJob(*of(attempt)))
+        outcome = await environment.target().deploy(contents, order, Progress(attempt).report)
+        log_failures(attempt, outcome)
+        found = told(environment.database_name, outcome)
+        warnings = [f"pkg-{one} would be deployed first" for one in lacking.resource.split()]
+        return {**found, "warnings": warnings + found["warnings"]}
+
+    async def deploy_dependency(self, attempt: Attempt, environment: Environment, package_id: UUID) -> None:
+        """Deploys a package that the job's own depends on, unless it is there."""
+        try:
+            begun = await self.occupy(attempt, begin_dependency, BeginDependency(*of(attempt), package_id))
+            if begun == THERE_ALREADY:
+                return
+            order, contents = await self.ordered(attempt, environment, package_id, UUID(begun))
+            done = await self.made(attempt, environment, order, contents)
+            await self.run(attempt.organisation, finish_dependency, FinishDependency(*of(attempt), UUID(begun), done))
+        except RollbookError as refusal:
+            refusal.message = f"pkg-{package_id}, which the package depends on: {refusal.message}"
+            raise
+
+    async def ordered(
+        self, attempt: Attempt, environment: Environment, package_id: UUID, deployment_id: UUID
+    ) -> tuple[Order, Contents]:
+        """What the target is to do with what; Invalid for what may not go there."""
+        package = await self.look(attempt.organisation, Package, package_id)
         if package is None:
             raise NotFound("Package not found")
-        environment = await self.environments.find(attempt.organisation, attempt.arguments["environment"])
+        await self.admit(attempt.organisation, package_id)
+        refuse_other_kind(package.contents().database_type, environment)
         manifest = await self.packages.manifest(package.contents().manifest)
-        if not options.dry_run:
-            await self.begin(attempt, attempt.job_id)
-        attempt.progress(done=0, total=sum(manifest.records.values()))
-        order = Order(str(attempt.job_id), package.name, options)
-        report = Progress(attempt).report
-        outcome = await environment.target().deploy(self.packages.contents(manifest), order, report)
-        return {"deployed": {"database_name": environment.database_name, **told(outcome)}}
+        refuse_too_many(manifest)
+        attempt.progress(done=0, total=sum(manifest.records.values()), package=f"pkg-{package_id}")
+        options = DeployOptions(**attempt.arguments["options"])
+        return Order(str(deployment_id), package.name, options), self.packages.contents(manifest)
+
+    async def made(
+        self, attempt: Attempt, environment: Environment, order: Order, contents: Contents
+    ) -> dict[str, Any]:
+        """Makes a deployment; what it did, as its event tells it."""
+        target, report = environment.target(), Progress(attempt).report
+        try:
+            outcome = await target.deploy(contents, order, report)
+        except asyncio.CancelledError:
+            outcome = in_spite(await recalled(target, order.deployment_id), rolled_back=False)
+        log_failures(attempt, outcome)
+        return told(environment.database_name, outcome)
 
     async def roll_back(self, attempt: Attempt) -> dict[str, Any]:
         """Takes a deployment back."""
-        deployment_id = UUID(attempt.arguments["deployment_id"])
-        environment = await self.environments.find(attempt.organisation, attempt.arguments["environment"])
-        await self.begin(attempt, deployment_id)
-        force = bool(attempt.arguments["force"])
-        outcome = await environment.target().roll_back(str(deployment_id), force, Progress(attempt).report)
-        return {"tables": counted(outcome)}
+        with explained(attempt):
+            deployment_id = UUID(attempt.arguments["deployment_id"])
+            environment = await self.environments.find(attempt.organisation, attempt.arguments["environment"])
+            await self.occupy(attempt, change_installation, ChangeInstallation(*of(attempt), deployment_id))
+            target, force = environment.target(), bool(attempt.arguments["force"])
+            before = await target.recall(str(deployment_id))
+            if before and before.rolled_back:
+                return {"tables": counted(before.outcome)}
+            try:
+                outcome = await target.roll_back(str(deployment_id), force, Progress(attempt).report)
+            except asyncio.CancelledError:
+                outcome = in_spite(await recalled(target, str(deployment_id)), rolled_back=True)
+            return {"tables": counted(outcome)}
 
-    async def begin(self, attempt: Attempt, deployment_id: UUID) -> None:
-        """Unavailable, which another try may mend, while another job changes the same."""
-        try:
-            await self.run(attempt.organisation, begin_change, BeginChange(attempt.job_id, deployment_id))
-        except Clash as busy:
-            raise Unavailable(busy.message) from None
+    async def occupy(self, attempt: Attempt, handle: CommandHandler, command: OfJob) -> str:
+        """Runs a command as soon as nobody else changes the installation; Unavailable after a long wait."""
+        until = monotonic() + WAIT_SECONDS
+        while True:
+            try:
+                resource: str = (await self.run(attempt.organisation, handle, command)).resource
+                return resource
+            except Occupied as busy:
+                attempt.progress(waits=busy.message)
+                patience = GIVE_WAY_SECONDS if busy.details["waits"] else WAIT_SECONDS
+                until = min(until, monotonic() + patience) if busy.details["waits"] else until
+                if monotonic() >= until:
+                    raise Unavailable(busy.message) from None
+            await self.grown(LOOK_SECONDS)
+            await asyncio.sleep(PAUSE_SECONDS)
 
 
-def told(outcome: Outcome) -> dict[str, Any]:
-    """An outcome as its event tells it."""
-    return {
-        "tables": counted(outcome),
-        "keys": {table: dict(list(keys.items())[:KEYS_TOLD]) for table, keys in outcome.keys.items()},
-        "mapped": {},
-        "warnings": [str(dict(one)) for table in outcome.tables.values() for one in table.failures],
-    }
+def of(attempt: Attempt) -> tuple[UUID, int]:
+    """Which job, and which start of it."""
+    return attempt.job_id, attempt.fence
 
 
-def counted(outcome: Outcome) -> dict[str, dict[str, int]]:
-    """Rows by table and by what became of them."""
-    kinds = ("new", "changed", "same", "failed")
-    return {name: {kind: getattr(table, kind) for kind in kinds} for name, table in outcome.tables.items()}
+def refuse_other_kind(database_type: str, environment: Environment) -> None:
+    """Invalid when a package is not for this kind of database."""
+    if database_type != environment.kind:
+        raise Invalid(f"The package is for {database_type}, and environment '{environment.name}' is {environment.kind}")
+
+
+@contextmanager
+def explained(attempt: Attempt) -> Iterator[None]:
+    """Leaves the kind of a refusal beside its words, for who waits for the job."""
+    try:
+        yield
+    except RollbookError as refusal:
+        attempt.progress(error_code=refusal.code)
+        raise
+
+
+async def recalled(target: Target, deployment_id: str) -> Recalled | None:
+    """What came of a change that was called off while it may have been at its commit; None when nobody knows."""
+    try:
+        async with asyncio.timeout(RECALL_SECONDS):
+            return await target.recall(deployment_id)
+    except (RollbookError, OSError):
+        return None
+
+
+def stop_if_cancelled() -> None:
+    """Raises CancelledError when the attempt was called off in a moment that had to be lived through."""
+    if (task := asyncio.current_task()) and task.cancelling():
+        raise asyncio.CancelledError
+
+
+def in_spite(found: Recalled | None, rolled_back: bool) -> Outcome:
+    """What was done although it was called off; raises CancelledError when it was not."""
+    if found is None or found.rolled_back is not rolled_back:
+        raise asyncio.CancelledError
+    return found.outcome

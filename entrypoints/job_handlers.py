@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from adapters.failpoints import failpoint
 from adapters.keyring import mask_key
 from adapters.packages.selecting import Selecting
 from adapters.postgres.conditions import equals
@@ -12,8 +13,10 @@ from application.handlers import Handler, by_name
 from application.packing import Packing
 from domain.errors import NotFound
 from domain.manifest import PackageInfo
+from entrypoints.admission import refuse_unsigned
 from entrypoints.workers.acting import circumstances
 from projections.packages import info_of
+from projections.read_model import Row
 from projections.registry import PACKAGES
 
 if TYPE_CHECKING:
@@ -25,7 +28,7 @@ def handlers_of(rollbook: "Rollbook") -> dict[str, Handler]:
     work = Work(rollbook)
     look = rollbook.executor.look
     packing = Packing(rollbook.environments, rollbook.packages, rollbook.select, work.about, look, work.run)
-    deploying = Deploying(rollbook.environments, rollbook.packages, look, work.run)
+    deploying = Deploying(rollbook.environments, rollbook.packages, work.admit, look, work.run, work.grown)
     return by_name(packing.handler(), *deploying.handlers())
 
 
@@ -47,13 +50,30 @@ class Work:
     async def run(self, organisation: str, handle: CommandHandler, command: Any) -> Any:
         """Executes a command, as Rollbook itself."""
         around = await circumstances(self.rollbook, organisation, "worker")
-        return await self.rollbook.executor.execute(organisation, around, handle, command)
+        name = getattr(handle, "__name__", "")
+        failpoint(f"before_{name}")
+        done = await self.rollbook.executor.execute(organisation, around, handle, command)
+        failpoint(f"after_{name}")
+        return done
 
     async def about(self, organisation: str, package_id: UUID) -> PackageInfo:
         """What is said about a package; NotFound when it is gone."""
+        row = await self.row(organisation, package_id)
+        names = await self.rollbook.people.logins_of(organisation, {row["actor"]})
+        return info_of(row, names[row["actor"]])
+
+    async def admit(self, organisation: str, package_id: UUID) -> None:
+        """Invalid when the package lacks a signature that it must have."""
+        refuse_unsigned(self.rollbook.settings, await self.row(organisation, package_id))
+
+    async def row(self, organisation: str, package_id: UUID) -> Row:
+        """The package as its users see it, or NotFound."""
         wanted = [equals("key", str(package_id))]
         rows = (await self.rollbook.views.select(organisation, PACKAGES, wanted, order="key")).rows
         if not rows:
             raise NotFound("Package not found")
-        names = await self.rollbook.people.logins_of(organisation, {rows[0]["actor"]})
-        return info_of(rows[0], names[rows[0]["actor"]])
+        return rows[0]
+
+    async def grown(self, seconds: float) -> None:
+        """Returns when something was recorded, at the latest after so many seconds."""
+        await self.rollbook.log.wait_beyond(self.rollbook.log.seen, seconds)

@@ -143,6 +143,14 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Recalled:
+    """What a target remembers of a deployment: what it did, and whether that was taken back."""
+
+    outcome: Outcome
+    rolled_back: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Difference:
     """What a deployment would do to one table, with some rows of each kind."""
 
@@ -180,6 +188,11 @@ class Target(Protocol):
     async def roll_back(self, deployment_id: str, force: bool, report: Report) -> Outcome:
         """Restores what was before: inserted rows go, updated rows get their values back. Clash when later writes would
         be lost, unless forced."""
+        ...
+
+    async def recall(self, deployment_id: str) -> Recalled | None:
+        """What became of a deployment, once a transaction that may be about to make it, or to take it back, has ended;
+        None when it is not there."""
         ...
 
     def keys(self, deployment_id: str, table: str) -> AsyncIterator[Sequence[tuple[str, str]]]:
