@@ -105,7 +105,8 @@ async def roll_back_deployment(work: Work, command: RollBackDeployment) -> str:
     facts = {"reason": command.reason, "force": command.force}
     action_id = action_of(deployment.id, deployment.version + 1)
     deployment.request_rollback(work.now, action_id=action_id, requested_by=work.actor, **facts)
-    arguments = {"deployment_id": str(deployment.id), "environment": deployment.environment, **facts}
+    where = {"package": deployment.package, "environment": deployment.environment}
+    arguments = {"deployment_id": str(deployment.id), **where, **facts}
     job = RequestJob(
         ROLLING_BACK,
         arguments,

@@ -126,7 +126,7 @@ class Deploying:
         try:
             outcome = await target.deploy(contents, order, report)
         except asyncio.CancelledError:
-            outcome = in_spite(await recalled(target, order.deployment_id), rolled_back=False)
+            outcome = in_spite(await recalled(target, order.package, order.deployment_id), rolled_back=False)
         log_failures(attempt, outcome)
         return told(environment.database_name, outcome)
 
@@ -137,13 +137,14 @@ class Deploying:
             environment = await self.environments.find(attempt.organisation, attempt.arguments["environment"])
             await self.occupy(attempt, change_installation, ChangeInstallation(*of(attempt), deployment_id))
             target, force = environment.target(), bool(attempt.arguments["force"])
-            before = await target.recall(str(deployment_id))
+            package = attempt.arguments["package"]
+            before = await target.recall(package, str(deployment_id))
             if before and before.rolled_back:
                 return {"tables": counted(before.outcome)}
             try:
                 outcome = await target.roll_back(str(deployment_id), force, Progress(attempt).report)
             except asyncio.CancelledError:
-                outcome = in_spite(await recalled(target, str(deployment_id)), rolled_back=True)
+                outcome = in_spite(await recalled(target, package, str(deployment_id)), rolled_back=True)
             return {"tables": counted(outcome)}
 
     async def occupy(self, attempt: Attempt, handle: CommandHandler, command: OfJob) -> str:
@@ -184,11 +185,11 @@ def explained(attempt: Attempt) -> Iterator[None]:
         raise
 
 
-async def recalled(target: Target, deployment_id: str) -> Recalled | None:
+async def recalled(target: Target, package: str, deployment_id: str) -> Recalled | None:
     """What came of a change that was called off while it may have been at its commit; None when nobody knows."""
     try:
         async with asyncio.timeout(RECALL_SECONDS):
-            return await target.recall(deployment_id)
+            return await target.recall(package, deployment_id)
     except (RollbookError, OSError):
         return None
 

@@ -8,9 +8,10 @@ strings, booleans and null cannot say without loss is a string in the form that 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from domain.dataset import DatabaseKind, ForeignKey, Table
+from domain.manifest import Collection, DocumentReference, IdStrategy
 
 Lines = Sequence[bytes]
 
@@ -31,7 +32,8 @@ class Selection:
     """Which rows to pack. `where` holds a parsed expression a table (or a filter a collection).
 
     `include_parent` adds the rows that the chosen ones refer to; `include_related` those that refer to them, down to
-    `max_depth` steps.
+    `max_depth` steps. `references` and `id_strategies` are about documents only; without references, those that the
+    documents make are found.
     """
 
     tables: tuple[str, ...]
@@ -43,6 +45,8 @@ class Selection:
     max_depth: int = 1
     virtual_foreign_keys: tuple[ForeignKey, ...] = ()
     match_keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    references: tuple[DocumentReference, ...] = ()
+    id_strategies: Mapping[str, IdStrategy] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,21 @@ class Reading(Protocol):
 
     def rows(self, table: str) -> AsyncIterator[Lines]:
         """The rows of a table in batches, ordered by primary key; never all of them in memory."""
+        ...
+
+
+@runtime_checkable
+class Documents(Protocol):
+    """What a reading or contents of documents have beside rows; `references` is complete once all rows are read."""
+
+    @property
+    def collections(self) -> Mapping[str, Collection]:
+        """What is only true of collections, by name."""
+        ...
+
+    @property
+    def references(self) -> Sequence[DocumentReference]:
+        """Which fields hold ids of which documents."""
         ...
 
 
@@ -190,9 +209,8 @@ class Target(Protocol):
         be lost, unless forced."""
         ...
 
-    async def recall(self, deployment_id: str) -> Recalled | None:
-        """What became of a deployment, once a transaction that may be about to make it, or to take it back, has ended;
-        None when it is not there."""
+    async def recall(self, package: str, deployment_id: str) -> Recalled | None:
+        """What became of a deployment, once whoever changes the package's rows has ended; None when it is not there."""
         ...
 
     def keys(self, deployment_id: str, table: str) -> AsyncIterator[Sequence[tuple[str, str]]]:

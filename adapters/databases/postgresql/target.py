@@ -12,8 +12,9 @@ from adapters.databases.postgresql.connecting import connected
 from adapters.databases.postgresql.deploying import Deployment
 from adapters.databases.postgresql.differing import differences
 from adapters.databases.postgresql.reading import EXACT
+from adapters.databases.postgresql.recalling import recall
 from adapters.databases.postgresql.undoing import undo
-from application.ports.databases import Contents, Difference, Order, Outcome, Report
+from application.ports.databases import Contents, Difference, Order, Outcome, Recalled, Report
 from domain.dataset import DatabaseKind, Table
 
 
@@ -55,6 +56,11 @@ class PostgresTarget:
         """Restores what was before."""
         async with self.transaction() as connection:
             return await undo(connection, deployment_id, force, report)
+
+    async def recall(self, package: str, deployment_id: str) -> Recalled | None:
+        """What became of a deployment."""
+        async with self.transaction() as connection:
+            return await recall(connection, package, deployment_id)
 
     async def keys(self, deployment_id: str, table: str) -> AsyncIterator[Sequence[tuple[str, str]]]:
         """The whole mapping of source keys to target keys."""
