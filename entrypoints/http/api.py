@@ -129,7 +129,8 @@ class Api:
         if route.body_parser:
             require_json(call.headers.get("content-type", ""))
             arguments["body"] = parse_body(call.body, route.body_parser, self.limits.json_depth, self.app)
-        return await self.in_time(route.endpoint(call, **arguments))
+        work = route.endpoint(call, **arguments)
+        return await (work if route.patient else self.in_time(work))
 
     async def in_time(self, work: Awaitable[Answer]) -> Answer:
         """What the endpoint answers; Unavailable when it takes too long, which leaves open what was recorded."""

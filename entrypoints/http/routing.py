@@ -92,6 +92,7 @@ class RouteFacts(TypedDict, total=False):
     answer: Any
     media_type: str
     consumes: tuple[str, ...]
+    patient: bool
     status: int
     open: bool
     appends: bool
@@ -126,6 +127,7 @@ class Route:
     answer: Any = None
     media_type: str = JSON
     consumes: tuple[str, ...] = ()
+    patient: bool = False
     status: int = 200
     open: bool = False
     raises: tuple[type[RollbookError], ...] = ()
