@@ -47,6 +47,6 @@ KINDS: Mapping[DatabaseKind, Kind] = {
     DatabaseKind.POSTGRESQL: Kind(
         "postgresql", "postgresql.reading:PostgresSource", "postgresql.target:PostgresTarget"
     ),
-    DatabaseKind.MYSQL: Kind("mysql", "mysql:MysqlSource", "mysql:MysqlTarget"),
+    DatabaseKind.MYSQL: Kind("mysql", "mysql.reading:MysqlSource", "mysql.target:MysqlTarget"),
     DatabaseKind.MONGODB: Kind("mongodb", "mongodb:MongoSource", "mongodb:MongoTarget"),
 }

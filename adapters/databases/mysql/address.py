@@ -35,7 +35,10 @@ def encryption(mode: str, authorities: str | None) -> ssl.SSLContext | None:
         raise ValueError("its ssl-mode is none of disabled, required, verify_ca and verify_identity")
     if mode == PLAIN:
         return None
-    context = ssl.create_default_context(cafile=authorities)
+    try:
+        context = ssl.create_default_context(cafile=authorities)
+    except OSError:
+        raise ValueError("its ssl-ca is no list of certificates") from None
     context.check_hostname = mode == NAMED
     context.verify_mode = ssl.CERT_NONE if mode == ENCRYPTED else ssl.CERT_REQUIRED
     return context

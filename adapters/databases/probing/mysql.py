@@ -2,11 +2,11 @@
 
 from time import perf_counter
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import asyncmy
 from asyncmy.errors import Error
 
+from adapters.databases.mysql.address import address
 from application.ports.environments import Access
 from domain.errors import Unavailable
 
@@ -70,20 +70,10 @@ def reason(fault: Exception) -> str:
     return REASONS.get(number, type(fault).__name__) if isinstance(number, int) else type(fault).__name__
 
 
-def address(dsn: str) -> dict[str, Any]:
-    """The parts of a DSN as the driver takes them."""
-    parts = urlsplit(dsn)
-    user, password = unquote(parts.username or ""), unquote(parts.password or "")
-    where = {"host": parts.hostname or "localhost", "port": parts.port or 3306}
-    return {**where, "user": user, "password": password, "database": unquote(parts.path.lstrip("/"))}
-
-
 def database_name(dsn: str) -> str:
     """What the DSN calls the database; ValueError when it is none of MySQL's."""
     try:
-        found = urlsplit(dsn).scheme in ("mysql", "mariadb") and str(address(dsn)["database"])
+        return str(address(dsn)["database"])
     except ValueError:
-        found = False
-    if not found:
-        raise ValueError("it is not the address of a MySQL database, such as mysql://user:password@host:3306/database")
-    return found
+        such = "mysql://user:password@host:3306/database"
+        raise ValueError(f"it is not the address of a MySQL database, such as {such}") from None

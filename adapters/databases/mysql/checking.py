@@ -1,0 +1,112 @@
+"""Whether references lead somewhere: before anything is written, and again where the server itself did not look."""
+
+from collections.abc import Mapping, Sequence
+
+from adapters.databases.mysql.quoting import literal, name
+from adapters.databases.mysql.session import Session
+from adapters.databases.mysql.staging import Reference, Stage
+from domain.dataset import ForeignKey, Table
+from domain.errors import Clash
+
+WRITTEN = "s.failed is null and (not s.found or s.changed)"
+
+
+async def refuse_missing(session: Session, stages: Sequence[Stage], catalog: Mapping[str, Table]) -> None:
+    """Clash names the first rows that refer to what is neither in the target nor on its way there."""
+    for stage in stages:
+        for key, maps in real_keys(stage):
+            condition = missing(stage, key, maps, catalog)
+            found = await session.rows(
+                f"select s.line, s.source_key from {stage.temporary} s where {WRITTEN} and {condition} limit 3"
+            )
+            if found:
+                count = await session.count(f"select count(*) from {stage.temporary} s where {WRITTEN} and {condition}")
+                such = " and ".join(str(source or f"line {line}") for line, source in found)
+                raise Clash(f"{count} rows of {stage.name} {lacking(key)}, such as {such}")
+
+
+def lacking(key: ForeignKey) -> str:
+    """What is wrong with a row."""
+    return (
+        f"refer to rows of {key.referenced_table} that are neither in the target nor in the package "
+        f"(foreign key {key.name})"
+    )
+
+
+async def leave_out_missing(session: Session, stages: Sequence[Stage], catalog: Mapping[str, Table]) -> None:
+    """Marks rows that refer to what is not there or was left out itself, and those that refer to them in turn."""
+    while sum([await leave_out(session, stage, catalog) for stage in stages]):
+        pass
+
+
+async def leave_out(session: Session, stage: Stage, catalog: Mapping[str, Table]) -> int:
+    """Marks rows of one table; answers how many."""
+    marked = 0
+    for reference in stage.references:
+        if reference.parent is not None:
+            marked += await leave_out_with_parents(session, stage, reference, reference.parent)
+    for key, maps in real_keys(stage):
+        marked += await session.execute(
+            f"""update {stage.temporary} s set s.failed = {literal("It is one of the rows that " + lacking(key))}
+                 where {WRITTEN} and {missing(stage, key, maps, catalog)}"""
+        )
+    return marked
+
+
+async def leave_out_with_parents(session: Session, stage: Stage, reference: Reference, parent: Stage) -> int:
+    """Marks rows that refer to rows of the package that were left out."""
+    await session.execute(
+        f"""update {reference.temporary} m join {parent.temporary} p on p.line = m.line set m.gone = 1
+             where p.failed is not null"""
+    )
+    told = [stage.packed_text(child) for child in reference.key.columns]
+    return await session.execute(
+        f"""update {stage.temporary} s
+              straight_join {reference.temporary} m on m.h = unhex(md5(json_array({", ".join(told)})))
+               set s.failed = {literal(f"It refers to a row of {parent.name} that was left out")}
+             where m.gone and {WRITTEN}"""
+    )
+
+
+def real_keys(stage: Stage) -> list[tuple[ForeignKey, Reference | None]]:
+    """The references that the target insists on, as far as the package writes them."""
+    found: list[tuple[ForeignKey, Reference | None]] = []
+    for key in stage.table.foreign_keys:
+        if stage.packs(key.columns):
+            maps = [one for one in stage.references if one.key is key and one.parent is not None]
+            found.append((key, maps[0] if maps else None))
+    return found
+
+
+def missing(stage: Stage, key: ForeignKey, reference: Reference | None, catalog: Mapping[str, Table]) -> str:
+    """A row `s` refers to what is neither in the target nor on its way there."""
+    values = [stage.final(column) for column in key.columns]
+    there = [f"p.{name(c)} = {value}" for c, value in zip(key.referenced_columns, values, strict=True)]
+    condition = [f"{value} is not null" for value in values]
+    real = name(catalog[key.referenced_table].name)
+    condition.append(f"not exists (select 1 from {real} p where {' and '.join(there)})")
+    if reference is not None:
+        coming = [f"m.q{number} = {value}" for number, value in enumerate(values)]
+        condition.append(
+            f"not exists (select 1 from {reference.temporary} m where not m.gone and {' and '.join(coming)})"
+        )
+    return " and ".join(condition)
+
+
+def dangling(stage: Stage, key: ForeignKey) -> str:
+    """The rows `s` that were written and refer to nothing, in a query that keeps others from taking anything away."""
+    same = [
+        f"p.{name(parent)} = t.{name(child)}" for child, parent in zip(key.columns, key.referenced_columns, strict=True)
+    ]
+    values = " and ".join([f"t.{name(column)} is not null" for column in key.columns])
+    return f"""from {stage.temporary} s straight_join {stage.real} t on {stage.same()}
+               left join {name(key.referenced_table)} p on {" and ".join(same)}
+               where {WRITTEN} and {values} and p.{name(key.referenced_columns[0])} is null"""
+
+
+async def refuse_dangling(session: Session, stages: Sequence[Stage]) -> None:
+    """Clash when a row that was written without the server's checks refers to nothing."""
+    for stage in stages:
+        for key in stage.table.foreign_keys if stage.key else ():
+            if await session.rows(f"select s.line {dangling(stage, key)} limit 1 lock in share mode"):
+                raise Clash(f"Rows of {stage.name} {lacking(key)}")
