@@ -4,13 +4,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache
 from typing import Any
 
-from prometheus_client import Counter, Histogram
-
-from adapters import metrics, tracing
-from adapters.blobs.choosing import blobs_of
+from adapters import tracing
+from adapters.blobs.choosing import blobs_of, log_blobs_of
 from adapters.embedded.room import Room
 from adapters.environments import KnownEnvironments
 from adapters.identity.github import GitHubTokens
@@ -18,9 +15,11 @@ from adapters.identity.oidc import OidcTokens, TrustedIssuer, github_actions
 from adapters.identity.web import Web
 from adapters.keyring import master_key
 from adapters.nats.relay import Relay
+from adapters.packages.choosing import PackageFiles, files_of
 from adapters.packages.keeping import BlobPackages
 from adapters.packages.selecting import Selecting
 from adapters.postgres.event_store import PostgresEventStore
+from adapters.postgres.job_logs import JobLogs
 from adapters.postgres.job_runs import JobRuns
 from adapters.postgres.leases import Leases
 from adapters.postgres.log import PostgresLog
@@ -30,6 +29,7 @@ from adapters.postgres.projector import Projector
 from adapters.postgres.token_directory import PostgresTokenDirectory
 from adapters.postgres.views import PostgresViews, Visibility
 from adapters.settings import Settings
+from adapters.uploads import Uploads, uploads_of
 from application.execution import Executor
 from application.gates import LENIENT
 from application.handlers import Handler
@@ -43,7 +43,10 @@ from entrypoints.http import (
     lanes,
     organisations,
     package_changes,
+    package_export,
+    package_import,
     package_reading,
+    uploads,
 )
 from entrypoints.http.api import Api, Hooks, Limits
 from entrypoints.http.authentication import Authentication
@@ -52,6 +55,7 @@ from entrypoints.http.counting import Counting
 from entrypoints.http.deployments import queue
 from entrypoints.http.documentation import documentation
 from entrypoints.http.limits import RateLimits
+from entrypoints.http.observing import count_authentication, observe
 from entrypoints.http.packages import packages
 from entrypoints.http.recent import RecentRows
 from entrypoints.http.rendering import as_users_know_it
@@ -63,6 +67,7 @@ from projections.registry import READ_MODELS
 RULES_REMEMBERED_SECONDS = 2.0
 INTERFACES = (queue, packages)
 ROUTES_OF = (lanes, governance, organisations, jobs, environments, package_reading, package_changes)
+FILES_OF = (package_export, package_import, uploads)
 
 
 @dataclass(slots=True)
@@ -83,8 +88,11 @@ class Rollbook:
     people: People
     leases: Leases
     runs: JobRuns
+    logs: JobLogs
     environments: KnownEnvironments
     packages: BlobPackages
+    files: PackageFiles
+    uploads: Uploads
     authentication: Authentication
     web: Web
     limits: RateLimits
@@ -153,25 +161,6 @@ class Rollbook:
         await self.pools.close()
 
 
-def observe(method: str, endpoint: str, status: int, seconds: float) -> None:
-    """Counts a request, and says on its span how it ended."""
-    tracing.answered(method, endpoint, status)
-    requests, durations = request_metrics(method, endpoint, status)
-    requests.inc()
-    durations.observe(seconds)
-
-
-@cache
-def request_metrics(method: str, endpoint: str, status: int) -> tuple[Counter, Histogram]:
-    """The series of one kind of answer, of which there are few."""
-    return metrics.HTTP_REQUESTS.labels(method, endpoint, str(status)), metrics.HTTP_SECONDS.labels(method, endpoint)
-
-
-def count_authentication(method: str, success: bool) -> None:
-    """Counts an attempt to get in."""
-    metrics.AUTH_REQUESTS.labels(method, str(success).lower()).inc()
-
-
 async def build(settings: Settings, database_url: str) -> Rollbook:
     """Connects to the database and puts everything together; the caller closes it."""
     pools = Pools.of(database_url, settings.pool_size)
@@ -179,6 +168,7 @@ async def build(settings: Settings, database_url: str) -> Rollbook:
     log = PostgresLog(pools, database_url)
     identity = await log.identity()
     store = PostgresEventStore(pools, epoch=identity[1], disk_is_full=disk_of(settings))
+    blobs = blobs_of(settings, settings.data_dir)
     visibility, web, count = Visibility(), Web(), Counting()
     store.on_appended += [waker(log), count.appended]
     return Rollbook(
@@ -192,8 +182,11 @@ async def build(settings: Settings, database_url: str) -> Rollbook:
         people=people(settings, pools),
         leases=Leases(pools),
         runs=JobRuns(pools),
+        logs=JobLogs(JobRuns(pools), log_blobs_of(settings, settings.data_dir)),
         environments=KnownEnvironments(store, settings.environments_file, settings.environment_secrets_dir),
-        packages=BlobPackages(blobs_of(settings, settings.data_dir)),
+        packages=BlobPackages(blobs),
+        files=files_of(settings, settings.data_dir, blobs),
+        uploads=uploads_of(settings, pools, blobs),
         authentication=authentication(settings, pools, web),
         web=web,
         identity=identity,

@@ -22,11 +22,13 @@ class Packages:
         "package_type": 'text collate "C"',
         "environment": 'text collate "C"',
         "status": 'text collate "C"',
+        "original_id": 'text collate "C"',
     }
     indexes: ClassVar[Mapping[str, str]] = {
         "newest": "btree (organisation, created_position desc)",
         "newest_live": f"btree (organisation, created_position desc) where to_position = {2**63 - 1}",
         "name": "btree (organisation, name, created_position desc)",
+        "original": "btree (organisation, original_id, created_position desc)",
         "status_filed": "btree (organisation, status, fork)",
     }
 

@@ -9,7 +9,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 from adapters.packages.selecting import MOST_STEPS
 from entrypoints.http.fields import Lenient, OptionalText, Past, no_filter, or_empty
 
-Called = Annotated[str, StringConstraints(min_length=1, max_length=255)]
+LONGEST_NAME = 255
+Called = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_NAME)]
 Described = Annotated[str, StringConstraints(max_length=10_000)]
 Names = Annotated[list[Called], Field(max_length=10_000)]
 Condition = Annotated[str, StringConstraints(max_length=10_000)] | dict[str, Any]
@@ -93,6 +94,29 @@ class CreateBody(SelectionBody):
     metadata: Document = {}
     dependencies: Annotated[list[Called], Field(max_length=1000)] = []
     run_as_background: bool = False
+
+
+class FileFormat(StrEnum):
+    """What a package is exported as: the document's two files in a zip, the document alone, or a signed bundle."""
+
+    ZIP = "zip"
+    JSON = "json"
+    BUNDLE = "bundle"
+
+
+class ImportQuery(Lenient):
+    """What a package is taken in for, where that does not stand beside it in the body."""
+
+    environment: Annotated[Called | None, BeforeValidator(no_filter)] = None
+
+
+class GenerateBody(Lenient):
+    """Which file, and which rows of the package: without tables or collections all of them."""
+
+    format: FileFormat = FileFormat.ZIP
+    tables: Names = []
+    collections: Names = []
+    where_clause: dict[Called, Condition | None] = {}
 
 
 SELECTION = frozenset(SelectionBody.model_fields)
