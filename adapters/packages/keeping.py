@@ -1,14 +1,14 @@
 """Keeps what a source gives as a package: its rows as parts, and what they are as a manifest."""
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from adapters.packages.contents import PackedContents, contents_of
 from adapters.packages.document import Tally, write_document
 from adapters.packages.manifests import get_manifest, put_manifest
 from adapters.packages.parts import write_part
 from application.ports.blobs import BlobStore
-from application.ports.databases import Lines, Reading, Report
+from application.ports.databases import Documents, Lines, Reading, Report
 from domain.dataset import DatabaseKind
 from domain.manifest import Choice, Manifest, PackageInfo, PackedTable, check, name_of
 from domain.packed import Packed
@@ -37,7 +37,11 @@ class BlobPackages:
             tables.append(PackedTable(name, table, part))
         held = {table.name for table in tables}
         matched = {name: columns for name, columns in match_keys.items() if name in held}
-        return await kept(Manifest(kind, tuple(tables), match_keys=matched, choice=choice), info, self.store)
+        manifest = Manifest(kind, tuple(tables), match_keys=matched, choice=choice)
+        if isinstance(reading, Documents):
+            references = tuple(reading.references)
+            manifest = replace(manifest, collections=dict(reading.collections), references=references)
+        return await kept(manifest, info, self.store)
 
     async def manifest(self, digest: str) -> Manifest:
         """The manifest with this digest."""
