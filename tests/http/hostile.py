@@ -124,7 +124,7 @@ class Siege:
         path, method = facts.pop("path", path_of(route)), facts.pop("method", route.method)
         answer = await self.rollbook.client.request(method, path, **facts)
         self.asked += 1
-        if problem := complaint(route, answer, statuses):
+        if problem := complaint(route, answer, {route.errors.status(status) for status in statuses}):
             self.wrong.append(f"{route.method} {route.path} [{what}] {problem}")
 
     async def unfit(self, route: Route, method: str) -> None:

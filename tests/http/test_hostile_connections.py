@@ -1,7 +1,7 @@
 """Nothing that a connection can carry breaks anything: lies about lengths, slow senders, what is no HTTP at all."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import orjson
@@ -60,18 +60,21 @@ def head(route: Route, *lines: str) -> bytes:
     return "\r\n".join([f"{route.method} {path_of(route)}?{query} HTTP/1.1", "Host: x", *lines, "", ""]).encode()
 
 
-async def refused(running: Running, what: str, statuses: set[int], *pieces: bytes) -> None:
+async def refused(running: Running, what: str, statuses: set[int], *pieces: bytes, route: Route = CREATE) -> None:
     """One connection; its answer must be one of these refusals, in the shape of the interface."""
     answer = await exchange(running.url, *pieces)
-    assert not (wrong := complaint(CREATE, answer, statuses)), f"{what}: {wrong}"
+    assert not (wrong := complaint(route, answer, statuses)), f"{what}: {wrong}"
     assert answer.headers.get("connection") == "close", what
 
 
-async def all_refused(running: Running, statuses: set[int], attempts: list[tuple[str, bytes]]) -> None:
-    """Many connections at once."""
+async def all_refused(
+    running: Running, statuses: set[int], attempts: list[tuple[str, bytes]], routes: Sequence[Route] = ()
+) -> None:
+    """Many connections at once; what is refused at one of these routes has the shape of its interface."""
     async with asyncio.TaskGroup() as group:
         for what, sent in attempts:
-            group.create_task(refused(running, what, statuses, sent))
+            route = next((one for one in routes if what.startswith(one.path)), CREATE)
+            group.create_task(refused(running, what, statuses, sent, route=route))
 
 
 async def test_what_is_no_http_is_a_400(narrow: Running) -> None:
@@ -90,12 +93,12 @@ async def test_a_body_beyond_the_limit_is_a_413_however_its_length_is_told(narro
     chunks = (b"400\r\n" + b" " * 1024 + b"\r\n") * 3
     known = [(f"{r.path}, a length", head(r, "Content-Length: 1000000") + b" " * 4096) for r in writing()]
     unknown = [(f"{r.path}, chunks", head(r, "Transfer-Encoding: chunked") + chunks) for r in writing()]
-    await all_refused(narrow, {413}, known + unknown)
+    await all_refused(narrow, {413}, known + unknown, writing())
 
 
 async def test_a_body_shorter_than_its_length_is_waited_for_only_so_long(impatient: Running) -> None:
     attempts = [(route.path, head(route, "Content-Length: 1000") + b'{"name":') for route in writing()]
-    await all_refused(impatient, {408}, attempts)
+    await all_refused(impatient, {408}, attempts, writing())
 
 
 def writing() -> list[Route]:
