@@ -1,0 +1,1 @@
+"""MongoDB as a source and a target of packages."""
