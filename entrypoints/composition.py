@@ -37,12 +37,15 @@ from application.organisations import Owners
 from application.ports.event_store import Appended, Commit
 from domain.rules import HouseRules, Rules
 from entrypoints.http import (
+    data_deployment_keys,
+    data_deployments,
     environments,
     governance,
     jobs,
     lanes,
     organisations,
     package_changes,
+    package_deploying,
     package_export,
     package_import,
     package_reading,
@@ -68,6 +71,7 @@ RULES_REMEMBERED_SECONDS = 2.0
 INTERFACES = (queue, packages)
 ROUTES_OF = (lanes, governance, organisations, jobs, environments, package_reading, package_changes)
 FILES_OF = (package_export, package_import, uploads)
+DATA_OF = (package_deploying, data_deployments, data_deployment_keys)
 
 
 @dataclass(slots=True)

@@ -22,6 +22,14 @@ def blobs_of(settings: PackageSettings, data_dir: Path) -> Blobs:
     return BucketBlobs(bucket(settings, settings.blobs_url), data_dir / "blobs" / "incoming")
 
 
+def log_blobs_of(settings: PackageSettings, data_dir: Path) -> Blobs:
+    """Where the logs of jobs lie: apart from packages, whose housekeeping knows nothing of them."""
+    if settings.blobs_url is None:
+        return FolderBlobs.below(data_dir / "job-logs")
+    url = f"{settings.blobs_url.rstrip('/')}/job-logs"
+    return BucketBlobs(bucket(settings, url), data_dir / "job-logs" / "incoming")
+
+
 def bucket(settings: PackageSettings, url: str) -> S3Store:
     """The bucket; without keys, those of the machine's own role or environment are used."""
     name, _, prefix = url.removeprefix("s3://").strip("/").partition("/")

@@ -1,10 +1,12 @@
 """The queue of jobs on JetStream: each message offers one job to one worker, until that worker takes it off."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import count
+from typing import Any
 from uuid import UUID
 
 import nats
@@ -19,12 +21,14 @@ from nats.js.api import AckPolicy, ConsumerConfig, RetentionPolicy, StorageType,
 from nats.js.errors import Error as JetStreamError
 from nats.js.errors import NotFoundError
 
+from adapters.nats.subjects import token
 from application.ports.job_queue import WaitingJob
 
 log = structlog.get_logger()
 
 NAME = "ROLLBOOK_JOBS"
 SUBJECT = "rollbook-jobs"
+LIVE = "rollbook-live"
 # Workers look in this order; a priority from 0 to 9 belongs to the first whose floor it reaches.
 CLASSES = (("high", 7), ("normal", 3), ("low", 0))
 SILENCE_SECONDS = 30.0
@@ -41,6 +45,7 @@ class JetStreamOffer:
 
     job: WaitingJob
     message: Msg
+    client: Client
 
     async def keep(self) -> None:
         await self.message.in_progress()
@@ -51,9 +56,22 @@ class JetStreamOffer:
     async def give_back(self, seconds: float) -> None:
         await self.message.nak(delay=seconds)
 
+    async def tell(self, facts: Mapping[str, Any]) -> None:
+        if self.client.is_connected:
+            told = {"job_id": str(self.job.job_id), "at": datetime.now(UTC), **facts}
+            await self.client.publish(live_subject(self.job), orjson.dumps(told))
+
+
+@dataclass(frozen=True, slots=True)
+class QueueState:
+    """Which queue this is, as far as one that was never left can be told from others, and how many offers it holds."""
+
+    identity: str
+    offers: int
+
 
 class JetStreamJobs:
-    """See the port. `made` counts how often the stream had to be made: then what waits must be put into it again."""
+    """See the port."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -63,7 +81,7 @@ class JetStreamJobs:
         self.inbox = ""
         self.numbers = count()
         self.came = asyncio.Event()
-        self.made = 0
+        self.connections = 0
 
     async def open(self) -> None:
         """Connects, and makes the stream and its consumers where they are missing; raises nats.errors.Error."""
@@ -79,6 +97,7 @@ class JetStreamJobs:
             reconnect_time_wait=0,
             error_cb=quiet,
         )
+        self.connections += 1
         self.jetstream = self.client.jetstream(timeout=CONNECT_SECONDS)
         await self.prepare()
         await self.client.subscribe(f"{SUBJECT}.*", cb=self.wake)
@@ -99,7 +118,6 @@ class JetStreamJobs:
                     duplicate_window=DOUBLES_SECONDS,
                 )
             )
-            self.made += 1
             log.info("jobs.queue_made", stream=NAME)
         for name, _ in CLASSES:
             config = ConsumerConfig(
@@ -110,6 +128,16 @@ class JetStreamJobs:
                 max_ack_pending=-1,
             )
             await self.jetstream.add_consumer(NAME, config)
+
+    async def state(self) -> QueueState:
+        """What has become of the queue; makes it where it is gone. What waits must be put into another one again."""
+        await self.open()
+        try:
+            info = await self.jetstream.stream_info(NAME)
+        except NotFoundError:
+            await self.prepare()
+            info = await self.jetstream.stream_info(NAME)
+        return QueueState(f"{self.connections} {info.created}", info.state.messages)
 
     async def wake(self, message: Msg) -> None:
         """Something was put."""
@@ -153,7 +181,7 @@ class JetStreamJobs:
             message = await self.answers.next_msg(timeout=CONNECT_SECONDS)
             if message.headers and "Status" in message.headers:
                 break
-            offers.append(JetStreamOffer(job_of(message.data), message))
+            offers.append(JetStreamOffer(job_of(message.data), message, self.client))
         return offers
 
     async def close(self) -> None:
@@ -162,6 +190,11 @@ class JetStreamJobs:
         if client is not None:
             with suppress(TimeoutError, OSError, nats.errors.Error, JetStreamError):
                 await asyncio.wait_for(client.close(), CONNECT_SECONDS)
+
+
+def live_subject(job: WaitingJob) -> str:
+    """Where the progress of a job is told, on core NATS: whoever listens hears it, and nothing keeps it."""
+    return f"{LIVE}.{token(job.organisation)}.job.{job.job_id}"
 
 
 def class_of(priority: int) -> str:

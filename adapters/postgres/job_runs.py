@@ -1,4 +1,4 @@
-"""What is known of jobs while they run: the lease of their worker, their progress, the lines of their logs."""
+"""What is known of jobs while they wait and run: which may start, whose worker lives, how far it is."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
 from adapters.postgres.pools import Pools, again_when_cut_off
@@ -14,43 +15,39 @@ from domain.errors import LeaseLost
 from projections.jobs import Jobs
 from projections.read_model import STILL, table
 
-HEARTBEAT = """
-insert into rollbook.job_runs (job_id, organisation, fence, expires_at, progress) values (%s, %s, %s, %s, %s)
+JOBS = f"rollbook_views.{table(Jobs)}"
+BEAT = """
+insert into rollbook.job_runs (job_id, organisation, fence, progress) values (%s, %s, %s, %s)
 on conflict (job_id) do update
-   set fence = excluded.fence, expires_at = excluded.expires_at, progress = excluded.progress,
-       heard_at = clock_timestamp()
- where job_runs.fence < excluded.fence
-    or (job_runs.fence = excluded.fence and job_runs.expires_at <> '-infinity')
+   set fence = excluded.fence, over = false, progress = excluded.progress, heard_at = clock_timestamp(),
+       beats = case when job_runs.fence = excluded.fence then job_runs.beats + 1 else 1 end
+ where job_runs.fence < excluded.fence or (job_runs.fence = excluded.fence and not job_runs.over)
 returning fence
 """
-CANCELLING = f"""
-select (document::json ->> 'cancelling')::bool from rollbook_views.{table(Jobs)}
- where key = %s and to_position = {STILL}
-"""
+CANCELLING = f"select (document::json ->> 'cancelling')::bool from {JOBS} where key = %s and to_position = {STILL}"
 GIVE_UP = """
-insert into rollbook.job_runs (job_id, organisation, fence, expires_at) values (%s, %s, %s, '-infinity')
-on conflict (job_id) do update set fence = excluded.fence, expires_at = '-infinity'
- where job_runs.fence < excluded.fence or (job_runs.fence = excluded.fence and job_runs.expires_at < %s)
+insert into rollbook.job_runs (job_id, organisation, fence, beats, over) values (%s, %s, %s, 0, true)
+on conflict (job_id) do update set fence = excluded.fence, beats = 0, over = true
+ where job_runs.fence < excluded.fence or (job_runs.fence = excluded.fence and job_runs.beats <= %s)
 returning fence
 """
-SILENT = f"""
-select j.organisation, j.key::uuid, (j.document::json ->> 'fence')::int
-  from rollbook_views.{table(Jobs)} j left join rollbook.job_runs r on r.job_id = j.key::uuid
+RUNNING = f"""
+select j.organisation, j.key::uuid, (j.document::json ->> 'fence')::int,
+       case when r.fence = (j.document::json ->> 'fence')::int then r.beats else 0 end
+  from {JOBS} j left join rollbook.job_runs r on r.job_id = j.key::uuid
  where j.to_position = {STILL} and j.status = 'processing'
-   and case when r.fence = (j.document::json ->> 'fence')::int then r.expires_at < %s
-            else (j.document::json ->> 'started_at')::timestamptz < %s end
- limit %s
 """
+MAY_START = f"j.to_position = {STILL} and j.status in ('queued', 'retry') and j.due_at <= %s"
 WAITING = f"""
 select j.organisation, j.key::uuid, j.priority, (j.document::json ->> 'version_number')::int, j.from_position, j.due_at
-  from rollbook_views.{table(Jobs)} j
- where j.to_position = {STILL} and j.status in ('queued', 'retry') and j.due_at <= %s
+  from {JOBS} j where {MAY_START}
 """
 BEGAN_TO_WAIT = f"{WAITING} and j.from_position > %s order by j.from_position limit %s"
 CAME_DUE = f"{WAITING} and (j.due_at, j.key) > (%s, %s) order by j.due_at, j.key limit %s"
-LINES = """
-select number, at, attempt, line from rollbook.job_logs
- where job_id = %s and number > %s order by number limit %s
+FORGET = f"""
+select r.organisation, r.job_id from rollbook.job_runs r left join {JOBS} j
+       on j.key = r.job_id::text and j.to_position = {STILL}
+ where r.heard_at < %s and coalesce(j.status, '') not in ('queued', 'retry', 'processing') limit %s
 """
 
 
@@ -63,40 +60,53 @@ class Due:
 
 
 @dataclass(frozen=True, slots=True)
-class LogLine:
-    """A line that a handler wrote; numbers grow, with gaps."""
+class RunningJob:
+    """A job that some worker has; `beats` counts what was heard of that worker."""
 
-    number: int
-    at: datetime
-    attempt: int
-    line: str
+    organisation: str
+    job_id: UUID
+    fence: int
+    beats: int
 
 
 class JobRuns:
-    """Heartbeats, progress and log lines are no events: the log is for ever, and of these the last one counts."""
+    """Signs of life and progress are no events: the log is for ever, and of these the last one counts."""
 
     def __init__(self, pools: Pools) -> None:
         self.pools = pools
 
-    async def beat(
-        self, organisation: str, job_id: UUID, fence: int, until: datetime, progress: dict[str, Any]
-    ) -> bool:
-        """Keeps the lease until then, and tells whether the job is to be cancelled.
+    async def beat(self, organisation: str, job_id: UUID, fence: int, progress: dict[str, Any]) -> bool:
+        """Says that the worker lives, and tells whether the job is to be cancelled.
 
         LeaseLost when it was given up or a newer one is there.
         """
-        if not await self.write(organisation, HEARTBEAT, [job_id, organisation, fence, until, Jsonb(progress)]):
+        if not await self.write(organisation, BEAT, [job_id, organisation, fence, Jsonb(progress)]):
             raise LeaseLost("The lease on this job has ended")
         return (True,) in await self.read(organisation, CANCELLING, [str(job_id)])
 
-    async def give_up(self, organisation: str, job_id: UUID, fence: int, now: datetime) -> bool:
-        """Ends the lease unless a heartbeat came; afterwards no heartbeat can revive it."""
-        return bool(await self.write(organisation, GIVE_UP, [job_id, organisation, fence, now]))
+    async def give_up(self, job: RunningJob) -> bool:
+        """Ends the lease unless more was heard of the worker; afterwards nothing can revive it."""
+        values = [job.job_id, job.organisation, job.fence, job.beats]
+        return bool(await self.write(job.organisation, GIVE_UP, values))
 
-    async def silent(self, now: datetime, started_before: datetime, limit: int = 100) -> list[tuple[str, UUID, int]]:
-        """Organisation, id and fence of jobs whose worker was not heard of in time."""
-        rows: list[tuple[str, UUID, int]] = await self.look(SILENT, [now, started_before, limit])
-        return rows
+    async def running(self) -> list[RunningJob]:
+        """All jobs that workers have, with what was heard of these."""
+        return [RunningJob(*row) for row in await self.look(RUNNING, [])]
+
+    async def now(self) -> datetime:
+        """The clock of the log, by which things were recorded."""
+        at: datetime = (await self.look("select clock_timestamp()", []))[0][0]
+        return at
+
+    async def moment_at(self, position: int) -> datetime | None:
+        """When the last thing was recorded up to a position, whoever's it was; None before the first."""
+        query = "select recorded_at from rollbook.events where position <= %s order by position desc limit 1"
+        found = await self.look(query, [position])
+        return found[0][0] if found else None
+
+    async def waiting(self, now: datetime) -> int:
+        """How many jobs may start."""
+        return int((await self.look(f"select count(*) from {JOBS} j where {MAY_START}", [now]))[0][0])
 
     async def began_to_wait(self, now: datetime, position: int, limit: int) -> tuple[list[WaitingJob], int]:
         """Jobs that may start and began to wait behind a position, and the position to go on from."""
@@ -114,24 +124,19 @@ class JobRuns:
         found = await self.read(organisation, query, [list(job_ids)])
         return {str(job_id): {**progress, "heard_at": heard_at} for job_id, progress, heard_at in found}
 
-    async def write_lines(self, organisation: str, job_id: UUID, attempt: int, lines: Sequence[str]) -> None:
-        """Adds lines to a job's log."""
-        query = """insert into rollbook.job_logs (job_id, organisation, attempt, line)
-                   select %s, %s, %s, line from unnest(%s::text[]) with ordinality as l (line, n) order by n
-                   returning number"""
-        await self.write(organisation, query, [job_id, organisation, attempt, list(lines)])
-
-    async def lines(self, organisation: str, job_id: UUID, after: int, limit: int = 1000) -> list[LogLine]:
-        """Lines behind a number, in order."""
-        return [LogLine(*row) for row in await self.read(organisation, LINES, [job_id, after, limit])]
+    async def forget(self, heard_before: datetime, limit: int = 1000) -> int:
+        """Forgets the progress of jobs that have ended; how many."""
+        found = await self.look(FORGET, [heard_before, limit])
+        for organisation, job_id in found:
+            await self.write(organisation, "delete from rollbook.job_runs where job_id = %s returning 1", [job_id])
+        return len(found)
 
     async def read(self, organisation: str, query: str, values: list[Any]) -> list[Any]:
         """Asks as a reader of this organisation."""
 
         async def run() -> list[Any]:
             async with self.pools.reading(organisation) as connection:
-                rows: list[Any] = await (await connection.execute(query.encode(), values)).fetchall()
-                return rows
+                return await rows_of(connection, query, values)
 
         return await again_when_cut_off(run)
 
@@ -140,17 +145,21 @@ class JobRuns:
 
         async def run() -> list[Any]:
             async with self.pools.writing(organisation) as connection:
-                rows: list[Any] = await (await connection.execute(query.encode(), values)).fetchall()
-                return rows
+                return await rows_of(connection, query, values)
 
         return await again_when_cut_off(run)
 
     async def look(self, query: str, values: list[Any]) -> list[Any]:
         """Asks over all organisations, as the projector."""
 
-        async def read() -> list[Any]:
+        async def run() -> list[Any]:
             async with self.pools.projector.connection() as connection:
-                rows: list[Any] = await (await connection.execute(query.encode(), values)).fetchall()
-                return rows
+                return await rows_of(connection, query, values)
 
-        return await again_when_cut_off(read)
+        return await again_when_cut_off(run)
+
+
+async def rows_of(connection: AsyncConnection[Any], query: str, values: list[Any]) -> list[Any]:
+    """What a query answers."""
+    rows: list[Any] = await (await connection.execute(query.encode(), values)).fetchall()
+    return rows

@@ -1,8 +1,8 @@
 """What is needed of the queue that offers waiting jobs to workers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 
@@ -32,6 +32,10 @@ class Offer(Protocol):
 
     async def give_back(self, seconds: float) -> None:
         """Lets it be offered again after some seconds."""
+        ...
+
+    async def tell(self, facts: Mapping[str, Any]) -> None:
+        """Lets whoever listens now know how the job gets on; nothing keeps it."""
         ...
 
 

@@ -19,6 +19,12 @@ class ListJobs(Lenient):
     as_of: Past | None = None
 
 
+class AsOf(Lenient):
+    """When."""
+
+    as_of: Past | None = None
+
+
 class CancelBody(Lenient):
     """Why it is to stop."""
 
@@ -26,9 +32,9 @@ class CancelBody(Lenient):
 
 
 class FollowLog(Lenient):
-    """Which lines: those behind a number; with `follow` also those to come, until the job ends."""
+    """From which byte on; with `follow` also the lines to come, until the job ends."""
 
-    after: int = Field(default=0, ge=0, le=2**62)
+    offset: int = Field(default=0, ge=0, le=2**62)
     follow: bool = False
 
 

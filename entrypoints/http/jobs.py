@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from adapters.postgres.conditions import Condition, all_of, any_of, at_most, beyond, equals
+from adapters.postgres.views import parse_moment
 from application import jobs as commands
 from application.handlers import Concern, Handler
 from domain.errors import Clash, NotFound
@@ -17,7 +18,7 @@ from entrypoints.http.headers import ALLOW_STALE
 from entrypoints.http.packages import packages
 from entrypoints.http.reading import SHOWN, Reading, reading
 from entrypoints.http.routing import Answer, Call, answer
-from projections.read_model import Row
+from projections.read_model import STILL, Row
 from projections.registry import JOBS
 
 FOLLOW_SECONDS = 0.5
@@ -28,21 +29,34 @@ TEXT = "text/plain; charset=utf-8"
 @packages.get("/api/jobs", action="job.read", answer=models.JobList, takes=(ALLOW_STALE,), gives=SHOWN)
 async def list_jobs(call: Call, query: models.ListJobs) -> Answer:
     """List jobs, newest first."""
-    past = await reading(call, query.as_of)
+    past, at = await reading(call, query.as_of), await moment_of(call, query.as_of)
     wanted = [equals("handler", query.handler)] if query.handler else []
     if query.status:
-        wanted.append(has_status(set(query.status)))
+        wanted.append(has_status(set(query.status), at or datetime.now(UTC)))
     rows = await past.select(JOBS, wanted, limit=query.limit + query.offset)
-    jobs = await as_users_know_them(call, rows[query.offset :])
+    jobs = await as_users_know_them(call, rows[query.offset :], at)
     return answer({"jobs": jobs, "count": len(jobs)}, headers=past.headers())
 
 
 @packages.get("/api/jobs/{job_id}", action="job.read", answer=models.JobObject, raises=(NotFound,), gives=SHOWN)
-async def show_job(call: Call, job_id: str) -> Answer:
+async def show_job(call: Call, job_id: str, query: models.AsOf) -> Answer:
     """Show one job."""
-    present = await reading(call)
-    row = await find_job(present, job_id)
-    return answer((await as_users_know_them(call, [row]))[0], headers=present.headers())
+    return await job_as_of(call, job_id, query.as_of)
+
+
+async def job_as_of(call: Call, job_id: str, as_of: str | None = None) -> Answer:
+    """A job as it is, or was."""
+    past, at = await reading(call, as_of), await moment_of(call, as_of)
+    row = await find_job(past, job_id)
+    return answer((await as_users_know_them(call, [row], at))[0], headers=past.headers())
+
+
+async def moment_of(call: Call, as_of: str | None) -> datetime | None:
+    """The moment that a caller asks about, in whatever way; None for now."""
+    if as_of is None or not as_of.isdigit():
+        return parse_moment(as_of) if as_of else None
+    moment: datetime | None = await call.app.runs.moment_at(min(int(as_of[:20]), STILL))
+    return moment
 
 
 @packages.post(
@@ -52,7 +66,7 @@ async def cancel_job(call: Call, job_id: str, body: models.CancelBody) -> Answer
     """Stop a job: at once when it waits, else as soon as its worker has undone what it began."""
     concern = await concern_of(call, job_id)
     await execute(call, commands.cancel_job, commands.CancelJob(parse_job_id(job_id), body.reason, concern))
-    return await show_job(call, job_id)
+    return await job_as_of(call, job_id)
 
 
 @packages.post("/api/jobs/{job_id}/retry", action="job.retry", answer=models.JobObject, raises=(NotFound, Clash))
@@ -60,14 +74,17 @@ async def retry_job(call: Call, job_id: str) -> Answer:
     """Try a job again that did not succeed."""
     concern = await concern_of(call, job_id)
     await execute(call, commands.retry_job, commands.RetryJob(parse_job_id(job_id), concern))
-    return await show_job(call, job_id)
+    return await job_as_of(call, job_id)
 
 
 @packages.get("/api/jobs/{job_id}/logs", action="job.read", answer=str, media_type=TEXT, raises=(NotFound,))
 async def follow_log(call: Call, job_id: str, query: models.FollowLog) -> Answer:
-    """Read what a job's handler wrote, a line each; with `follow` until the job ends."""
+    """Read what a job's handler wrote, a line each; with `follow` until the job ends.
+
+    Where a line begins, in bytes, never changes: with `offset` a reader goes on where it was cut off.
+    """
     await find_job(await reading(call), job_id)
-    return Answer(media_type=TEXT, chunks=lines(call, job_id, query.after, query.follow))
+    return Answer(media_type=TEXT, chunks=pieces(call, job_id, query.offset, query.follow))
 
 
 async def concern_of(call: Call, job_id: str) -> Concern | None:
@@ -76,15 +93,15 @@ async def concern_of(call: Call, job_id: str) -> Concern | None:
     return handler.concern if handler else None
 
 
-async def lines(call: Call, job_id: str, after: int, follow: bool) -> AsyncGenerator[bytes, None]:
-    """The log piece by piece."""
+async def pieces(call: Call, job_id: str, offset: int, follow: bool) -> AsyncGenerator[bytes, None]:
+    """The log piece by piece, from a byte on."""
     until = asyncio.get_running_loop().time() + LONGEST_FOLLOW_SECONDS
-    identifier = parse_job_id(job_id)
     while True:
+        # What was written before the end is there once the end is, so the end is looked for first.
         row = await find_job(await reading(call), job_id)
-        while found := await call.app.runs.lines(call.caller.organisation, identifier, after):
-            after = found[-1].number
-            yield "".join(f"{one.at.isoformat()} [{one.attempt}] {one.line}\n" for one in found).encode()
+        async for piece in call.app.logs.read(call.caller.organisation, parse_job_id(job_id), offset):
+            offset += len(piece)
+            yield piece
         if not follow or row["status"] in ENDED or asyncio.get_running_loop().time() > until:
             return
         await asyncio.sleep(FOLLOW_SECONDS)
@@ -111,9 +128,9 @@ def name_of(row: Row) -> str:
     return f"{row['prefix']}-{row['id']}"
 
 
-def has_status(wanted: set[JobStatus]) -> Condition:
+def has_status(wanted: set[JobStatus], now: datetime) -> Condition:
     """The job has one of these statuses; what is kept as queued for later is pending."""
-    queued, now = equals("status", JobStatus.QUEUED), datetime.now(UTC)
+    queued = equals("status", JobStatus.QUEUED)
     found = [equals("status", one) for one in sorted(wanted - {JobStatus.PENDING, JobStatus.QUEUED})]
     if JobStatus.PENDING in wanted:
         found.append(all_of(queued, beyond("due_at", now, ascending=True)))
@@ -122,28 +139,28 @@ def has_status(wanted: set[JobStatus]) -> Condition:
     return any_of(*found)
 
 
-def status_of(row: Row) -> str:
+def status_of(row: Row, at: datetime | None = None) -> str:
     """A queued job whose time has not come is pending."""
-    waits = row["status"] == JobStatus.QUEUED and datetime.fromisoformat(row["due_at"]) > datetime.now(UTC)
+    waits = row["status"] == JobStatus.QUEUED and datetime.fromisoformat(row["due_at"]) > (at or datetime.now(UTC))
     return JobStatus.PENDING if waits else str(row["status"])
 
 
-async def as_users_know_them(call: Call, rows: list[Row]) -> list[dict[str, Any]]:
-    """Jobs in the words of the document."""
+async def as_users_know_them(call: Call, rows: list[Row], at: datetime | None = None) -> list[dict[str, Any]]:
+    """Jobs in the words of the document, as of a moment or now; how far they were at a moment nothing remembers."""
     names = await call.app.people.logins_of(call.caller.organisation, {row["actor"] for row in rows})
-    progress = await call.app.runs.progress(call.caller.organisation, [UUID(row["id"]) for row in rows])
-    return [
-        told(row, names[row["actor"]], progress.get(row["id"]), call.app.handlers.get(row["handler"])) for row in rows
-    ]
+    ids = [] if at else [UUID(row["id"]) for row in rows]
+    progress, now = await call.app.runs.progress(call.caller.organisation, ids), at or datetime.now(UTC)
+    handlers = call.app.handlers
+    return [told(row, now, names[row["actor"]], progress.get(row["id"]), handlers.get(row["handler"])) for row in rows]
 
 
-def told(row: Row, user: str, progress: dict[str, Any] | None, handler: Handler | None) -> dict[str, Any]:
+def told(row: Row, at: datetime, user: str, progress: dict[str, Any] | None, handler: Handler | None) -> dict[str, Any]:
     """One job."""
     same = ("started_at", "completed_at", "handler", "priority", "max_retries", "timeout_seconds", "last_error")
     return {
         "job_id": name_of(row),
         "job_type": handler.kind if handler else row["handler"].lower(),
-        "status": status_of(row),
+        "status": status_of(row, at),
         "scheduled_at": row["due_at"],
         "job_data": {**row["arguments"], "user": user},
         "retry_count": max(0, row["attempt"] - 1),

@@ -1,8 +1,8 @@
-"""One try at a job: what its handler is given, and the heartbeat that keeps it this worker's."""
+"""One try at a job: what its handler is given, and the signs of life that keep it this worker's."""
 
 import asyncio
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from math import isfinite
 from time import monotonic
 from typing import Any
 from uuid import UUID
@@ -11,7 +11,6 @@ import psycopg
 import structlog
 
 from adapters.nats.job_queue import TROUBLES, JetStreamOffer
-from adapters.postgres.job_runs import JobRuns
 from application.jobs import ReachMilestone, reach_milestone
 from domain.errors import LeaseLost, RollbookError
 from domain.job import Job
@@ -19,26 +18,33 @@ from entrypoints.composition import Rollbook
 from entrypoints.workers.acting import circumstances
 
 log = structlog.get_logger()
+TELL_SECONDS = 0.25
 BEAT_SECONDS = 1.0
 LEASE_SECONDS = 15.0
 KEEP_SECONDS = 10.0
+# How long a handler may take to undo what it began.
+STOP_SECONDS = 60.0
 LONGEST_LINE = 4000
+MOST_LINES = 100_000
+AWAY = (*TROUBLES, RollbookError, psycopg.Error)
 
 
 class RunningAttempt:
     """See application.handlers.Attempt. `ended_by` is why the handler was cancelled, None while it was not."""
 
-    def __init__(self, rollbook: Rollbook, offer: JetStreamOffer, job: Job, fence: int) -> None:
+    def __init__(self, rollbook: Rollbook, offer: JetStreamOffer, job: Job) -> None:
         self.rollbook = rollbook
-        self.runs = JobRuns(rollbook.pools)
         self.offer = offer
         self.job = job
-        self.number = job.attempt
-        self.fence = fence
+        self.number, self.fence = job.attempt, job.fence
         self.facts: dict[str, Any] = {}
         self.lines: list[str] = []
+        self.written = 0
         self.ended_by: str | None = None
-        self.began = self.kept = self.offered = monotonic()
+        self.working: asyncio.Task[Any] | None = None
+        self.began = self.kept = self.beaten = self.offered = monotonic()
+        self.last = self.began + job.timeout_seconds + STOP_SECONDS
+        self.told: dict[str, Any] = {}
 
     @property
     def organisation(self) -> str:
@@ -56,12 +62,16 @@ class RunningAttempt:
         return self.job.arguments
 
     def progress(self, **facts: int | float | str | None) -> None:
-        """Kept here until the next heartbeat."""
-        self.facts |= facts
+        """Kept here until it is told."""
+        self.facts |= {name: tellable(fact) for name, fact in facts.items()}
 
     def log(self, line: str) -> None:
-        """Kept here until the next heartbeat."""
-        self.lines.append(line[:LONGEST_LINE])
+        """Kept here until the next sign of life."""
+        self.written += 1
+        if self.written <= MOST_LINES:
+            self.lines.append(line[:LONGEST_LINE].replace("\0", ""))
+        elif self.written == MOST_LINES + 1:
+            self.lines.append(f"What follows the first {MOST_LINES} lines is left out")
 
     async def milestone(self, name: str, **facts: Any) -> None:
         """An event of the job."""
@@ -69,18 +79,34 @@ class RunningAttempt:
         around = await circumstances(self.rollbook, self.organisation, "worker")
         await self.rollbook.executor.execute(self.organisation, around, reach_milestone, command)
 
-    async def beat(self) -> None:
-        """Keeps the lease, tells the progress, writes the log; notices that the job is to be cancelled."""
-        until = datetime.now(UTC) + timedelta(seconds=LEASE_SECONDS)
-        told = self.told()
-        if await self.runs.beat(self.organisation, self.job_id, self.fence, until, told):
-            self.ended_by = "cancelled"
-        self.kept = monotonic()
-        lines, self.lines = self.lines, []
-        if lines:
-            await self.runs.write_lines(self.organisation, self.job_id, self.number, lines)
+    def end_by(self, reason: str) -> None:
+        """Stops the handler where it waits; the first reason counts."""
+        if self.ended_by is None and self.working is not None and not self.working.done():
+            self.ended_by = reason
+            self.last = min(self.last, monotonic() + STOP_SECONDS)
+            self.working.cancel()
 
-    def told(self) -> dict[str, Any]:
+    async def keep(self, working: asyncio.Task[Any]) -> None:
+        """Until the handler has ended: says that it lives and how far it is. Gives up on one that does not stop."""
+        self.working = working
+        while not working.done() and monotonic() < self.last:
+            await asyncio.wait([working], timeout=TELL_SECONDS)
+            await self.tell()
+            if monotonic() - self.beaten >= BEAT_SECONDS and not working.done():
+                await self.beat_or_end()
+        if self.facts or self.lines:
+            await self.beat_or_end()
+
+    async def tell(self) -> None:
+        """Lets whoever listens know, when there is anything new."""
+        if (told := self.progress_now()) and self.facts != self.told:
+            self.told = dict(self.facts)
+            try:
+                await self.offer.tell({"status": "processing", "attempt": self.number, "progress": told})
+            except TROUBLES as problem:
+                log.debug("job.not_told", job_id=str(self.job_id), problem=type(problem).__name__)
+
+    def progress_now(self) -> dict[str, Any]:
         """The progress, with the rate and the time that is left."""
         seconds = monotonic() - self.began
         told = {**self.facts, "seconds": round(seconds, 1)}
@@ -91,28 +117,33 @@ class RunningAttempt:
                 told["seconds_left"] = round((total - done) * seconds / done, 1)
         return told
 
-    async def keep(self, working: asyncio.Task[Any]) -> None:
-        """Beats until the handler has ended; cancels it when the job is cancelled or the lease is over."""
-        ended = False
-        while not ended:
-            await asyncio.wait([working], timeout=BEAT_SECONDS)
-            ended = working.done()
-            if not ended or self.facts or self.lines:
-                await self.beat_or_end()
-            if self.ended_by and not ended:
-                working.cancel()
-                await asyncio.wait([working])
-
     async def beat_or_end(self) -> None:
-        """A heartbeat; while the database is away the lease goes on until its time is over."""
+        """A sign of life; while the database is away the job stays this worker's until its patience would be over."""
+        self.beaten = monotonic()
         try:
             await self.beat()
-            if monotonic() - self.offered > KEEP_SECONDS:
-                self.offered = monotonic()
-                await self.offer.keep()
         except LeaseLost:
-            self.ended_by = "lost"
-        except (*TROUBLES, RollbookError, psycopg.Error) as problem:
+            self.end_by("lost")
+        except AWAY as problem:
             log.warning("job.beat_missed", job_id=str(self.job_id), problem=type(problem).__name__)
             if monotonic() - self.kept > LEASE_SECONDS:
-                self.ended_by = "lost"
+                self.end_by("lost")
+
+    async def beat(self) -> None:
+        """Keeps the lease, tells the progress, writes the log; notices that the job is to be cancelled."""
+        if await self.rollbook.runs.beat(self.organisation, self.job_id, self.fence, self.progress_now()):
+            self.end_by("cancelled")
+        self.kept = monotonic()
+        if self.lines:
+            lines, self.lines = self.lines, []
+            await self.rollbook.logs.write(self.organisation, self.job_id, self.number, lines)
+        if monotonic() - self.offered > KEEP_SECONDS:
+            self.offered = monotonic()
+            await self.offer.keep()
+
+
+def tellable(fact: int | float | str | None) -> int | float | str | None:
+    """The fact as any JSON can hold it."""
+    if isinstance(fact, str):
+        return fact[:LONGEST_LINE].replace("\0", "")
+    return fact if fact is None or isfinite(fact) else None

@@ -1,7 +1,9 @@
 """Puts what may start into the queue of jobs: at once what is asked for here, within a second whatever else waits."""
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from collections import OrderedDict
+from datetime import datetime
+from time import monotonic
 from typing import Any
 from uuid import UUID
 
@@ -9,7 +11,8 @@ import psycopg
 import structlog
 
 from adapters.nats.job_queue import TROUBLES, JetStreamJobs
-from adapters.postgres.job_runs import Due, JobRuns
+from adapters.postgres.job_runs import Due, RunningJob
+from application.execution import stream_of
 from application.handlers import Concern
 from application.jobs import EndJob, lose_worker
 from application.ports.event_store import Appended, Commit
@@ -18,12 +21,15 @@ from domain.errors import RollbookError
 from domain.job import Job
 from entrypoints.composition import Rollbook
 from entrypoints.workers.acting import circumstances
+from entrypoints.workers.silence import Silence
 
 log = structlog.get_logger()
 EVERY_SECONDS = 1.0
-START = timedelta(seconds=15)
 TOGETHER = 5000
+COUNT_EVERY_ROUNDS = 10
+REMEMBERED = 50_000
 INTERRUPTIONS = (*TROUBLES, RollbookError, psycopg.Error)
+WAIT_AGAIN = (Job.Released, Job.WorkerLost, Job.Retried)
 
 
 class Dispatcher:
@@ -34,30 +40,47 @@ class Dispatcher:
         self.rollbook = rollbook
         self.queue = queue
         self.sweeps = sweeps
-        self.runs = JobRuns(rollbook.pools)
+        self.silence = Silence()
         self.asked: list[WaitingJob] = []
         self.asked_now = asyncio.Event()
+        self.offered: OrderedDict[tuple[UUID, int], None] = OrderedDict()
         self.position = 0
-        self.due = Due(datetime.now(UTC), UUID(int=0))
-        self.made = -1
+        self.due: Due | None = None
+        self.identity = ""
+        self.swept = float("-inf")
+        self.rounds = 0
         rollbook.store.on_appended.append(self.note)
 
     def note(self, commit: Commit, appended: Appended) -> None:
         """A job that was asked for here need not wait until somebody looks."""
         for events in commit.streams.values():
-            self.asked += [waiting(commit.organisation, event) for event in events if startable(event)]
-        if self.asked:
-            self.asked_now.set()
+            for event in events:
+                if job := self.startable(commit.organisation, event):
+                    self.asked.append(job)
+                    self.asked_now.set()
+
+    def startable(self, organisation: str, event: Any) -> WaitingJob | None:
+        """The job that this event lets start at once; None where we do not know how urgent it is, too."""
+        if isinstance(event, Job.Requested):
+            due, priority = event.due_at is None, event.priority
+        elif isinstance(event, WAIT_AGAIN):
+            known = self.rollbook.executor.cache.get(organisation, stream_of(Job, event.originator_id))
+            due, priority = known is not None, known.priority if known else 0
+        else:
+            return None
+        return WaitingJob(organisation, event.originator_id, priority, event.originator_version) if due else None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until told to stop; what fails is found again by the next look."""
         while not stop.is_set():
             try:
                 await self.put_asked()
-                if self.sweeps and not self.asked_now.is_set():
+                if self.sweeps and monotonic() - self.swept >= EVERY_SECONDS:
+                    self.swept = monotonic()
                     await self.sweep()
             except INTERRUPTIONS as problem:
                 log.warning("jobs.dispatch_interrupted", problem=type(problem).__name__)
+                await self.queue.close()
             await self.pause(stop)
         await self.queue.close()
 
@@ -65,37 +88,59 @@ class Dispatcher:
         """Offers what was asked for here."""
         self.asked_now.clear()
         asked, self.asked = self.asked, []
-        await self.queue.put(asked)
+        await self.put(asked)
+
+    async def put(self, jobs: list[WaitingJob]) -> None:
+        """Offers jobs, each wait of a job once."""
+        new = [job for job in jobs if (job.job_id, job.version) not in self.offered]
+        await self.queue.put(new)
+        for job in new:
+            self.offered[job.job_id, job.version] = None
+        while len(self.offered) > REMEMBERED:
+            self.offered.popitem(last=False)
 
     async def sweep(self) -> None:
-        """Offers what began to wait, and what came due; after the queue was lost, everything."""
-        now = datetime.now(UTC)
-        await self.queue.open()
-        if self.made != self.queue.made:
-            self.position, self.due, self.made = 0, Due(now, UUID(int=0)), self.queue.made
-        for organisation, job_id, fence in await self.runs.silent(now, now - START):
-            await self.end_silent(organisation, job_id, fence, now)
-        while (found := await self.runs.began_to_wait(now, self.position, TOGETHER))[0]:
-            await self.queue.put(found[0])
+        """Offers what began to wait, and what came due; ends what lost its worker."""
+        now = await self.rollbook.runs.now()
+        if (identity := (await self.queue.state()).identity) != self.identity:
+            self.start_over(now)
+        self.identity = identity
+        for job in self.silence.notice(await self.rollbook.runs.running()):
+            await self.end_silent(job)
+        while (found := await self.rollbook.runs.began_to_wait(now, self.position, TOGETHER))[0]:
+            await self.put(found[0])
             self.position = found[1]
-        while (came := await self.runs.came_due(now, self.due, TOGETHER))[0]:
-            await self.queue.put(came[0])
-            self.due = came[1]
+        due = self.due if self.due and self.due.at <= now else Due(now, UUID(int=0))
+        while (came := await self.rollbook.runs.came_due(now, due, TOGETHER))[0]:
+            await self.put(came[0])
+            due = came[1]
+        self.due, self.rounds = due, self.rounds + 1
+        if self.rounds % COUNT_EVERY_ROUNDS == 0:
+            offers = (await self.queue.state()).offers
+            if (waiting := await self.rollbook.runs.waiting(now)) > offers:
+                log.warning("jobs.offers_missing", offers=offers, waiting=waiting)
+                self.start_over(now)
 
-    async def end_silent(self, organisation: str, job_id: UUID, fence: int, now: datetime) -> None:
+    def start_over(self, now: datetime) -> None:
+        """Offers everything again: the queue is not the one we knew, or has lost some of what waits."""
+        self.position, self.due = 0, Due(now, UUID(int=0))
+        self.offered.clear()
+
+    async def end_silent(self, job: RunningJob) -> None:
         """Lets another worker have a job whose own is silent; an outcome that came in between stands."""
-        if not await self.runs.give_up(organisation, job_id, fence, now):
+        if not await self.rollbook.runs.give_up(job):
             return
         try:
-            around = await circumstances(self.rollbook, organisation, "dispatcher")
-            command = EndJob(job_id, fence, concern=await self.concern(organisation, job_id))
-            await self.rollbook.executor.execute(organisation, around, lose_worker, command)
+            around = await circumstances(self.rollbook, job.organisation, "dispatcher")
+            command = EndJob(job.job_id, job.fence, concern=await self.concern(job))
+            await self.rollbook.executor.execute(job.organisation, around, lose_worker, command)
+            log.warning("job.worker_lost", job_id=str(job.job_id), fence=job.fence)
         except RollbookError as refusal:
-            log.info("job.stands", job_id=str(job_id), code=refusal.code)
+            log.info("job.stands", job_id=str(job.job_id), code=refusal.code)
 
-    async def concern(self, organisation: str, job_id: UUID) -> Concern | None:
+    async def concern(self, running: RunningJob) -> Concern | None:
         """What follows from the end of this job."""
-        job = await self.rollbook.executor.look(organisation, Job, job_id)
+        job = await self.rollbook.executor.look(running.organisation, Job, running.job_id)
         handler = self.rollbook.handlers.get(job.handler) if job else None
         return handler.concern if handler else None
 
@@ -105,13 +150,3 @@ class Dispatcher:
         await asyncio.wait(waits, timeout=EVERY_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
             wait.cancel()
-
-
-def startable(event: Any) -> bool:
-    """Whether this event lets a job start at once."""
-    return isinstance(event, Job.Requested) and event.due_at is None
-
-
-def waiting(organisation: str, event: Any) -> WaitingJob:
-    """The job that was asked for."""
-    return WaitingJob(organisation, event.originator_id, event.priority, event.originator_version)

@@ -4,37 +4,30 @@ import asyncio
 import os
 import socket
 from collections.abc import Mapping
-from random import random
+from datetime import datetime
 from typing import Any
 
+import psycopg
 import structlog
 
 from adapters.nats.job_queue import TROUBLES, JetStreamJobs, JetStreamOffer
 from application.execution import Handler as CommandHandler
-from application.handlers import Concern, Handler, mendable
-from application.jobs import (
-    CompleteJob,
-    EndJob,
-    FailJob,
-    StartJob,
-    complete_job,
-    confirm_cancel,
-    fail_job,
-    lose_worker,
-    start_job,
-    time_out_job,
-)
+from application.execution import stream_of
+from application.handlers import Handler
+from application.jobs import StartJob, start_job
 from domain.errors import Clash, NotFound, RollbookError
 from domain.job import Job
 from domain.job_status import WAITING
 from entrypoints.composition import Rollbook
 from entrypoints.workers.acting import circumstances
 from entrypoints.workers.attempt import RunningAttempt
+from entrypoints.workers.outcomes import Outcomes, TimedOut
 
 log = structlog.get_logger()
 LOOK_SECONDS = 1.0
 PAUSE_SECONDS = 1.0
 UNKNOWN_SECONDS = 10.0
+LONGEST_GIVE_BACK_SECONDS = 30.0
 NAME = f"{socket.gethostname()}-{os.getpid()}"
 
 
@@ -48,19 +41,30 @@ class Worker:
         self.queue = queue
         self.handlers = handlers
         self.concurrency = concurrency
+        self.outcomes = Outcomes(rollbook)
         self.working: set[asyncio.Task[None]] = set()
+        self.attempts: set[RunningAttempt] = set()
+        self.stopping = False
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until told to stop; jobs that are under way are then put back for other workers."""
-        taking = asyncio.create_task(self.take())
-        stopping = asyncio.create_task(stop.wait())
+        taking, told = asyncio.create_task(self.take()), asyncio.create_task(stop.wait())
         try:
-            await asyncio.wait([taking, stopping], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([taking, told], return_when=asyncio.FIRST_COMPLETED)
+            taking.cancel()
+            await self.put_back()
         finally:
-            for task in (taking, stopping, *self.working):
+            for task in (taking, told, *self.working):
                 task.cancel()
-            await asyncio.gather(taking, stopping, *self.working, return_exceptions=True)
+            await asyncio.gather(taking, told, *self.working, return_exceptions=True)
             await self.queue.close()
+
+    async def put_back(self) -> None:
+        """Stops the handlers, and waits until it is recorded that their jobs wait again."""
+        self.stopping = True
+        for attempt in self.attempts:
+            attempt.end_by("stopped")
+        await asyncio.gather(*self.working, return_exceptions=True)
 
     async def take(self) -> None:
         """Takes what is offered while it has a hand free."""
@@ -72,6 +76,7 @@ class Worker:
                     task.add_done_callback(self.working.discard)
             except TROUBLES as problem:
                 log.warning("jobs.taking_interrupted", problem=type(problem).__name__)
+                await self.queue.close()
                 await asyncio.sleep(PAUSE_SECONDS)
             while len(self.working) >= self.concurrency:
                 await asyncio.wait(self.working, return_when=asyncio.FIRST_COMPLETED)
@@ -79,40 +84,65 @@ class Worker:
     async def work(self, offer: JetStreamOffer) -> None:
         """One offer; what is not to be done any more is only taken off."""
         try:
-            job = await self.rollbook.executor.look(offer.job.organisation, Job, offer.job.job_id)
-            if job is not None and job.status in WAITING and job.handler not in self.handlers:
-                await offer.give_back(UNKNOWN_SECONDS)
+            job = await self.job_of(offer)
+            waits = job is not None and job.status in WAITING
+            if job is not None and waits and (seconds := self.not_now(job)):
+                await offer.give_back(seconds)
                 return
-            if job is not None and job.status in WAITING:
-                await self.start(offer, job)
+            if waits:
+                await self.start(offer)
             await offer.settle()
-        except (*TROUBLES, RollbookError) as problem:
+        except (*TROUBLES, RollbookError, psycopg.Error) as problem:
             log.warning("job.interrupted", job_id=str(offer.job.job_id), problem=type(problem).__name__)
+        except Exception:
+            log.exception("job.broken_off", job_id=str(offer.job.job_id))
 
-    async def start(self, offer: JetStreamOffer, job: Job) -> None:
+    async def job_of(self, offer: JetStreamOffer) -> Job | None:
+        """The job, at least as it was when it was offered: others may have changed it since it was here."""
+        of, executor = (offer.job.organisation, Job, offer.job.job_id), self.rollbook.executor
+        job = await executor.look(*of)
+        if job is not None and job.version < offer.job.version:
+            executor.cache.drop(offer.job.organisation, stream_of(Job, offer.job.job_id))
+            job = await executor.look(*of)
+        return job
+
+    def not_now(self, job: Job) -> float:
+        """For how many seconds this worker cannot have the job: it is unknown here, or not due by the clock here."""
+        now = self.rollbook.executor.clock()
+        if self.stopping:
+            return 0.001
+        if job.handler not in self.handlers:
+            return UNKNOWN_SECONDS
+        if job.due_at is None or job.is_due(now):
+            return 0
+        return min((datetime.fromisoformat(job.due_at) - now).total_seconds(), LONGEST_GIVE_BACK_SECONDS)
+
+    async def start(self, offer: JetStreamOffer) -> None:
         """Takes the job, unless somebody else was faster."""
         try:
             await self.record(offer, start_job, StartJob(offer.job.job_id, NAME))
         except (Clash, NotFound):
             return
-        await self.attempt(RunningAttempt(self.rollbook, offer, job, job.fence))
+        job = await self.rollbook.executor.look(offer.job.organisation, Job, offer.job.job_id)
+        if job is not None:
+            await self.attempt(RunningAttempt(self.rollbook, offer, job))
 
     async def attempt(self, attempt: RunningAttempt) -> None:
         """Lets the handler work, and records how it ended; a lost lease leaves nothing to record."""
         handler = self.handlers[attempt.job.handler]
         working = asyncio.create_task(within(handler, attempt))
         keeping = asyncio.create_task(attempt.keep(working))
+        self.attempts.add(attempt)
         try:
-            await asyncio.wait([working])
-        except asyncio.CancelledError:
-            attempt.ended_by = "stopped"
+            await asyncio.sleep(0)
+            if self.stopping:
+                attempt.end_by("stopped")
+            await asyncio.wait([keeping])
+            await self.outcomes.record(attempt, working, handler)
+        finally:
+            self.attempts.discard(attempt)
             working.cancel()
-        outcome = (await asyncio.gather(working, return_exceptions=True))[0]
-        await asyncio.gather(keeping, return_exceptions=True)
-        handle, command = ending(attempt, outcome, handler.concern)
-        if handle is not None:
-            await self.record(attempt.offer, handle, command)
-        log.info("job.ended", job_id=str(attempt.job_id), handler=handler.name, how=command)
+            keeping.cancel()
 
     async def record(self, offer: JetStreamOffer, handle: CommandHandler, command: Any) -> None:
         """Appends what happened to the job."""
@@ -129,25 +159,3 @@ async def within(handler: Handler, attempt: RunningAttempt) -> dict[str, Any]:
         if limit.expired():
             raise TimedOut from None
         raise
-
-
-class TimedOut(Exception):
-    """The job took longer than it may."""
-
-
-def ending(attempt: RunningAttempt, outcome: Any, concern: Concern | None) -> tuple[CommandHandler | None, Any]:
-    """The command that records this outcome, None when nothing is to be said."""
-    of = (attempt.job_id, attempt.fence)
-    end = EndJob(*of, concern=concern)
-    if isinstance(outcome, dict):
-        return complete_job, CompleteJob(*of, outcome, concern=concern)
-    if isinstance(outcome, TimedOut):
-        return time_out_job, end
-    if isinstance(outcome, asyncio.CancelledError):
-        return {"cancelled": confirm_cancel, "stopped": lose_worker}.get(attempt.ended_by or ""), end
-    return fail_job, FailJob(*of, in_words(outcome), mendable(outcome), random(), concern=concern)
-
-
-def in_words(problem: BaseException) -> str:
-    """Why it failed; of errors that are not ours only the kind, as they might quote a secret."""
-    return problem.message if isinstance(problem, RollbookError) else type(problem).__name__
