@@ -81,3 +81,90 @@ async def test_a_file_of_another_kind_is_a_400(idle: Market, body: dict[str, Any
     nothing = "pkg-0b43851b-b109-4028-ba79-2e49c6138dbc"
     assert (await idle.ask("POST", f"/packages/{nothing}/generate", 400, json=body)).keys() == {"error"}
     await idle.ask("POST", f"/packages/{nothing}/generate", 404, json={"format": "zip"})
+
+
+async def test_a_json_file_comes_back_as_another_package_with_the_same_rows(market: Market) -> None:
+    package = await market.made(description="first", metadata={"department": "sales"})
+    document = json.loads(await generated(market, package, format="json"))
+    body = {"package_data": {**document, "name": "copy"}, "environment": "staging"}
+    told = await market.ask("POST", "/packages/import", 201, json=body)
+    record = told["package"]
+    assert told["message"] == "Package imported successfully"
+    assert record["id"] not in (package, document["id"])
+    assert (record["name"], record["version"], record["environment"]) == ("copy", "1.0.0", "staging")
+    assert (record["imported"], record["originalid"], record["signedby"]) == (True, package, None)
+    there = (await market.ask("GET", f"/packages/{record['id']}"))["package"]
+    assert there["database_data"] == document["database_data"]
+    assert there["metadata"]["department"] == "sales"
+    assert there["description"] == "first"
+    (action,) = await actions(market, record["id"])
+    assert (action["actiontype"], action["actionstatus"], action["recordsprocessed"]) == ("import", "completed", 6)
+    assert action["targetenvironment"] == "staging"
+
+
+@pytest.mark.parametrize("kind", ["zip", "bundle"])
+async def test_a_file_comes_back_as_it_is(market: Market, kind: str) -> None:
+    package = await market.made()
+    content = await generated(market, package, format=kind)
+    raw = {"content": content, "headers": {"content-type": "application/zip"}, "params": {"environment": "staging"}}
+    assert "exists already" in (await market.ask("POST", "/packages/import", 409, **raw))["error"]
+    await market.ask("DELETE", f"/packages/{package}")
+    record = (await market.ask("POST", "/packages/import", 201, **raw))["package"]
+    assert (record["originalid"], record["recordcounts"]) == (package, {"customers": 3, "orders": 3})
+    assert (record["signedby"] is not None) == (kind == "bundle")
+
+
+async def test_a_repeat_of_an_import_makes_no_second_package(market: Market) -> None:
+    package = await market.made()
+    content = await generated(market, package, format="zip")
+    await market.ask("DELETE", f"/packages/{package}")
+    raw = {"content": content, "headers": {"content-type": "application/zip", "idempotency-key": "once"}}
+    first, again = [(await market.ask("POST", "/packages/import", 201, **raw))["package"]["id"] for _ in range(2)]
+    assert first == again
+
+
+async def test_data_that_were_changed_are_a_400_and_leave_nothing(market: Market) -> None:
+    package = await market.made()
+    document = json.loads(await generated(market, package, format="json"))
+    document["name"] = "changed"
+    document["database_data"]["tables"][0]["rows"][0]["name"] = "Eve"
+    answered = await market.ask("POST", "/packages/import", 400, json={"package_data": document})
+    assert "checksum" in answered["error"]
+    assert (await market.ask("GET", "/packages"))["count"] == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "status"),
+    [
+        (b"{", "application/json", 400),
+        (b"[]", "application/json", 400),
+        (b'{"package_data": {}}', "application/json", 400),
+        (b'{"package_data": {"name": "x\\u0000", "version": "1", "package_type": "database",', "application/json", 400),
+        (b"PK\x03\x04 and nothing", "application/zip", 400),
+        (b"", "application/zip", 400),
+        (b"<xml/>", "text/xml", 415),
+    ],
+)
+async def test_what_is_no_package_is_refused(idle: Market, content: bytes, kind: str, status: int) -> None:
+    raw = {"content": content, "headers": {"content-type": kind}}
+    assert (await idle.ask("POST", "/packages/import", status, **raw)).keys() == {"error"}
+
+
+async def test_what_the_log_cannot_hold_is_refused(market: Market) -> None:
+    package = await market.made()
+    document = json.loads(await generated(market, package, format="json"))
+    for wrong in ({"name": "a\0b"}, {"metadata": {"a": "\0"}}, {"dependencies": ["x"]}, {"name": ""}):
+        await market.ask("POST", "/packages/import", 400, json={"package_data": {**document, "version": "2", **wrong}})
+    assert (await market.ask("GET", "/packages"))["count"] == 1
+
+
+async def test_dependencies_are_found_again_where_their_packages_came_before(market: Market) -> None:
+    first = await market.made(name="first")
+    second = await market.made(name="second", dependencies=[first])
+    documents = [json.loads(await generated(market, one, format="json")) for one in (first, second)]
+    assert documents[1]["dependencies"] == [first]
+    ids = []
+    for document in documents:
+        body = {"package_data": {**document, "version": "2"}}
+        ids.append((await market.ask("POST", "/packages/import", 201, json=body))["package"]["id"])
+    assert (await market.ask("GET", f"/packages/{ids[1]}"))["package"]["dependencies"] == [ids[0]]
