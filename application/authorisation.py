@@ -39,6 +39,8 @@ ACTIONS: Mapping[str, Role] = {
     "package.create": Role.DEPLOYER,
     "package.update": Role.DEPLOYER,
     "package.delete": Role.DEPLOYER,
+    "package.deploy": Role.DEPLOYER,
+    "package.rollback": Role.DEPLOYER,
     "package.export": Role.DEPLOYER,
     "package.import": Role.DEPLOYER,
     "token.read": Role.ADMIN,

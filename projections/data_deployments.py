@@ -33,7 +33,7 @@ EMPTY: Row = {
 class DataDeployments:
     """One row a data deployment. `is_active` is that of the newest of its package in its environment that is there.
 
-    `actor` and `rolled_back_by` are pseudonyms.
+    `actor`, `deployed_by` and `rolled_back_by` are pseudonyms; who asked for a rollback has that name from then on.
     """
 
     name: ClassVar[str] = "data_deployments"
@@ -41,6 +41,7 @@ class DataDeployments:
     columns: ClassVar[Mapping[str, str]] = {
         "created_position": "bigint",
         "package_id": 'text collate "C"',
+        "package": 'text collate "C"',
         "environment": 'text collate "C"',
         "status": 'text collate "C"',
         "is_active": "boolean",
@@ -49,6 +50,7 @@ class DataDeployments:
         "newest": "btree (organisation, created_position desc)",
         "newest_live": f"btree (organisation, created_position desc) where to_position = {2**63 - 1}",
         "package": "btree (organisation, package_id, created_position desc)",
+        "package_name": "btree (organisation, package, created_position desc)",
         "environment": "btree (organisation, environment, created_position desc)",
         "status_filed": "btree (organisation, status, fork)",
     }
@@ -78,6 +80,7 @@ def requested(event: RecordedEvent, data: dict[str, Any], at: str) -> Row:
         **EMPTY,
         "status": "scheduled",
         "actor": data["requested_by"],
+        "deployed_by": data["requested_by"],
         "created_at": at,
         "updated_at": at,
         "version_number": event.version,
@@ -94,16 +97,18 @@ def changes(row: Row, event: RecordedEvent, data: dict[str, Any], at: str) -> Ro
         case "data_deployment.deployed":
             told = {name: data[name] for name in ("database_name", "tables", "keys", "mapped", "warnings")}
             changed |= {**told, "deployed_at": at, "is_active": True}
+        case "data_deployment.cancelled":
+            changed["error"] = data["reason"] or "It was cancelled"
         case "data_deployment.requested_again":
-            changed["action_id"] = data["action_id"]
+            changed |= {"action_id": data["action_id"], "deployed_by": data["requested_by"], "due_at": None}
         case "data_deployment.replaced":
             changed = {"is_active": False, "replaced_by": data["by"], "replaced_at": at}
         case "data_deployment.reinstated":
             changed = {"is_active": True, "replaced_by": None, "replaced_at": None}
         case "data_deployment.rollback_requested":
-            changed = {"rolled_back_by": data["requested_by"]}
+            changed = {"rolled_back_by": data["requested_by"], "error": None}
         case "data_deployment.rollback_failed":
-            changed = {"rolled_back_by": None}
+            changed = {"rolled_back_by": None, "error": data["error"]}
         case "data_deployment.rolled_back":
             changed |= {"rolled_back_at": at, "is_active": False}
     return changed

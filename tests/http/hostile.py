@@ -21,6 +21,25 @@ LANE = {"name": "shop", "provider": "gcp", "cloud_account_id": "account", "regio
 RELEASE = {"version": "1", "environment": "production", "type": "k8s", "committed_at": "2026-01-01T00:00:00Z"}
 TEXTS = ("commit_sha", "pipeline_extra_params", "description", "notes", "build_uri", "deployment_uri", "resource")
 SCOPE = {"name": "shop", "provider": "gcp", "environment": "production"}
+SELECTION: dict[str, Any] = {
+    "filter": {
+        "tables": ["text"],
+        "collections": ["text"],
+        "where_clause": {"text": "text"},
+        "exclude_columns": {"text": ["text"]},
+        "exclude_fields": {"text": ["text"]},
+    },
+    "include_parent": True,
+    "include_related": True,
+    "max_depth": 2,
+    "masks": {"text": {"text": "hash"}},
+    "virtual_foreign_keys": [
+        {"table": "text", "columns": ["text"], "referenced_table": "text", "referenced_columns": ["text"]}
+    ],
+    "match_keys": {"text": ["text"]},
+    "package_type": "database",
+    "environment": "text",
+}
 IN_ORDER: dict[str, Any] = {
     "create_deployment": {**LANE, **RELEASE, **dict.fromkeys(TEXTS, "text"), "auto": True},
     "update_deployment": {"status": "deployed", "notes": "text", "deployment_uri": "text", "lease": 1, "override": "x"},
@@ -39,6 +58,37 @@ IN_ORDER: dict[str, Any] = {
     "issue_token": {"name": "text", "role": "viewer", "scope": ["lane.read"], "expires_at": "2999-01-01T00:00:00Z"},
     "add_environment": {"name": "staging", "kind": "postgresql", "dsn": "file:dsn", "reader_dsn": "file:reader"},
     "change_environment": {"dsn": "file:dsn", "reader_dsn": "file:reader"},
+    "create_package": {
+        **SELECTION,
+        "name": "text",
+        "version": "text",
+        "description": "text",
+        "metadata": {"text": "text"},
+        "dependencies": [f"pkg-{NOBODY}"],
+        "run_as_background": True,
+    },
+    "preview_package": SELECTION,
+    "update_package": {
+        "description": "text",
+        "status": "archived",
+        "tags": ["text"],
+        "metadata": {"text": "text"},
+    },
+    "generate_package": {
+        "format": "zip",
+        "tables": ["text"],
+        "collections": ["text"],
+        "where_clause": {"text": "text"},
+    },
+    "cancel_job": {"reason": "text"},
+    "deploy_package": {
+        "environment": "text",
+        "run_as_background": True,
+        "schedule_at": "2999-01-01T00:00:00Z",
+        "options": {"skip_existing": True, "batch_size": 100, "transaction_size": 1000, "dry_run": False},
+    },
+    "show_differences": {"environment": "text", "options": {"update_existing": True}},
+    "roll_back_data_deployment": {"reason": "text", "force": True},
     "rebind_owner": {"owner": "42", "reason": "text"},
 }
 

@@ -103,6 +103,11 @@ def reason(hand: Hand) -> Facts:
     return {"json": {"reason": hand.mine.mark}}
 
 
+def deploy(hand: Hand) -> Facts:
+    """To an environment that may be another's."""
+    return {"json": {"environment": hand.chance.choice(["staging", hand.other.mark]), "options": {"dry_run": True}}}
+
+
 def nothing(hand: Hand) -> Facts:
     """The path says it all."""
     return {}
@@ -136,6 +141,13 @@ REQUESTS: dict[str, Build] = {
     "PUT /api/environments/{environment}": lambda hand: {"json": {"dsn": "file:secret", "reader_dsn": "file:secret"}},
     "DELETE /api/environments/{environment}": nothing,
     "POST /api/environments/{environment}/test": nothing,
+    "POST /api/packages/{package_id}/deploy": deploy,
+    "POST /api/packages/{package_id}/diff": deploy,
+    "GET /api/deployments": past,
+    "GET /api/deployments/{deployment_id}": past,
+    "POST /api/deployments/{deployment_id}/rollback": reason,
+    "GET /api/deployments/{deployment_id}/mappings": nothing,
+    "GET /api/deployments/{deployment_id}/mappings/download": nothing,
     "GET /v1/organisation": nothing,
     "POST /v1/organisation/owner": lambda hand: {"json": {"owner": hand.mine.mark, "reason": hand.mine.mark}},
 }
