@@ -2,15 +2,21 @@
 
 import re
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import UTC
 from email.utils import format_datetime
 from uuid import UUID
+
+from pydantic import BaseModel, Field
 
 from adapters.uploads import Upload
 from domain.errors import Clash, Invalid, NotFound, RollbookError, TooLarge, VersionMismatch
 from entrypoints.http.errors import CutOff, TooSlow
 from entrypoints.http.headers import NUMBER, Header
+from entrypoints.http.package_import import taken_in
+from entrypoints.http.package_models import LONGEST_NAME, CreatedPackage
 from entrypoints.http.packages import packages
+from entrypoints.http.reading import SHOWN
 from entrypoints.http.routing import Answer, Call
 
 PATH = "/api/uploads"
@@ -110,6 +116,31 @@ async def drop_upload(call: Call, upload_id: str) -> Answer:
     check_version(call)
     await call.app.uploads.drop(call.caller.organisation, parse_upload_id(upload_id))
     return Answer(204, headers={"tus-resumable": VERSION})
+
+
+class ImportUpload(BaseModel):
+    """What is said about a package beside its file."""
+
+    environment: str | None = Field(default=None, min_length=1, max_length=LONGEST_NAME)
+
+
+@packages.post(
+    PATH + "/{upload_id}/import",
+    action="package.import",
+    answer=CreatedPackage,
+    status=201,
+    patient=True,
+    raises=(NotFound, Clash),
+    gives=SHOWN,
+)
+async def import_upload(call: Call, upload_id: str, body: ImportUpload) -> Answer:
+    """Take in the package that a finished upload holds; the upload is forgotten then."""
+    uploads, organisation, identifier = call.app.uploads, call.caller.organisation, parse_upload_id(upload_id)
+    imported = await call.app.files.importer.import_stream(uploads.content(organisation, identifier))
+    answer = await taken_in(call, imported, body.environment)
+    with suppress(NotFound):
+        await uploads.drop(organisation, identifier)
+    return answer
 
 
 class Arriving:
