@@ -19,14 +19,22 @@ from tests.security.places import Place, arguments, files, forms, found, message
 KEPT = ("secrets/", "nats.conf", "nats/nats.conf")
 MASTER = b64encode(secrets.token_bytes(32)).decode()
 PASSWORD = "planted-password-" + secrets.token_hex(8)
+NOWHERE = {
+    "postgresql": f"postgresql://ann:{PASSWORD}@127.0.0.1:1/shop",
+    "mysql": f"mysql://ann:{PASSWORD}@127.0.0.1:1/shop",
+    "mongodb": f"mongodb://ann:{PASSWORD}@127.0.0.1:1/shop",
+}
 
 
 @pytest.mark.timeout(240)
 async def test_no_secret_is_found_anywhere(town: Town) -> None:
-    town.instance.settings = {**town.settings, "MASTER_KEY": MASTER}
-    await town.instance.start()
-    planted = await use_them_all(town)
-    await go_through_an_outage(town, planted)
+    with open_folder("databases") as folder:
+        keep_addresses(folder / ACME)
+        town.instance.settings = {**town.settings, "MASTER_KEY": MASTER, "ENVIRONMENT_SECRETS_DIR": str(folder)}
+        await town.instance.start()
+        planted = await use_them_all(town)
+        await name_databases(town, {"Authorization": f"Bearer {planted['boss']}"})
+        await go_through_an_outage(town, planted)
     planted |= kept(town.folder)
     places: list[Place] = [*town.answers, *arguments(town.instance), *await messages(town.folder)]
     places += [*await rows(town.folder), *[page async for page in pages(town.instance)]]
@@ -60,6 +68,28 @@ async def use_them_all(town: Town) -> dict[str, str]:
     await town.ask({"Authorization": f"Bearer {robot}"}, "GET", "/v1/lanes", status=401)
     good = {"boss": boss, "personal": personal, "action": bearer(action), "robot": robot}
     return {**good, **strangers, "password": PASSWORD, "master key": MASTER}
+
+
+def keep_addresses(folder: Path) -> None:
+    """The addresses of databases, where the organisation may name them."""
+    folder.mkdir()
+    for kind, dsn in NOWHERE.items():
+        (folder / kind).write_text(dsn)
+    (folder / "wrong").write_text(PASSWORD)
+
+
+async def name_databases(town: Town, boss: dict[str, str]) -> None:
+    """Environments are added and tried in vain, and refused where the address itself is sent."""
+    path = "/api/environments"
+    for kind, dsn in NOWHERE.items():
+        await town.ask(boss, "POST", path, {"name": kind, "kind": kind, "dsn": dsn}, status=400)
+        await town.ask(boss, "POST", path, {"name": kind, "kind": kind, "dsn": f"file:{kind}"})
+        tried = await town.ask(boss, "POST", f"{path}/{kind}/test")
+        assert tried["problems"], "a database is there"
+        await town.ask(boss, "PUT", f"{path}/{kind}", {"dsn": "file:wrong", "reader_dsn": dsn}, status=400)
+        await town.ask(boss, "PUT", f"{path}/{kind}", {"dsn": "file:wrong"})
+        await town.ask(boss, "POST", f"{path}/{kind}/test", status=400)
+    await town.ask(boss, "GET", path)
 
 
 def bearer(who: dict[str, str]) -> str:
