@@ -153,11 +153,11 @@ class Deploying:
         while True:
             try:
                 resource: str = (await self.run(attempt.organisation, handle, command)).resource
+                attempt.progress(waits=None)
                 return resource
             except Occupied as busy:
                 attempt.progress(waits=busy.message)
-                patience = GIVE_WAY_SECONDS if busy.details["waits"] else WAIT_SECONDS
-                until = min(until, monotonic() + patience) if busy.details["waits"] else until
+                until = min(until, monotonic() + GIVE_WAY_SECONDS) if busy.details["waits"] else until
                 if monotonic() >= until:
                     raise Unavailable(busy.message) from None
             await self.grown(LOOK_SECONDS)

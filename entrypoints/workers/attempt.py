@@ -10,6 +10,7 @@ from uuid import UUID
 import psycopg
 import structlog
 
+from adapters.failpoints import failpoint
 from adapters.nats.job_queue import TROUBLES, JetStreamOffer
 from application.jobs import ReachMilestone, reach_milestone
 from domain.errors import LeaseLost, RollbookError
@@ -63,6 +64,7 @@ class RunningAttempt:
 
     def progress(self, **facts: int | float | str | None) -> None:
         """Kept here until it is told."""
+        failpoint("progress")
         self.facts |= {name: tellable(fact) for name, fact in facts.items()}
 
     def log(self, line: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 import structlog
 
+from adapters.failpoints import failpoint
 from adapters.nats.job_queue import TROUBLES
 from application.execution import Handler as CommandHandler
 from application.handlers import Handler, mendable
@@ -52,8 +53,10 @@ class Outcomes:
             log.warning("job.lost", job_id=str(attempt.job_id), fence=attempt.fence)
             return
         said = ending(attempt, outcome, handler)
+        failpoint("before_job_end")
         try:
             await self.insist(attempt, said)
+            failpoint("after_job_end")
         except (LeaseLost, Clash, NotFound) as refusal:
             log.warning("job.stands", job_id=str(attempt.job_id), code=refusal.code)
             return

@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 import structlog
 
+from adapters.failpoints import failpoint
 from adapters.nats.job_queue import TROUBLES, JetStreamJobs, JetStreamOffer
 from application.execution import Handler as CommandHandler
 from application.execution import stream_of
@@ -123,6 +124,7 @@ class Worker:
             await self.record(offer, start_job, StartJob(offer.job.job_id, NAME))
         except (Clash, NotFound):
             return
+        failpoint("after_job_start")
         job = await self.rollbook.executor.look(offer.job.organisation, Job, offer.job.job_id)
         if job is not None:
             await self.attempt(RunningAttempt(self.rollbook, offer, job))
