@@ -7,10 +7,10 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from application.ports.databases import DeployOptions
-from entrypoints.http.fields import Flag, Lenient, Moment, OptionalText, Past, no_filter, or_empty
+from entrypoints.http.fields import Flag, Lenient, Moment, OptionalText, Past, no_filter, number, or_empty
 
 Called = Annotated[str, StringConstraints(min_length=1, max_length=255)]
-Rows = Annotated[int, Field(ge=1, le=1_000_000)]
+Rows = Annotated[int, Field(ge=1, le=1_000_000), BeforeValidator(number)]
 MOST_KEYS = 10_000
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from adapters.packages.selecting import MOST_STEPS
-from entrypoints.http.fields import Lenient, OptionalText, Past, no_filter, or_empty
+from entrypoints.http.fields import Lenient, OptionalText, Past, no_filter, number, or_empty
 
 LONGEST_NAME = 255
 Called = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_NAME)]
@@ -70,7 +70,7 @@ class SelectionBody(Lenient):
     filter: FilterBody
     include_parent: bool = False
     include_related: bool = False
-    max_depth: int = Field(default=1, ge=1, le=MOST_STEPS)
+    max_depth: Annotated[int, Field(ge=1, le=MOST_STEPS), BeforeValidator(number)] = 1
     masks: dict[Called, dict[Called, MaskMethod]] = {}
     virtual_foreign_keys: Annotated[list[VirtualKeyBody], Field(max_length=1000)] = []
     match_keys: dict[Called, Names] = {}

@@ -68,18 +68,8 @@ IN_ORDER: dict[str, Any] = {
         "run_as_background": True,
     },
     "preview_package": SELECTION,
-    "update_package": {
-        "description": "text",
-        "status": "archived",
-        "tags": ["text"],
-        "metadata": {"text": "text"},
-    },
-    "generate_package": {
-        "format": "zip",
-        "tables": ["text"],
-        "collections": ["text"],
-        "where_clause": {"text": "text"},
-    },
+    "update_package": {"description": "text", "status": "archived", "tags": ["text"], "metadata": {}},
+    "generate_package": {"format": "zip", "tables": ["text"], "collections": ["text"], "where_clause": {}},
     "cancel_job": {"reason": "text"},
     "deploy_package": {
         "environment": "text",
@@ -89,6 +79,7 @@ IN_ORDER: dict[str, Any] = {
     },
     "show_differences": {"environment": "text", "options": {"update_existing": True}},
     "roll_back_data_deployment": {"reason": "text", "force": True},
+    "import_upload": {"environment": "text"},
     "rebind_owner": {"owner": "42", "reason": "text"},
 }
 
