@@ -72,7 +72,6 @@ EXPECTED = {
     "POST /api/deployments/{deployment_id}/rollback": DEPLOYER,
     "GET /api/deployments/{deployment_id}/mappings": DEPLOYER,
     "GET /api/deployments/{deployment_id}/mappings/download": DEPLOYER,
-    "OPTIONS /api/uploads": OPEN,
     "POST /api/uploads": DEPLOYER,
     "HEAD /api/uploads/{upload_id}": DEPLOYER,
     "PATCH /api/uploads/{upload_id}": DEPLOYER,
