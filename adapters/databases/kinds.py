@@ -48,5 +48,5 @@ KINDS: Mapping[DatabaseKind, Kind] = {
         "postgresql", "postgresql.reading:PostgresSource", "postgresql.target:PostgresTarget"
     ),
     DatabaseKind.MYSQL: Kind("mysql", "mysql.reading:MysqlSource", "mysql.target:MysqlTarget"),
-    DatabaseKind.MONGODB: Kind("mongodb", "mongodb:MongoSource", "mongodb:MongoTarget"),
+    DatabaseKind.MONGODB: Kind("mongodb", "mongodb.reading:MongoSource", "mongodb.target:MongoTarget"),
 }
