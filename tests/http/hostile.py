@@ -80,7 +80,6 @@ IN_ORDER: dict[str, Any] = {
     "show_differences": {"environment": "text", "options": {"update_existing": True}},
     "roll_back_data_deployment": {"reason": "text", "force": True},
     "import_upload": {"environment": "text"},
-    "import_upload": {"environment": "staging"},
     "rebind_owner": {"owner": "42", "reason": "text"},
 }
 
