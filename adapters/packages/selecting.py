@@ -6,11 +6,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from adapters.databases.mongodb.filters import parse_filter
 from adapters.databases.where import mysql, postgresql
 from application.ports.databases import Mask, Selection, Source
 from domain.dataset import DatabaseKind, ForeignKey, Table
 from domain.errors import Invalid
-from domain.manifest import Choice
+from domain.manifest import Choice, DocumentReference, IdStrategy
 
 MOST_STEPS = 100
 WHERE = {DatabaseKind.POSTGRESQL: postgresql.where, DatabaseKind.MYSQL: mysql.where}
@@ -42,6 +43,16 @@ class VirtualKey(Asked):
     referenced_columns: Names = Field(min_length=1)
 
 
+class DeclaredReference(Asked):
+    """A field of documents that holds ids of others."""
+
+    source_collection: str
+    source_field: str = Field(min_length=1)
+    target_collection: str
+    target_id_field: str = "_id"
+    reference_type: Literal["single", "array"] = "single"
+
+
 class Request(Asked):
     """A selection as it was asked for."""
 
@@ -52,6 +63,8 @@ class Request(Asked):
     masks: Mapping[str, Mapping[str, Literal["hash", "fake", "null", "keep-format"]]] = {}
     virtual_foreign_keys: tuple[VirtualKey, ...] = ()
     match_keys: Mapping[str, Names] = {}
+    references: tuple[DeclaredReference, ...] = ()
+    id_strategies: Mapping[str, IdStrategy] = {}
 
     def chosen(self, kind: DatabaseKind) -> tuple[Names, Mapping[str, Names]]:
         """The tables or collections, and what is left out of each."""
@@ -99,6 +112,8 @@ def selected(kind: DatabaseKind, request: Request, key: str) -> Selection:
         max_depth=request.max_depth,
         virtual_foreign_keys=tuple(virtual(number, one) for number, one in enumerate(request.virtual_foreign_keys, 1)),
         match_keys=dict(request.match_keys),
+        references=tuple(DocumentReference(**one.model_dump()) for one in request.references),
+        id_strategies=dict(request.id_strategies),
     )
 
 
@@ -144,7 +159,8 @@ def mentioned(selection: Selection) -> list[str]:
     """Every table that the selection names."""
     named = (selection.tables, selection.where, selection.exclude, selection.masks, selection.match_keys)
     ends = [name for key in selection.virtual_foreign_keys for name in (key.table, key.referenced_table)]
-    return [*(name for names in named for name in names), *ends]
+    ends += [name for one in selection.references for name in (one.source_collection, one.target_collection)]
+    return [*(name for names in named for name in names), *selection.id_strategies, *ends]
 
 
 def check_columns(selection: Selection, catalog: Mapping[str, Table]) -> None:
@@ -167,8 +183,7 @@ def check_columns(selection: Selection, catalog: Mapping[str, Table]) -> None:
 def check_where(kind: DatabaseKind, table: Table, condition: Any) -> None:
     """Invalid says which word of a condition is not understood."""
     if kind is DatabaseKind.MONGODB:
-        if not isinstance(condition, Mapping):
-            raise Invalid(f"where_clause of '{table.name}' must be a JSON object")
+        parse_filter(condition, table.name)
         return
     if not isinstance(condition, str):
         raise Invalid(f"where_clause of '{table.name}' must be a text")

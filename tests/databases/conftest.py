@@ -8,9 +8,27 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from adapters.embedded.postgres import EmbeddedPostgres
-from tests.databases.servers import maria_other, maria_shop, mariadb, postgres_15
+from tests.databases.servers import (
+    maria_other,
+    maria_shop,
+    mariadb,
+    mongo,
+    mongo_alone,
+    mongo_other,
+    mongo_shop,
+    postgres_15,
+)
 
-__all__ = ["maria_other", "maria_shop", "mariadb", "postgres_15"]
+__all__ = [
+    "maria_other",
+    "maria_shop",
+    "mariadb",
+    "mongo",
+    "mongo_alone",
+    "mongo_other",
+    "mongo_shop",
+    "postgres_15",
+]
 numbers = count()
 
 

@@ -5,7 +5,7 @@ import secrets
 import shutil
 import signal
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
@@ -15,6 +15,8 @@ import asyncmy
 import asyncmy.errors
 import psycopg
 import pytest
+from pymongo import MongoClient
+from secantus import SecantusDBServer  # type: ignore[import-untyped]
 
 from adapters.embedded.process import Child, free_port, run_once
 from adapters.embedded.user import NOBODY, is_root
@@ -166,6 +168,52 @@ async def fresh(server: MariaDb) -> AsyncIterator[Shop]:
         await admin.query(f"create database {name} character set utf8mb4")
         yield Shop(server, name)
         await admin.query(f"drop database {name}")
+
+
+@dataclass(frozen=True, slots=True)
+class Mongo:
+    """A server that speaks MongoDB's protocol."""
+
+    uri: str
+
+    @contextmanager
+    def fresh(self) -> Iterator[str]:
+        """A database for a test; its DSN."""
+        name = f"shop_{next(numbers)}"
+        yield f"{self.uri}{name}"
+        with MongoClient[Any](self.uri) as client:
+            client.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def mongo() -> Iterator[Mongo]:
+    """SecantusDB, which has transactions as a replica set of one does."""
+    with open_folder("mongo") as folder, SecantusDBServer(storage_path=str(folder), cache_size="64M") as server:
+        yield Mongo(server.uri)
+
+
+@pytest.fixture(scope="session")
+def mongo_alone() -> Iterator[Mongo]:
+    """Another one, which calls itself a server that stands alone: no snapshots, no transactions."""
+    with (
+        open_folder("mongo") as folder,
+        SecantusDBServer(storage_path=str(folder), cache_size="64M", replica_set_name=None) as server,
+    ):
+        yield Mongo(server.uri)
+
+
+@pytest.fixture
+def mongo_shop(mongo: Mongo) -> Iterator[str]:
+    """A database of a user's, empty; its DSN."""
+    with mongo.fresh() as dsn:
+        yield dsn
+
+
+@pytest.fixture
+def mongo_other(mongo: Mongo) -> Iterator[str]:
+    """Another one."""
+    with mongo.fresh() as dsn:
+        yield dsn
 
 
 @pytest.fixture(scope="session")
