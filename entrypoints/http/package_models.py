@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from adapters.packages.selecting import MOST_STEPS
+from domain.manifest import IdStrategy
 from entrypoints.http.fields import Lenient, OptionalText, Past, no_filter, number, or_empty
 
 LONGEST_NAME = 255
@@ -64,6 +65,16 @@ class VirtualKeyBody(Lenient):
     referenced_columns: Annotated[Names, Field(min_length=1)]
 
 
+class ReferenceBody(Lenient):
+    """A field of documents that holds the id of another, or each of whose values does; nested fields have dots."""
+
+    source_collection: Called
+    source_field: Called
+    target_collection: Called
+    target_id_field: Called = "_id"
+    reference_type: Literal["single", "array"] = "single"
+
+
 class SelectionBody(Lenient):
     """Which rows or documents, and what comes with them: the rows that they need, and those that need them."""
 
@@ -74,6 +85,8 @@ class SelectionBody(Lenient):
     masks: dict[Called, dict[Called, MaskMethod]] = {}
     virtual_foreign_keys: Annotated[list[VirtualKeyBody], Field(max_length=1000)] = []
     match_keys: dict[Called, Names] = {}
+    references: Annotated[list[ReferenceBody], Field(max_length=1000)] = []
+    id_strategies: dict[Called, IdStrategy] = {}
 
 
 class PreviewBody(SelectionBody):
