@@ -1,8 +1,8 @@
 """New AUTO_INCREMENT keys for rows, before they are written: no two sessions ever get the same.
 
 InnoDB gives keys out one by one and never takes back how far it came. So a range is taken by trying a row at its end
-and going back: whoever inserts from then on gets higher keys. What others took in the meantime is then in the range,
-and another one is tried. A dry run takes nothing.
+and going back: whoever inserts from then on gets higher keys. What others took just before is then at its beginning.
+A dry run takes nothing.
 """
 
 from adapters.databases.mysql.quoting import from_text, literal, name
@@ -10,7 +10,7 @@ from adapters.databases.mysql.session import Refused, Session
 from adapters.databases.mysql.staging import Stage
 from domain.errors import Clash
 
-TRIES = 5
+ROOMS = (0, 100, 10_000, 1_000_000)
 ROWS_TRIED = 10
 
 
@@ -28,14 +28,17 @@ async def give_new_keys(session: Session, stage: Stage, is_dry: bool) -> None:
 
 
 async def taken(session: Session, stage: Stage, wanted: int) -> int:
-    """Takes a range of keys; answers what is before it."""
+    """Takes a range of keys; answers what is before it. Where others are quick, a wider one with room for theirs."""
     key = name(stage.key[0].name)
-    for _ in range(TRIES):
+    for room in ROOMS:
         last = await highest(session, stage)
-        await reach(session, stage, last + wanted)
-        others = f"{key} > {last} and {key} <= {last + wanted}"
-        if not await session.rows(f"select 1 from {stage.real} where {others} limit 1 lock in share mode"):
-            return last
+        await reach(session, stage, last + room + wanted)
+        theirs = await session.one(
+            f"""select coalesce(max({key}), 0) from {stage.real}
+                 where {key} > {last} and {key} <= {last + room + wanted} lock in share mode"""
+        )
+        if int(theirs[0]) <= last + room:
+            return max(last, int(theirs[0]))
     raise Clash(f"Others write so much to {stage.name} that there are no keys in a row; try again")
 
 
