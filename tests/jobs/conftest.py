@@ -36,14 +36,16 @@ class Jobs:
         """Registers handlers."""
         self.handlers |= by_name(*handlers)
 
-    def dispatch(self) -> None:
+    def dispatch(self) -> Dispatcher:
         """Starts a dispatcher."""
-        self.tasks.append(asyncio.create_task(Dispatcher(self.app, JetStreamJobs(self.nats_url), True).run(self.stop)))
+        dispatcher = Dispatcher(self.app, JetStreamJobs(self.nats_url), True)
+        self.tasks.append(asyncio.create_task(dispatcher.run(self.stop)))
+        return dispatcher
 
-    def work(self, concurrency: int = 4) -> asyncio.Task[None]:
-        """Starts a worker."""
-        worker = Worker(self.app, JetStreamJobs(self.nats_url), self.handlers, concurrency)
-        self.tasks.append(task := asyncio.create_task(worker.run(self.stop)))
+    def work(self, concurrency: int = 4, stop: asyncio.Event | None = None) -> asyncio.Task[None]:
+        """Starts a worker, which ends with the test unless it has a sign of its own to stop at."""
+        worker = Worker(self.app, JetStreamJobs(self.nats_url), dict(self.handlers), concurrency)
+        self.tasks.append(task := asyncio.create_task(worker.run(stop or self.stop)))
         return task
 
     async def run(self, handle: CommandHandler, command: Any) -> str:
