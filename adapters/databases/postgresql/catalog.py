@@ -8,7 +8,7 @@ from psycopg import AsyncConnection
 from domain.dataset import Column, ForeignKey, KeyStrategy, Table
 
 DEFAULT_SCHEMA = "public"
-HIDDEN = "('pg_catalog', 'information_schema', 'rollbook', 'rollbook_views')"
+HIDDEN = "('pg_catalog', 'information_schema', 'rollbook', 'rollbook_views', 'rollbook_packages')"
 TABLES = f"""
 select c.oid::int8, n.nspname, c.relname
   from pg_class c join pg_namespace n on n.oid = c.relnamespace

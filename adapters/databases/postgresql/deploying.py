@@ -24,12 +24,19 @@ from adapters.databases.postgresql.noting import keep_images, keep_lineage
 from adapters.databases.postgresql.outside import look_up
 from adapters.databases.postgresql.progress import Telling
 from adapters.databases.postgresql.rehearsing import rehearsed
+from adapters.databases.postgresql.repeating import is_unchanged, keep_fingerprint, known_keys
 from adapters.databases.postgresql.staging import Stage
-from adapters.databases.postgresql.writing import complete, count, insert, move_sequences, update
+from adapters.databases.postgresql.writing import complete, insert, move_sequences, update
 from application.ports.databases import Contents, Order, Outcome, Report, TableOutcome
 
 KEYS_SHOWN = 1000
 ROWS_AT_ONCE = 250_000
+COUNTS = sql.SQL(
+    """select count(*) filter (where found = 0 and failed is null),
+              count(*) filter (where found > 0 and failed is null),
+              count(*) filter (where failed is not null)
+         from {}"""
+)
 
 
 @dataclass(slots=True)
@@ -51,6 +58,9 @@ class Deployment:
         await marks.prepare(self.connection, self.order.package)
         if before := await marks.made_before(self.connection, self.order.deployment_id):
             return before
+        await self.prepare()
+        if outcome := await self.repeat():
+            return outcome
         await self.stage()
         await self.check()
         closing = edges({n: s.table for n, s in self.stages.items()}, self.facts, self.order.options.continue_on_error)
@@ -65,8 +75,24 @@ class Deployment:
                 await remove_dropped(self.connection, list(self.stages.values()))
         return await self.finish()
 
-    async def stage(self) -> None:
-        """Brings all rows beside the tables, and finds out which of them are there."""
+    async def repeat(self) -> Outcome | None:
+        """When everything is there as it is in the package, that is all; told only where rows are not to be changed."""
+        options, stages = self.order.options, list(self.stages.values())
+        if not options.skip_existing or options.update_existing:
+            return None
+        if not await is_unchanged(self.connection, stages, self.contents):
+            return None
+        tables = {}
+        for stage in stages:
+            Telling(self.report, stage.name, stage.rows).wrote(1)
+            tables[stage.name] = TableOutcome(same=stage.rows)
+        keys = {s.name: await known_keys(self.connection, s, KEYS_SHOWN) for s in stages if s.generates}
+        outcome = Outcome(tables, keys)
+        await marks.end(self.connection, self.order, outcome)
+        return outcome
+
+    async def prepare(self) -> None:
+        """Looks at the target."""
         catalog = await read_catalog(self.connection)
         self.facts = await read_facts(self.connection, set(catalog))
         self.stages = fitted(self.contents, catalog, self.facts)
@@ -75,6 +101,10 @@ class Deployment:
         for stage in self.stages.values():
             stage.part, stage.is_first = await marks.part(self.connection, self.order.package, stage.name)
             stage.sequences = dict(stage.facts.sequences)
+
+    async def stage(self) -> None:
+        """Brings all rows beside the tables, and finds out which of them are there."""
+        for stage in self.stages.values():
             if self.order.options.dry_run:
                 stage.sequences = await rehearsed(self.connection, stage)
             await self.load(stage)
@@ -156,6 +186,7 @@ class Deployment:
                 updating = self.order.options.update_existing
                 await keep_lineage(self.connection, stage, self.number, updating)
                 await move_sequences(self.connection, stage)
+                await keep_fingerprint(self.connection, stage, self.tellings[stage.name])
         keys = {s.name: await keys_of(self.connection, s) for s in self.stages.values() if s.generates}
         outcome = Outcome({s.name: await self.outcome(s) for s in self.stages.values()}, keys)
         await marks.end(self.connection, self.order, outcome)
@@ -163,19 +194,17 @@ class Deployment:
 
     async def outcome(self, stage: Stage) -> TableOutcome:
         """What happened to the rows of one table."""
-        query = "select count(*) from {} where " + "{}"
-        new, found, failed = [
-            await count(self.connection, sql.SQL(query).format(stage.temporary, sql.SQL(condition)))
-            for condition in ("found = 0 and failed is null", "found > 0 and failed is null", "failed is not null")
-        ]
+        row = await (await self.connection.execute(COUNTS.format(stage.temporary))).fetchone()
+        new, found, failed = row or (0, 0, 0)
         changed = self.changed.get(stage.name, 0)
-        return TableOutcome(new, changed, found - changed, failed, await failures(self.connection, stage))
+        left_out = await failures(self.connection, stage) if failed else ()
+        return TableOutcome(new, changed, found - changed, failed, left_out)
 
 
 async def keys_of(connection: AsyncConnection[Any], stage: Stage) -> dict[str, str]:
     """Some of the mapping, for the answer."""
     if not stage.source_key:
         return {}
-    query = sql.SQL("select {}, {} from {} s where s.failed is null order by s.line limit {}")
+    query = sql.SQL("select {}, {} from {} s where s.failed is null and s.line <= {} order by s.line")
     parts = (stage.source_key_text(), stage.target_key_text(), stage.temporary, KEYS_SHOWN)
     return dict(await (await connection.execute(query.format(*parts))).fetchall())

@@ -18,6 +18,7 @@ SAMPLES = 5
 async def differences(deployment: Deployment) -> Mapping[str, Difference]:
     """By table; the transaction is to be taken back."""
     await marks.prepare(deployment.connection, deployment.order.package)
+    await deployment.prepare()
     await deployment.stage()
     return {name: await difference(deployment, stage) for name, stage in deployment.stages.items()}
 

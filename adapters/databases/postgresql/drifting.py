@@ -23,11 +23,8 @@ async def drifted(connection: AsyncConnection[Any], stage: Stage) -> sql.Composa
     cases = cases_of(stage, {number: orjson.loads(columns) for number, columns in found if columns})
     if not cases:
         return None
-    query = sql.SQL(
-        """{} and exists (select from rollbook_packages.lineage l
-             where l.part = {} and l.source_key = {} and ({}))"""
-    )
-    parts = (changing(stage), sql.Literal(stage.part), stage.source_key_text(), sql.SQL(" or ").join(cases))
+    query = sql.SQL("""{} and exists (select from {} l where l.source_key = {} and ({}))""")
+    parts = (changing(stage), stage.lineage, stage.source_key_text(), sql.SQL(" or ").join(cases))
     return query.format(*parts)
 
 

@@ -34,10 +34,10 @@ async def by_lineage(connection: AsyncConnection[Any], stage: Stage) -> None:
         return
     same = [sql.SQL("t.{} = {}").format(sql.Identifier(name), stage.from_text(name)) for name in stage.key]
     query = sql.SQL(
-        """update {stage} s set found = {known}, {keys} from rollbook_packages.lineage l join {real} t on {same}
-            where l.part = {part} and l.source_key = {source} and s.failed is null"""
+        """update {stage} s set found = {known}, {keys} from {lineage} l join {real} t on {same}
+            where l.source_key = {source} and s.failed is null"""
     )
-    facts = {"stage": stage.temporary, "real": stage.real, "known": sql.Literal(KNOWN), "part": sql.Literal(stage.part)}
+    facts = {"stage": stage.temporary, "real": stage.real, "known": sql.Literal(KNOWN), "lineage": stage.lineage}
     facts |= {"keys": found_keys(stage, "t"), "same": sql.SQL(" and ").join(same)}
     await connection.execute(query.format(**facts, source=stage.source_key_text()))
 
@@ -48,7 +48,7 @@ async def by_content(connection: AsyncConnection[Any], stage: Stage) -> None:
         """update {stage} s set found = {known} from
              (select s.line, {digest} as digest, row_number() over (partition by {digest}) as number
                 from {sources} where s.failed is null) o
-             join (select digest, count(*) as most from rollbook_packages.lineage where part = {part} group by 1) l
+             join (select digest, count(*) as most from {lineage} group by 1) l
                on l.digest = o.digest
              join (select {there} as digest, count(*) as most from {real} t group by 1) r on r.digest = o.digest
             where o.line = s.line and o.number <= least(l.most, r.most)"""
@@ -56,7 +56,7 @@ async def by_content(connection: AsyncConnection[Any], stage: Stage) -> None:
     facts = {"stage": stage.temporary, "sources": stage.sources, "real": stage.real, "known": sql.Literal(KNOWN)}
     values = {name: stage.mapped(name) for name in stage.names}
     facts |= {"digest": stage.facts.digest(values), "there": stage.facts.digest_of(stage.names)}
-    await connection.execute(query.format(**facts, part=sql.Literal(stage.part)))
+    await connection.execute(query.format(**facts, lineage=stage.lineage))
 
 
 async def meet(connection: AsyncConnection[Any], stages: Sequence[Stage]) -> bool:

@@ -1,6 +1,5 @@
 """Copies packaged rows into a target's temporary tables, with next to no work here for a row that is as we write it."""
 
-import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,7 +12,7 @@ from application.ports.databases import Contents, Lines
 from domain.errors import Invalid
 
 # A line of JSON texts is a line of CSV, but for escapes, and for space that only JSON overlooks.
-SPACED = re.compile(rb'"[ \t]|[ \t]"|null[ \t]|[ \t]null|\[[ \t]|[ \t]\]|[\r\v\f]')
+SPACED = (b'" ', b' "', b"null ", b" null", b"[ ", b" ]", b"\t", b"\r")
 FORM = "(format csv, quote '\"', escape '\\', null 'null', encoding 'UTF8')"
 
 
@@ -29,7 +28,7 @@ async def fill(
         async with cursor.copy(copy) as target:
             async for lines in contents.rows(stage.name):
                 await target.write(as_csv(lines, stage.name, width))
-                telling.read(len(lines))
+                telling.read(lines)
         if cursor.rowcount != telling.rows:
             raise Invalid(f"The rows of {stage.name} are not lines of JSON as packages have them")
     stage.rows = telling.rows
@@ -39,7 +38,7 @@ async def fill(
 def as_csv(lines: Lines, name: str, width: int) -> bytes:
     """Rows as COPY reads them."""
     whole = b"\n".join(lines)
-    if SPACED.search(whole):
+    if any(space in whole for space in SPACED):
         return b"".join(rewritten(lines, name, width))
     if b"\\" in whole:
         return b"".join(line[1:-1] + b"\n" if b"\\" not in line else row(line, name, width) for line in lines)

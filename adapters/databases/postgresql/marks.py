@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, sql
 
 from application.ports.databases import Order, Outcome, TableOutcome
 
@@ -23,16 +23,8 @@ create table if not exists rollbook_packages.parts (
     part int generated always as identity primary key,
     package text not null,
     table_name text not null,
+    fingerprint text,
     unique (table_name, package)
-);
-create table if not exists rollbook_packages.lineage (
-    part int not null,
-    inserted_by int,
-    left_by int not null,
-    digest bigint not null,
-    source_key text collate "C" not null,
-    target_key text collate "C" not null,
-    primary key (part, source_key)
 );
 create table if not exists rollbook_packages.undo (
     deployment int not null,
@@ -44,6 +36,16 @@ create table if not exists rollbook_packages.undo (
     before text not null,
     primary key (deployment, part, target_key)
 );
+"""
+# Where the rows of one table went; a table for each, so that its index is made when there are rows to order.
+LINEAGE = """
+create table {lineage} (
+    inserted_by int,
+    left_by int not null,
+    digest bigint not null,
+    source_key text collate "C" not null,
+    target_key text collate "C" not null
+)
 """
 NO_MARKS = "select to_regclass('rollbook_packages.undo') is null"
 LOCK = "select pg_advisory_xact_lock(hashtext('rollbook package'), hashtext(%s))"
@@ -81,8 +83,16 @@ async def begin(connection: AsyncConnection[Any], order: Order, tables: Mapping[
 async def part(connection: AsyncConnection[Any], package: str, table: str) -> tuple[int, bool]:
     """The number of a package's rows of a table, and whether there are none yet."""
     number = int((await one(connection, PART, [package, table]))[0])
-    query = "select exists (select from rollbook_packages.lineage where part = %s)"
-    return number, not (await one(connection, query, [number]))[0]
+    table_of_it = lineage(number)
+    if (await one(connection, "select to_regclass(%s) is null", [f"rollbook_packages.lineage_{number}"]))[0]:
+        await connection.execute(sql.SQL(LINEAGE).format(lineage=table_of_it))
+    row = await (await connection.execute(sql.SQL("select exists (select from {})").format(table_of_it))).fetchone()
+    return number, not (row and row[0])
+
+
+def lineage(part: int) -> sql.Identifier:
+    """The table of where the rows of a part went."""
+    return sql.Identifier("rollbook_packages", f"lineage_{part}")
 
 
 async def end(connection: AsyncConnection[Any], order: Order, outcome: Outcome) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from psycopg import AsyncConnection, sql
 
 from adapters.databases.postgresql.facts import Facts
+from adapters.databases.postgresql.marks import lineage
 from adapters.databases.postgresql.quoting import table_name
 from adapters.databases.postgresql.staging import Reference, Stage, key_of_text, key_text
 
@@ -21,14 +22,14 @@ async def look_up(connection: AsyncConnection[Any], stages: Sequence[Stage], fac
                 continue
             found = await connection.execute(PARTS, [reference.key.referenced_table])
             if parts := [part for (part,) in await found.fetchall()]:
-                await note(connection, stage, reference, parts, facts[reference.key.referenced_table])
-                reference.is_mapped = True
+                noted = await note(connection, stage, reference, parts, facts[reference.key.referenced_table])
+                reference.is_mapped = noted > 0
 
 
 async def note(
     connection: AsyncConnection[Any], stage: Stage, reference: Reference, parts: list[int], facts: Facts
-) -> None:
-    """Fills the table of keys for one reference."""
+) -> int:
+    """Fills the table of keys for one reference; answers how many there are."""
     assert reference.real is not None
     key, places = reference.real.primary_key, list(enumerate(reference.key.columns))
     values = [sql.SQL("{} as {}").format(stage.given(c), sql.Identifier(f"a{n}")) for n, c in places]
@@ -41,7 +42,7 @@ async def note(
              join lateral (
                 select coalesce(max(o.target_key) filter (where o.part = {own}),
                                 case when count(distinct o.target_key) = 1 then max(o.target_key) end) as target_key
-                  from rollbook_packages.lineage o where o.part = any({parts}) and o.source_key = {source}) l on true
+                  from ({notes}) o where o.source_key = {source}) l on true
              join {real} t on {same}"""
     )
     own = reference.parent.part if reference.parent else await own_part(connection, stage, reference)
@@ -51,9 +52,16 @@ async def note(
         "real": table_name(reference.real),
     }
     made |= {"targets": sql.SQL(", ").join(targets), "values": sql.SQL(", ").join(values)}
-    made |= {"outside": outside(stage, reference), "own": sql.Literal(own), "parts": sql.Literal(parts)}
+    made |= {"outside": outside(stage, reference), "own": sql.Literal(own), "notes": notes(parts)}
     source = key_text([sql.Identifier("r", f"a{n}") for n, _ in places])
-    await connection.execute(query.format(**made, source=source, same=sql.SQL(" and ").join(same)))
+    made_table = await connection.execute(query.format(**made, source=source, same=sql.SQL(" and ").join(same)))
+    return made_table.rowcount
+
+
+def notes(parts: list[int]) -> sql.Composed:
+    """The notes of several parts."""
+    query = sql.SQL("select {} as part, source_key, target_key from {}")
+    return sql.SQL(" union all ").join([query.format(sql.Literal(part), lineage(part)) for part in parts])
 
 
 async def own_part(connection: AsyncConnection[Any], stage: Stage, reference: Reference) -> int:

@@ -83,13 +83,14 @@ class PostgresReading:
         # No JSON text holds these control characters, so that nothing is ever quoted or escaped on its way.
         form = "(format csv, quote E'\\x01', delimiter E'\\x02', escape E'\\x01')"
         copy = sql.SQL("copy ({}) to stdout {}").format(self.closure.lines(table), sql.SQL(form))
-        pending, held = b"", list[bytes]()
+        pending, held, size = b"", list[bytes](), 0
         async with self.connection.cursor() as cursor, cursor.copy(copy) as chunks:
             async for chunk in chunks:
                 held.append(bytes(chunk))
-                if sum(map(len, held)) + len(pending) >= BATCH_BYTES:
+                size += len(chunk)
+                if size >= BATCH_BYTES:
                     whole, _, pending = (pending + b"".join(held)).rpartition(b"\n")
-                    held = []
+                    held, size = [], len(pending)
                     yield whole.split(b"\n")
         if rest := (pending + b"".join(held)).rstrip(b"\n"):
             yield rest.split(b"\n")

@@ -5,8 +5,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, sql
 
+from adapters.databases.postgresql import marks
 from adapters.databases.postgresql.catalog import read_catalog
 from adapters.databases.postgresql.connecting import connected
 from adapters.databases.postgresql.deploying import Deployment
@@ -16,6 +17,13 @@ from adapters.databases.postgresql.recalling import recall
 from adapters.databases.postgresql.undoing import undo
 from application.ports.databases import Contents, Difference, Order, Outcome, Recalled, Report
 from domain.dataset import DatabaseKind, Table
+
+# What statements that concern whole tables need; the default would have them go by disk.
+MEMORY = "set local work_mem = '64MB'; set local maintenance_work_mem = '128MB'; set local jit = off"
+PART_OF = """
+select p.part from rollbook_packages.parts p join rollbook_packages.deployments d using (package)
+ where d.deployment_id = %s and p.table_name = %s
+"""
 
 
 class Rehearsed(Exception):
@@ -64,14 +72,15 @@ class PostgresTarget:
 
     async def keys(self, deployment_id: str, table: str) -> AsyncIterator[Sequence[tuple[str, str]]]:
         """The whole mapping of source keys to target keys."""
-        query = """select l.source_key, l.target_key
-                     from rollbook_packages.lineage l join rollbook_packages.parts p using (part)
-                     join rollbook_packages.deployments d using (package)
-                    where d.deployment_id = %s and p.table_name = %s order by l.source_key"""
-        async with self.connected() as connection, connection.transaction(), connection.cursor("keys") as cursor:
-            await cursor.execute(query, [deployment_id, table])
-            while batch := await cursor.fetchmany(1000):
-                yield [(source, target) for source, target in batch]
+        async with self.connected() as connection, connection.transaction():
+            found = await marks.one(connection, PART_OF, [deployment_id, table])
+            if found is None:
+                return
+            query = sql.SQL("select source_key, target_key from {} order by source_key").format(marks.lineage(found[0]))
+            async with connection.cursor("keys") as cursor:
+                await cursor.execute(query)
+                while batch := await cursor.fetchmany(1000):
+                    yield [(source, target) for source, target in batch]
 
     @asynccontextmanager
     async def transaction(self, take_back: bool = False) -> AsyncIterator[AsyncConnection[Any]]:
@@ -80,6 +89,7 @@ class PostgresTarget:
             try:
                 async with connection.transaction():
                     await connection.execute(EXACT.encode())
+                    await connection.execute(MEMORY.encode())
                     yield connection
                     if take_back:
                         raise Rehearsed

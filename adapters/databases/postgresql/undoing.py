@@ -97,14 +97,15 @@ class Undoing:
             "real": table_name(table),
             "number": sql.Literal(number),
             "part": sql.Literal(part),
+            "lineage": marks.lineage(part),
             "digest": facts.digest_of(columns),
             "same": same(table, facts),
         }
 
     def leaving(self) -> sql.Composable:
         """The rows of the table, as `t`, that will go."""
-        query = """{real} t join rollbook_packages.lineage l
-                     on l.part = {part} and l.inserted_by = {number} and {same}"""
+        query = """{real} t join {lineage} l
+                     on l.inserted_by = {number} and {same}"""
         return sql.SQL(query).format(**self.parts)
 
     async def run(self, force: bool) -> TableOutcome:
@@ -112,22 +113,20 @@ class Undoing:
         if not self.key:
             return TableOutcome(await self.take_out_alike(force))
         gone = await self.execute(
-            """delete from {real} t using rollbook_packages.lineage l
-                where l.part = {part} and l.inserted_by = {number} and {same}"""
+            """delete from {real} t using {lineage} l
+                where l.inserted_by = {number} and {same}"""
         )
         return TableOutcome(gone, await self.restore())
 
     async def take_out_alike(self, force: bool) -> int:
         """Of a table without a key, as many rows go as were inserted that look the same."""
-        wanted = await self.execute(
-            "select from rollbook_packages.lineage where part = {part} and inserted_by = {number}"
-        )
+        wanted = await self.execute("select from {lineage} where inserted_by = {number}")
         gone = await self.execute(
             """delete from {real} o using (
                    select t.tableoid as place, t.ctid as row, {digest} as digest,
                           row_number() over (partition by {digest}) as number from {real} t) alike
-                     join (select digest, count(*) as most from rollbook_packages.lineage
-                            where part = {part} and inserted_by = {number} group by digest) l using (digest)
+                     join (select digest, count(*) as most from {lineage}
+                            where inserted_by = {number} group by digest) l using (digest)
                 where alike.number <= l.most and o.ctid = alike.row and o.tableoid = alike.place"""
         )
         if gone < wanted and not force:
@@ -137,11 +136,11 @@ class Undoing:
     async def later_writes(self) -> int:
         """How many rows are not what the deployment left: others wrote them, or it was followed by another."""
         return await self.execute(
-            """select from (select source_key from rollbook_packages.lineage
-                             where part = {part} and inserted_by = {number}
+            """select from (select source_key from {lineage}
+                             where inserted_by = {number}
                             union select source_key from rollbook_packages.undo
                              where part = {part} and deployment = {number}) o
-                 left join rollbook_packages.lineage l on l.part = {part} and l.source_key = o.source_key
+                 left join {lineage} l on l.source_key = o.source_key
                  left join {real} t on {same}
                 where l.left_by is distinct from {number} or l.digest is distinct from {digest} or t.* is null"""
         )
@@ -163,19 +162,20 @@ class Undoing:
 
     async def forget(self) -> None:
         """What is noted is again what was noted before."""
-        await self.execute("delete from rollbook_packages.lineage where part = {part} and inserted_by = {number}")
+        await self.execute("delete from {lineage} where inserted_by = {number}")
         await self.execute(
-            """update rollbook_packages.lineage l
+            """update {lineage} l
                   set digest = coalesce(u.digest_before, l.digest), left_by = coalesce(u.left_before, l.left_by)
                  from rollbook_packages.undo u
-                where u.part = {part} and u.deployment = {number} and l.part = u.part
+                where u.part = {part} and u.deployment = {number}
                   and l.source_key = u.source_key"""
         )
         await self.execute(
-            """delete from rollbook_packages.lineage l using rollbook_packages.undo u
+            """delete from {lineage} l using rollbook_packages.undo u
                 where u.part = {part} and u.deployment = {number} and u.left_before is null
-                  and l.part = u.part and l.source_key = u.source_key"""
+                  and l.source_key = u.source_key"""
         )
+        await self.execute("update rollbook_packages.parts set fingerprint = null where part = {part}")
         await self.execute("delete from rollbook_packages.undo where part = {part} and deployment = {number}")
 
     async def execute(self, statement: str, **more: sql.Composable) -> int:
