@@ -149,7 +149,7 @@ class Deploying:
 
     async def occupy(self, attempt: Attempt, handle: CommandHandler, command: OfJob) -> str:
         """Runs a command as soon as nobody else changes the installation; Unavailable after a long wait."""
-        until = monotonic() + WAIT_SECONDS
+        until = patience = monotonic() + WAIT_SECONDS
         while True:
             try:
                 resource: str = (await self.run(attempt.organisation, handle, command)).resource
@@ -157,8 +157,8 @@ class Deploying:
                 return resource
             except Occupied as busy:
                 attempt.progress(waits=busy.message)
-                until = min(until, monotonic() + GIVE_WAY_SECONDS) if busy.details["waits"] else until
-                if monotonic() >= until:
+                patience = min(patience, monotonic() + GIVE_WAY_SECONDS) if busy.details["waits"] else until
+                if monotonic() >= patience:
                     raise Unavailable(busy.message) from None
             await self.grown(LOOK_SECONDS)
             await asyncio.sleep(PAUSE_SECONDS)

@@ -56,15 +56,19 @@ async def end(
     problem, follow = await concern(work, command, job)
     decide(job)
     if job.status in ENDED:
-        problem = problem or followed(
-            follow, turn if job.status == turn.status else Turn(job.status, why=job.cancel_reason)
-        )
+        problem = problem or followed(follow, taken(job, turn))
     if problem is None or job.status not in ENDED:
         return str(job.id)
     if work.from_cache:
         raise StaleDecision from problem
     log.error("job.unfollowed", job_id=str(job.id), handler=job.handler, problem=in_words(problem), exc_info=problem)
     return await end_alone(work, job, decide, problem, instead)
+
+
+def taken(job: Job, turn: Turn) -> Turn:
+    """The turn that the job took: another than was meant when somebody wanted it cancelled."""
+    is_meant = job.status == turn.status and (turn.why or job.status is not JobStatus.CANCELLED)
+    return turn if is_meant else Turn(job.status, why=job.cancel_reason)
 
 
 async def concern(work: Work, command: Ending, job: Job) -> tuple[Exception | None, Follow | None]:

@@ -186,7 +186,8 @@ async def release_job(work: Work, command: EndJob) -> str:
 
 async def cancel_job(work: Work, command: CancelJob) -> str:
     """Answers the job's id."""
-    return await end(work, command, CANCELLED, lambda job: job.cancel(command.reason, work.now))
+    turn = Turn(JobStatus.CANCELLED, why=command.reason)
+    return await end(work, command, turn, lambda job: job.cancel(command.reason, work.now))
 
 
 async def retry_job(work: Work, command: RetryJob) -> str:

@@ -15,6 +15,7 @@ from domain.job_status import ENDED, JobStatus
 from entrypoints.http import job_models as models
 from entrypoints.http.commands import execute
 from entrypoints.http.headers import ALLOW_STALE
+from entrypoints.http.package_answers import utc
 from entrypoints.http.packages import packages
 from entrypoints.http.reading import SHOWN, Reading, reading
 from entrypoints.http.routing import Answer, Call, answer
@@ -23,6 +24,7 @@ from projections.registry import JOBS
 
 FOLLOW_SECONDS = 0.5
 LONGEST_FOLLOW_SECONDS = 3600.0
+PREFIXES = {"package_id": "pkg-", "deployment_id": "deploy-"}
 TEXT = "text/plain; charset=utf-8"
 
 
@@ -156,14 +158,20 @@ async def as_users_know_them(call: Call, rows: list[Row], at: datetime | None = 
 
 def told(row: Row, at: datetime, user: str, progress: dict[str, Any] | None, handler: Handler | None) -> dict[str, Any]:
     """One job."""
-    same = ("started_at", "completed_at", "handler", "priority", "max_retries", "timeout_seconds", "last_error")
+    same = ("handler", "priority", "max_retries", "timeout_seconds", "last_error", "result", "cancelling", "worker")
     return {
         "job_id": name_of(row),
         "job_type": handler.kind if handler else row["handler"].lower(),
         "status": status_of(row, at),
-        "scheduled_at": row["due_at"],
-        "job_data": {**row["arguments"], "user": user},
+        "scheduled_at": utc(row["due_at"]),
+        "job_data": {**with_prefixes(row["arguments"]), "user": user},
         "retry_count": max(0, row["attempt"] - 1),
-        **{name: row[name] for name in (*same, "result", "cancelling", "worker", "created_at")},
+        **{name: utc(row[name]) for name in ("started_at", "completed_at", "created_at")},
+        **{name: row[name] for name in same},
         "progress": progress,
     }
+
+
+def with_prefixes(arguments: dict[str, Any]) -> dict[str, Any]:
+    """What was asked for, with ids as users know them."""
+    return {name: f"{PREFIXES[name]}{value}" if name in PREFIXES else value for name, value in arguments.items()}

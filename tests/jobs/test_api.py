@@ -27,7 +27,7 @@ def at_work(jobs: Jobs, *handlers: Handler) -> None:
 
 async def test_a_job_is_told_in_the_words_of_the_document(jobs: Jobs, rollbook: Running) -> None:
     at_work(jobs, Handler("ECHO", "echoing", "echo", echo))
-    job = await jobs.ask(arguments={"package_id": "pkg-1"})
+    job = await jobs.ask(arguments={"package_id": "1"})
     await jobs.until(job, "completed")
     told = (await rollbook.client.get(f"/api/jobs/echo-{job}", headers=ACME)).json()
     assert told["job_id"] == f"echo-{job}"

@@ -1,0 +1,163 @@
+"""Deploying a package while the caller waits, later, again, and where it must not be."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from tests.deployments.conftest import SOLD, Shop, rows, run
+
+COUNT = "select count(*) from customers"
+
+
+async def test_a_dry_run_counts_exactly_and_leaves_an_action_alone(shop: Shop) -> None:
+    package = await shop.pack()
+    tried = await shop.deploy(package, dry_run=True)
+    assert tried["message"] == "Package validated successfully"
+    assert (tried["deployment"]["status"], tried["deployment"]["deployed_at"]) == ("validated", None)
+    assert tried["deployment"]["tables"]["orders"] == {"new": 3, "changed": 0, "same": 0, "failed": 0}
+    assert rows(shop.staging) == []
+    assert await shop.deployments() == []
+    assert (await shop.actions(package))[0] == ("validate", "completed")
+    assert (await shop.deploy(package))["deployment"]["tables"] == tried["deployment"]["tables"]
+
+
+async def test_a_package_goes_where_it_fits_or_the_answer_says_why_not(shop: Shop) -> None:
+    package = await shop.pack()
+    unknown = await shop.deploy(package, 404, to="nowhere")
+    assert "nowhere" in unknown["error"]
+    assert (await shop.deploy(f"pkg-{'0' * 8}-0000-4000-8000-{'0' * 12}", 404))["error"] == "Package not found"
+    assert "dryrun" in (await shop.deploy(package, 400, dryrun=True))["error"]
+    assert "schedule_at" in (await shop.deploy(package, 400, schedule_at="2025-11-18T23:00:00"))["error"]
+    assert await shop.deployments() == []
+    assert await shop.actions(package) == [("pack", "completed")]
+
+
+async def test_a_failure_is_answered_by_its_kind_and_stays_in_the_history(shop: Shop) -> None:
+    package = await shop.pack()
+    run(shop.staging, "insert into customers (name) values ('Ann')")
+    clash = await shop.deploy(package, 409, skip_existing=False)
+    assert "customers" in clash["error"]
+    run(shop.staging, "drop table orders")
+    invalid = await shop.deploy(package, 400)
+    assert "orders" in invalid["error"]
+    assert rows(shop.staging, COUNT) == [(8,)]
+    newest, oldest = await shop.deployments()
+    assert (newest["status"], newest["errorlog"], oldest["errorlog"]) == (
+        "failed",
+        [invalid["error"]],
+        [clash["error"]],
+    )
+    assert await shop.actions(package) == [("deploy", "failed"), ("deploy", "failed"), ("pack", "completed")]
+
+
+async def test_what_failed_is_tried_again_under_its_own_id(shop: Shop) -> None:
+    package = await shop.pack()
+    run(shop.staging, "alter table orders rename to sales")
+    await shop.deploy(package, 400)
+    (failed,) = await shop.deployments(status="failed")
+    run(shop.staging, "alter table sales rename to orders")
+    await shop.ask("POST", f"/jobs/{failed['id']}/retry")
+    await shop.job(failed["id"], "completed")
+    (there,) = await shop.deployments()
+    assert (there["id"], there["status"], there["errorlog"], there["isactive"]) == (failed["id"], "completed", [], True)
+    assert there["actionid"] != failed["actionid"]
+    assert await shop.actions(package) == [("deploy", "completed"), ("deploy", "failed"), ("pack", "completed")]
+    assert rows(shop.staging) == SOLD
+
+
+async def test_a_time_alone_means_a_job_and_a_past_one_now(shop: Shop) -> None:
+    package = await shop.pack()
+    later = datetime.now(UTC) + timedelta(hours=1)
+    waiting = await shop.deploy(package, 202, schedule_at=later.isoformat())
+    assert waiting["message"] == "Deployment job created"
+    assert waiting["status"] == "scheduled"
+    assert waiting["job_id"].startswith("deploy-")
+    assert (await shop.ask("GET", f"/jobs/{waiting['job_id']}"))["status"] == "pending"
+    assert [one["status"] for one in await shop.deployments()] == ["pending"]
+    past = await shop.deploy(package, 202, schedule_at="2025-11-18T23:00:00Z")
+    done = await shop.job(past["job_id"], "completed")
+    assert done["job_data"]["package_id"] == package
+    assert (await shop.deployment(past["job_id"]))["isactive"] is True
+
+
+async def test_a_job_that_was_cancelled_before_its_time_leaves_a_failed_action(shop: Shop) -> None:
+    package = await shop.pack()
+    waiting = await shop.deploy(package, 202, schedule_at="2999-01-01T00:00:00Z")
+    await shop.ask("POST", f"/jobs/{waiting['job_id']}/cancel", json={"reason": "not today"})
+    told = await shop.deployment(waiting["job_id"])
+    assert (told["status"], told["errorlog"]) == ("failed", ["not today"])
+    assert (await shop.actions(package))[0] == ("deploy", "failed")
+
+
+async def test_of_two_deployments_at_once_one_waits(shop: Shop) -> None:
+    package = await shop.pack()
+    with psycopg.connect(shop.staging) as somebody:
+        somebody.execute("lock table customers in access exclusive mode")
+        first = (await shop.deploy(package, 202, run_as_background=True))["job_id"]
+        await shop.job(first, "processing")
+        async with asyncio.timeout(20):
+            while (await shop.deployment(first))["status"] != "in_progress":
+                await asyncio.sleep(0.05)
+        second = (await shop.deploy(package, 202, run_as_background=True))["job_id"]
+        async with asyncio.timeout(20):
+            while not ((await shop.ask("GET", f"/jobs/{second}"))["progress"] or {}).get("waits"):
+                await asyncio.sleep(0.05)
+        somebody.rollback()
+    ended = [await shop.job(one, "completed", "failed") for one in (first, second)]
+    assert [(one["status"], one["retry_count"]) for one in ended] == [("completed", 0)] * 2
+    assert (await shop.deployment(first))["replacedby"] == second
+    assert rows(shop.staging) == SOLD
+
+
+async def test_a_cancelled_deployment_takes_its_rows_back(shop: Shop) -> None:
+    package = await shop.pack()
+    with psycopg.connect(shop.staging) as somebody:
+        somebody.execute("lock table orders in access exclusive mode")
+        job = (await shop.deploy(package, 202, run_as_background=True))["job_id"]
+        async with asyncio.timeout(20):
+            while not rows(shop.staging, "select from pg_locks where not granted"):
+                await asyncio.sleep(0.05)
+        await shop.ask("POST", f"/jobs/{job}/cancel", json={"reason": "wrong one"})
+        await shop.job(job, "cancelled")
+    assert rows(shop.staging, COUNT) == [(7,)]
+    assert (await shop.deployment(job))["errorlog"] == ["wrong one"]
+    assert (await shop.deploy(package))["deployment"]["tables"]["customers"]["new"] == 3
+
+
+async def test_a_repeat_under_the_same_key_answers_the_same_deployment(shop: Shop) -> None:
+    package = await shop.pack()
+    facts: dict[str, Any] = {"json": {"environment": "staging"}, "headers": {"Idempotency-Key": "once"}}
+    first = await shop.ask("POST", f"/packages/{package}/deploy", **facts)
+    assert await shop.ask("POST", f"/packages/{package}/deploy", **facts) == first
+    assert len(await shop.deployments()) == 1
+
+
+async def test_a_damaged_part_is_refused_and_nothing_of_it_stays(shop: Shop) -> None:
+    package = await shop.pack()
+    for part in blobs(shop):
+        held = part.read_bytes()
+        if held[:2] == b"\x1f\x8b":
+            part.chmod(0o600)
+            part.write_bytes(held[:-9] + bytes([held[-9] ^ 1]) + held[-8:])
+    assert "damaged" in (await shop.deploy(package, 400))["error"]
+    assert rows(shop.staging, COUNT) == [(7,)]
+
+
+def blobs(shop: Shop) -> list[Path]:
+    """What is kept of packages."""
+    folder = shop.rollbook.app.settings.data_dir
+    return [path for path in folder.rglob("kept/*/*") if path.is_file()]
+
+
+async def test_nobody_else_sees_or_takes_back_a_deployment(shop: Shop) -> None:
+    made = (await shop.deploy(await shop.pack()))["deployment"]
+    shop.organisation = "globex"
+    assert await shop.deployments() == []
+    for method, tail in (("GET", ""), ("GET", "/mappings"), ("GET", "/mappings/download"), ("POST", "/rollback")):
+        facts: dict[str, Any] = {"json": {}} if method == "POST" else {}
+        await shop.ask(method, f"/deployments/{made['id']}{tail}", 404, **facts)
+    assert (await shop.deploy(made["package_id"], 404))["error"] == "Package not found"
+    assert rows(shop.staging) == SOLD
