@@ -10,7 +10,6 @@ from uuid import UUID, uuid5
 from application.data_deployments import action_of, load_deployment, requested, watch_package
 from application.execution import Work
 from application.package_dependencies import in_order
-from application.packages import load_package
 from domain.data_deployment import DataDeployment
 from domain.errors import Clash, NotFound
 from domain.installation import Installation
@@ -101,7 +100,8 @@ async def begin_dependency(work: Work, command: BeginDependency) -> str:
     installation."""
     await held_job(work, command)
     main = await load_deployment(work, command.job_id)
-    package = await load_package(work, command.package_id)
+    if (package := await work.load(Package, command.package_id)) is None:
+        raise NotFound("Package not found")
     installation = await open_installation(work, main.environment, package.name)
     await refuse_occupied(work, installation, command.job_id)
     if await is_there(work, installation, package):
