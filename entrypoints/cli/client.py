@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from random import uniform
 from typing import Any, Self
@@ -125,14 +126,20 @@ class Api:
 
     def lines(self, path: str, query: Query = ()) -> Iterator[str]:
         """The lines of a long answer as they come, however long that takes; a Failure unless it is a success."""
+        with self.stream("GET", path, query) as response:
+            yield from response.iter_lines()
+
+    @contextmanager
+    def stream(self, method: str, path: str, query: Query = (), **sent: Any) -> Iterator[httpx2.Response]:
+        """A long answer, or one to a long body; a Failure unless it is a success. Nothing is tried again."""
         timeout = httpx2.Timeout(None, connect=CONNECT_SECONDS)
         try:
-            with self._http.stream("GET", path, params=list(query), timeout=timeout) as response:
+            with self._http.stream(method, path, params=list(query), timeout=timeout, **sent) as response:
                 if not response.is_success:
                     deadline = time.monotonic() + self._place.timeout
                     content = read_all(response, deadline)
                     raise refusal(Reply(response.status_code, dict(response.headers), content))
-                yield from response.iter_lines()
+                yield response
         except httpx2.RequestError as fault:
             raise unreachable(f"{self._place.url} cannot be reached: {fault or type(fault).__name__}") from None
 

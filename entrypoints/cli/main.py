@@ -27,6 +27,7 @@ COMMANDS = {
     "organisations": ("organisation",),
     "operator": ("operator",),
     "jobs": ("job",),
+    "packages": ("package",),
     "environments": ("env",),
     "servers": ("up", "serve", "project", "relay", "work"),
     "config": ("config",),
