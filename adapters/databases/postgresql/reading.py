@@ -10,6 +10,7 @@ from psycopg import AsyncConnection, sql
 from adapters.databases.postgresql.catalog import read_catalog
 from adapters.databases.postgresql.closure import Closure
 from adapters.databases.postgresql.connecting import connected
+from adapters.databases.postgresql.rights import reduce_rights
 from application.ports.databases import Found, Lines, Selection
 from domain.dataset import DatabaseKind, Table
 
@@ -50,8 +51,9 @@ class PostgresSource:
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[AsyncConnection[Any]]:
-        """A connection with limits."""
+        """A connection with limits, and with no more rights than it needs."""
         async with connected(self.dsn, "source", self.timeout_seconds, self.lock_seconds) as connection:
+            await reduce_rights(connection)
             yield connection
 
 

@@ -6,7 +6,7 @@ import orjson
 from psycopg import AsyncConnection, sql
 
 from adapters.databases.postgresql import marks
-from adapters.databases.postgresql.attached import refuse_attached
+from adapters.databases.postgresql.attached import indexed, refuse_attached
 from adapters.databases.postgresql.catalog import read_catalog
 from adapters.databases.postgresql.cycles import edges, postponed
 from adapters.databases.postgresql.facts import Facts, read_facts
@@ -37,7 +37,8 @@ async def undo(connection: AsyncConnection[Any], deployment_id: str, force: bool
         await refuse_losses(connection, takings)
     leaving = {taking.facts.oid: taking.leaving() for taking in takings if taking.key}
     outcomes: dict[str, TableOutcome] = {}
-    async with postponed(connection, edges(tables, facts, own_too=False), {}):
+    oids, circles = [taking.facts.oid for taking in takings], edges(tables, facts, own_too=False)
+    async with indexed(connection, oids), postponed(connection, circles, {}):
         for taking in takings:
             if taking.key and not force:
                 await refuse_attached(connection, taking.facts.oid, taking.name, leaving)
