@@ -7,6 +7,7 @@ from uuid import uuid4
 from adapters.packages.bundle import write_bundle
 from adapters.packages.document import Tally
 from adapters.packages.files import file_name, write_json, write_zip
+from adapters.packages.narrowing import Narrowing, narrowed
 from application import packages as commands
 from domain.errors import Clash, NotFound, RollbookError
 from domain.manifest import Manifest, PackageInfo
@@ -25,7 +26,14 @@ ENDINGS = {models.FileFormat.ZIP: "zip", models.FileFormat.JSON: "json", models.
 Chunks = AsyncGenerator[bytes, None]
 
 
-@packages.post(f"{ONE}/generate", action="package.export", answer=bytes, media_type=ZIP, raises=(NotFound, Clash))
+@packages.post(
+    f"{ONE}/generate",
+    action="package.export",
+    answer=bytes,
+    media_type=ZIP,
+    patient=True,
+    raises=(NotFound, Clash),
+)
 async def generate_package(call: Call, package_id: str, body: models.GenerateBody) -> Answer:
     """Make a file of a package, or of some of its rows; a file that could not be made is in its history too."""
     row = await find_package(await reading(call), package_id)
@@ -33,10 +41,16 @@ async def generate_package(call: Call, package_id: str, body: models.GenerateBod
         raise Clash(f"The package holds nothing: it is {row['status']}")
     about = info_of(row, (await logins(call, [row]))[row["actor"]])
     export = Export(call, package_id, body.format)
-    chunks = export.recorded(await export.opened(row["packed"]["manifest"], about))
+    chunks = export.recorded(await export.opened(row["packed"]["manifest"], about, narrowing_of(body)))
     name = file_name(about, ENDINGS[body.format])
     headers = {"content-disposition": f"attachment; filename={name}"}
     return Answer(200, b"", headers, JSON if body.format is models.FileFormat.JSON else ZIP, chunks)
+
+
+def narrowing_of(body: models.GenerateBody) -> Narrowing:
+    """Which rows the file is to hold."""
+    where = {name: condition for name, condition in body.where_clause.items() if condition is not None}
+    return Narrowing((*body.tables, *body.collections), where)
 
 
 @dataclass(slots=True)
@@ -49,10 +63,12 @@ class Export:
     records: dict[str, int] = field(default_factory=dict)
     ended: bool = False
 
-    async def opened(self, digest: str, about: PackageInfo) -> Chunks:
+    async def opened(self, digest: str, about: PackageInfo, narrowing: Narrowing) -> Chunks:
         """The file, once it is known that it can be made."""
+        app, organisation = self.call.app, self.call.caller.organisation
         try:
-            manifest = await self.call.app.packages.manifest(digest)
+            whole = await app.packages.manifest(digest)
+            manifest = await narrowed(whole, narrowing, app.packages.store, app.pools, organisation)
         except RollbookError as problem:
             await self.fail(problem.message)
             raise

@@ -168,3 +168,23 @@ async def test_dependencies_are_found_again_where_their_packages_came_before(mar
         body = {"package_data": {**document, "version": "2"}}
         ids.append((await market.ask("POST", "/packages/import", 201, json=body))["package"]["id"])
     assert (await market.ask("GET", f"/packages/{ids[1]}"))["package"]["dependencies"] == [ids[0]]
+
+
+async def test_a_file_may_hold_some_tables_and_rows(market: Market) -> None:
+    package = await market.made()
+    body = {"format": "json", "tables": ["customers"], "where_clause": {"customers": "created_date >= '2025-01-01'"}}
+    document = json.loads(await generated(market, package, **body))
+    (customers,) = document["database_data"]["tables"]
+    assert [row["name"] for row in customers["rows"]] == ["Bob", "Cid"]
+    assert document["metadata"]["total_records"] == 2
+    (exported, _) = await actions(market, package)
+    assert (exported["recordsprocessed"], exported["tablesprocessed"]) == (2, 1)
+
+
+async def test_a_condition_that_is_refused_is_a_failed_export(market: Market) -> None:
+    package = await market.made()
+    body = {"format": "json", "where_clause": {"customers": "id = (select 1)"}}
+    refused = await market.ask("POST", f"/packages/{package}/generate", 400, json=body)
+    assert "select" in refused["error"]
+    (exported, _) = await actions(market, package)
+    assert exported["actionstatus"] == "failed"
