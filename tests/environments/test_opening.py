@@ -145,7 +145,7 @@ async def test_a_superuser_packs_as_who_can_only_read(shop: str) -> None:
     assert await rows(source) == [b'["a"]']
     assert await ask(source, "select current_user::text, session_user::text") == ("pg_read_all_data", "postgres")
     for forbidden in ("copy products to program 'true'", "select pg_read_file('PG_VERSION')", "delete from products"):
-        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        with pytest.raises(Invalid, match="permission denied"):
             await ask(source, forbidden)
 
 
