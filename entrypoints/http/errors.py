@@ -193,7 +193,15 @@ def in_one_text(refusal: errors.RollbookError) -> str:
     """The refusal as one text."""
     if not isinstance(refusal, errors.Unprocessable):
         return refusal.message
-    return "; ".join(f"{'.'.join(str(part) for part in fault['loc'][1:])}: {fault['msg']}" for fault in refusal.errors)
+    return "; ".join(fault_in_words(fault) for fault in refusal.errors)
+
+
+def fault_in_words(fault: dict[str, Any]) -> str:
+    """What is wrong with one value, and where it stands."""
+    if why := fault.get("ctx", {}).get("error") if fault["type"] == "json_invalid" else None:
+        return f"The body is not JSON: {why} at character {fault['loc'][-1]}"
+    place = ".".join(str(part) for part in fault["loc"][1:])
+    return f"{place}: {fault['msg']}" if place else str(fault["msg"])
 
 
 PROBLEM = "application/problem+json"
