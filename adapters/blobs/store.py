@@ -19,6 +19,7 @@ from adapters.blobs.spool import spooled
 from application.ports.blobs import Blob
 from domain.errors import NotFound, StorageFull, Unavailable
 
+DIGITS = 64
 DIGEST = re.compile(r"[0-9a-f]{64}")
 STEP = 4 << 20
 
@@ -60,6 +61,14 @@ class Blobs(ABC):
             except (NotFoundError, FileNotFoundError):
                 return None
 
+    async def is_older(self, digest: str, moment: datetime) -> bool:
+        """Whether a blob is there, and was last put before a moment."""
+        with told():
+            try:
+                return (await obstore.head_async(self.objects, place(digest)))["last_modified"] < moment
+            except (NotFoundError, FileNotFoundError):
+                return False
+
     async def delete(self, digest: str) -> None:
         """Forgets the bytes."""
         with told():
@@ -73,7 +82,8 @@ class Blobs(ABC):
         with told():
             async for found in obstore.list(self.objects):
                 for one in found:
-                    if DIGEST.fullmatch(digest := one["path"].rpartition("/")[2]) and one["last_modified"] < moment:
+                    digest = one["path"][-DIGITS:]
+                    if one["last_modified"] < moment and DIGEST.fullmatch(digest) and one["path"] == place(digest):
                         yield Blob(digest, one["size"])
 
     async def forget_unfinished(self, moment: datetime) -> None:

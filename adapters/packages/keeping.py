@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 
+from adapters.blobs.store import Blobs
 from adapters.packages.contents import PackedContents, contents_of
 from adapters.packages.document import Tally, write_document
 from adapters.packages.manifests import get_manifest, put_manifest
@@ -18,7 +19,7 @@ from domain.packed import Packed
 class BlobPackages:
     """See the port: PackageStore."""
 
-    store: BlobStore
+    store: Blobs
 
     async def keep(
         self,

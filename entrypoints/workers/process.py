@@ -27,6 +27,7 @@ from entrypoints.workers.condition import Condition
 from entrypoints.workers.dispatching import Dispatcher
 from entrypoints.workers.housekeeping import Housekeeping
 from entrypoints.workers.listening import Server, bound, close, port_of, server
+from entrypoints.workers.sweeping import Sweeping
 from entrypoints.workers.working import Worker
 
 log = structlog.get_logger()
@@ -154,6 +155,7 @@ class Process:
                 found.append(self.broker.unstick(self.relay.is_stuck, self.drained))
         if "work" in self.parts:
             found.append(Housekeeping(self.rollbook).run(self.drained))
+            found.append(Sweeping(self.rollbook).run(self.drained))
         found += self.work_on_jobs(nats_url)
         self.condition = Condition(self.rollbook, self.parts, self.projector, self.relay)
         if self.condition.reads:
