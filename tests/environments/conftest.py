@@ -3,21 +3,24 @@
 import json
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+import pytest_asyncio
 from psycopg.conninfo import make_conninfo
 
 from adapters.embedded.postgres import EmbeddedPostgres
 from adapters.environments import KnownEnvironment
-from tests.conftest import Database, Running, running_rollbook, settings_for
+from tests.conftest import Database, Running, fresh_database, running_rollbook, settings_for
 from tests.databases.conftest import made
 from tests.databases.servers import mariadb, postgres_15
 
 __all__ = ["mariadb", "postgres_15"]
 PASSWORD = "planted-password"
+numbers = count(1)
 
 
 @dataclass
@@ -27,6 +30,7 @@ class Environments:
     rollbook: Running
     folder: Path
     organisation: str = "acme"
+    neighbour: str = "globex"
 
     async def ask(self, method: str, path: str = "", expect: int = 200, **facts: Any) -> Any:
         """The body of the answer."""
@@ -56,9 +60,14 @@ class Environments:
         """Those that are listed."""
         return [one["name"] for one in (await self.ask("GET", params=where))["environments"]]
 
-    def of(self, organisation: str) -> "Environments":
+    def variable(self, name: str) -> str:
+        """A reference to a variable of this organisation's."""
+        return f"env:ROLLBOOK_ENV_{self.organisation.upper().replace('-', '_')}__{name}"
+
+    @property
+    def elsewhere(self) -> "Environments":
         """The same for another organisation."""
-        return Environments(self.rollbook, self.folder, organisation)
+        return Environments(self.rollbook, self.folder, self.neighbour, self.organisation)
 
 
 @pytest.fixture
@@ -94,23 +103,27 @@ def role(shop: str, name: str, *grants: str) -> Iterator[str]:
         admin.execute(f"reassign owned by {full} to postgres; drop owned by {full}; drop role {full}".encode())
 
 
-@pytest.fixture
-def secrets(tmp_path: Path) -> Path:
-    """Where the operator keeps secrets of organisations."""
-    folder = tmp_path / "secrets"
-    folder.mkdir()
-    return folder
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def shared(
+    postgres: EmbeddedPostgres, template: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Environments]:
+    """One Rollbook, in which each test has organisations of its own."""
+    folder = tmp_path_factory.mktemp("environments")
+    (secrets := folder / "secrets").mkdir()
+    with fresh_database(postgres, template) as database:
+        async with running_rollbook(settings_for(folder, environment_secrets_dir=secrets), database) as running:
+            yield Environments(running, secrets)
 
 
 @pytest.fixture
-async def environments(database: Database, tmp_path: Path, secrets: Path) -> AsyncIterator[Environments]:
+def environments(shared: Environments) -> Environments:
     """No environment yet, and no file of the operator's."""
-    async with running_rollbook(settings_for(tmp_path, environment_secrets_dir=secrets), database) as running:
-        yield Environments(running, secrets)
+    number = next(numbers)
+    return Environments(shared.rollbook, shared.folder, f"acme-{number}", f"globex-{number}")
 
 
-@pytest.fixture
-async def configured(database: Database, tmp_path: Path, secrets: Path, owner: str) -> AsyncIterator[Environments]:
+@pytest_asyncio.fixture(loop_scope="session")
+async def configured(database: Database, tmp_path: Path, owner: str) -> AsyncIterator[Environments]:
     """The operator gave everybody `staging`, and acme one of its own besides."""
     (tmp_path / "owner").write_text(owner)
     entries = [
@@ -119,6 +132,5 @@ async def configured(database: Database, tmp_path: Path, secrets: Path, owner: s
     ]
     file = tmp_path / "environments.yaml"
     file.write_text(json.dumps(entries))
-    settings = settings_for(tmp_path, environment_secrets_dir=secrets, environments_file=file)
-    async with running_rollbook(settings, database) as running:
-        yield Environments(running, secrets)
+    async with running_rollbook(settings_for(tmp_path, environments_file=file), database) as running:
+        yield Environments(running, tmp_path)

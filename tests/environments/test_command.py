@@ -4,8 +4,12 @@ import asyncio
 import json
 from typing import Any
 
+import pytest
+
 from tests.cli.stand_in import Ended, rollbook
 from tests.environments.conftest import PASSWORD, Environments
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def env(environments: Environments, *arguments: str) -> Ended:

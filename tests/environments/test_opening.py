@@ -6,13 +6,16 @@ from typing import Any
 import psycopg
 import pytest
 
+from adapters.databases.kinds import KINDS
 from adapters.databases.postgresql.reading import PostgresSource
-from adapters.environments import KnownEnvironments
+from adapters.environments import KnownEnvironment, KnownEnvironments
 from application.ports.databases import DeployOptions, Order, Selection
 from domain.dataset import DatabaseKind
 from domain.errors import Invalid, NotFound
 from tests.conftest import Database
 from tests.environments.conftest import PASSWORD, Environments
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def rows(source: Any, table: str = "products") -> list[bytes]:
@@ -44,7 +47,7 @@ async def test_what_the_operator_configured_is_found(configured: Environments, o
     for name in ("staging", "production"):
         assert (await configured.find(name)).dsn == owner
     with pytest.raises(NotFound, match="production"):
-        await configured.of("globex").find("production")
+        await configured.elsewhere.find("production")
 
 
 async def test_one_of_its_own_hides_that_of_everybody(environments: Environments, tmp_path: Path) -> None:
@@ -59,9 +62,9 @@ async def test_one_of_its_own_hides_that_of_everybody(environments: Environments
 async def test_another_process_sees_a_change_at_once(environments: Environments) -> None:
     await environments.add(dsn=environments.keep("one", "dbname=one"))
     other = KnownEnvironments(environments.rollbook.app.store, secrets=environments.folder)
-    assert (await other.find("acme", "staging")).dsn == "dbname=one"
+    assert (await other.find(environments.organisation, "staging")).dsn == "dbname=one"
     await environments.ask("PUT", "/staging", json={"dsn": environments.keep("two", "dbname=two")})
-    assert (await other.find("acme", "staging")).dsn == "dbname=two"
+    assert (await other.find(environments.organisation, "staging")).dsn == "dbname=two"
 
 
 @pytest.mark.parametrize("name", ["unknown", "", "a/b", "a\0", "\ud800", "x" * 5000])
@@ -72,8 +75,8 @@ async def test_what_is_not_there_is_not_found(environments: Environments, name: 
 
 async def test_a_secret_that_is_not_there_is_named(environments: Environments) -> None:
     await environments.add("a", dsn="file:nothing")
-    await environments.add("b", dsn="env:ROLLBOOK_ENV_ACME__NOTHING")
-    for name, missing in (("a", "nothing cannot be read"), ("b", "ROLLBOOK_ENV_ACME__NOTHING is not set")):
+    await environments.add("b", dsn=environments.variable("NOTHING"))
+    for name, missing in (("a", "nothing cannot be read"), ("b", "NOTHING is not set")):
         with pytest.raises(Invalid, match=f"'{name}': .*{missing}"):
             await environments.find(name)
         await environments.ask("POST", f"/{name}/test", expect=400)
@@ -157,3 +160,16 @@ async def test_where_policies_choose_rows_a_superuser_still_packs_all(shop: str)
     with psycopg.connect(shop, autocommit=True) as admin:
         admin.execute("alter table products enable row level security")
     assert await rows(PostgresSource(shop)) == [b'["a"]']
+
+
+@pytest.mark.parametrize(
+    ("kind", "dsn"),
+    [
+        (DatabaseKind.POSTGRESQL, "dbname=shop"),
+        (DatabaseKind.MYSQL, "mysql://host/shop"),
+    ],
+)
+async def test_a_kind_has_a_source_a_target_and_a_way_to_try_it(kind: DatabaseKind, dsn: str) -> None:
+    found = KnownEnvironment("staging", kind, dsn)
+    assert (found.source().kind, found.target().kind, found.database_name) == (kind, kind, "shop")
+    assert callable(KINDS[kind].probe)

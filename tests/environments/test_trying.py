@@ -22,6 +22,8 @@ from tests.conftest import Database
 from tests.databases.servers import MariaDb, Postgres15
 from tests.environments.conftest import PASSWORD, Environments, role
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
 
 async def tried(environments: Environments, dsn: str, reader: str | None = None, kind: str = "postgresql") -> Any:
     """What a test of these addresses answers."""
@@ -198,7 +200,7 @@ async def test_what_a_user_of_mongodb_may_do_is_told(tmp_path: Path) -> None:
     assert {name for name, one in found.items() if one.is_superuser} == {"boss"}
 
 
-def test_the_privileges_that_a_mongodb_lists_say_who_can_write() -> None:
+async def test_the_privileges_that_a_mongodb_lists_say_who_can_write() -> None:
     for resource in ({"db": "shop", "collection": ""}, {"db": "", "collection": ""}, {"anyResource": True}):
         assert mongodb.may_write([{"resource": resource, "actions": ["find", "insert"]}], "shop")
     assert not mongodb.may_write([{"resource": {"db": "other", "collection": ""}, "actions": ["insert"]}], "shop")
@@ -212,7 +214,7 @@ async def test_a_mongodb_that_is_away_says_so_without_its_address(monkeypatch: p
     assert refused.value.message == "The database cannot be used: no answer within 0.3 s"
 
 
-def test_the_database_of_a_mongodb_is_found_behind_several_hosts() -> None:
+async def test_the_database_of_a_mongodb_is_found_behind_several_hosts() -> None:
     assert mongodb.database_name("mongodb://ann:x@one:1,two:2/shop?replicaSet=a") == "shop"
     with pytest.raises(ValueError):
         mongodb.database_name("mongodb://one,two/")
