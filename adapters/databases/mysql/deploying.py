@@ -52,6 +52,8 @@ class Deploying:
     async def run(self, contents: Contents, report: Report) -> Outcome:
         """Everything in one transaction; all or nothing, unless rows may be left out."""
         await self.prepare(contents, report)
+        if self.order.options.update_existing:
+            await self.find_changed()
         await self.refuse_existing()
         await self.check_references()
         if self.is_dry:
@@ -79,6 +81,9 @@ class Deploying:
             await resolve(self.session, stage, self.order.package, self.is_dry)
         for stage in self.stages:
             await resolve_late(self.session, stage, self.order.package)
+
+    async def find_changed(self) -> None:
+        """Marks the rows that are there with other values."""
         for stage in self.stages:
             await writing.find_changed(self.session, stage)
 
@@ -86,8 +91,6 @@ class Deploying:
         """Rows that are there must be skipped or updated, and nobody else may have changed what is updated."""
         options = self.order.options
         for stage in self.stages:
-            if not options.update_existing:
-                await self.session.execute(f"update {stage.temporary} s set s.changed = 0")
             if not (options.skip_existing or options.update_existing):
                 await self.refuse(stage, "s.found and s.failed is null", "exist in the target; skip or update them")
             elif options.update_existing and not options.force and stage.key:
@@ -177,6 +180,7 @@ class Deploying:
     async def differences(self, contents: Contents) -> Mapping[str, Difference]:
         """What a deployment would do to each table."""
         await self.prepare(contents, lambda table, rows: None)
+        await self.find_changed()
         found = {stage.name: await difference(self.session, stage, self.order) for stage in self.stages}
         await self.session.execute("rollback")
         return found

@@ -7,7 +7,7 @@ from adapters.databases.mysql.allocating import give_new_keys
 from adapters.databases.mysql.marks import LINEAGE
 from adapters.databases.mysql.quoting import digest, from_text, literal, member, name
 from adapters.databases.mysql.session import Session
-from adapters.databases.mysql.staging import Reference, Stage
+from adapters.databases.mysql.staging import KNOWN, MET, Reference, Stage
 
 
 async def resolve(session: Session, stage: Stage, package: str, is_dry: bool) -> None:
@@ -101,13 +101,13 @@ async def by_lineage(session: Session, stage: Stage) -> None:
         f"""update {stage.temporary} s straight_join {LINEAGE} l on l.hash = s.source_hash
                set {", ".join(keys)} where s.failed is null"""
     )
-    await look(session, stage)
+    await look(session, stage, KNOWN)
 
 
-async def look(session: Session, stage: Stage) -> None:
+async def look(session: Session, stage: Stage, how: int) -> None:
     """Rows whose key is in the target are found."""
     await session.execute(
-        f"""update {stage.temporary} s straight_join {stage.real} t on {stage.same()} set s.found = 1
+        f"""update {stage.temporary} s straight_join {stage.real} t on {stage.same()} set s.found = {how}
              where not s.found and s.failed is null"""
     )
 
@@ -118,7 +118,7 @@ async def by_match(session: Session, stage: Stage, columns: tuple[str, ...]) -> 
     keys = [f"s.k{number} = t.{name(column.name)}" for number, column in enumerate(stage.key)]
     await session.execute(
         f"""update {stage.temporary} s straight_join {stage.real} t on {same}
-               set {", ".join(["s.found = 1", *keys])} where not s.found and s.failed is null"""
+               set {", ".join([f"s.found = {MET}", *keys])} where not s.found and s.failed is null"""
     )
 
 
@@ -128,7 +128,7 @@ async def by_preserved_key(session: Session, stage: Stage) -> None:
     await settle(session, stage, own)
     keys = [f"k{number} = {stage.given(column.name, 's')}" for number, column in enumerate(stage.key)]
     await session.execute(f"update {stage.temporary} s set {', '.join(keys)} where not s.found and s.failed is null")
-    await look(session, stage)
+    await look(session, stage, MET)
 
 
 async def by_looks(session: Session, stage: Stage, package: str) -> None:
@@ -154,5 +154,5 @@ async def by_looks(session: Session, stage: Stage, package: str) -> None:
               join rollbook_there_{stage.number} t on t.digest = x.digest and t.number >= x.number"""
     )
     await session.execute(
-        f"update {stage.temporary} s join rollbook_met_{stage.number} m on m.line = s.line set s.found = 1"
+        f"update {stage.temporary} s join rollbook_met_{stage.number} m on m.line = s.line set s.found = {MET}"
     )

@@ -10,6 +10,8 @@ from domain.dataset import Column, ForeignKey, KeyStrategy, Table
 from domain.errors import Invalid
 
 TEXT = "longtext character set utf8mb4 collate utf8mb4_bin null default null"
+KNOWN, MET = 1, 2
+"""How a row was found in the target: this package brought it, or it was met there by its values."""
 
 
 @dataclass(slots=True)

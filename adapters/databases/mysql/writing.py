@@ -3,7 +3,7 @@
 from adapters.databases.mysql.marks import LINEAGE, UNDO
 from adapters.databases.mysql.quoting import columns_of, digest, literal, name, row_text
 from adapters.databases.mysql.session import Refused, Session
-from adapters.databases.mysql.staging import Stage
+from adapters.databases.mysql.staging import KNOWN, Stage
 from application.ports.databases import Order
 
 NEW = "not s.found and s.failed is null"
@@ -130,7 +130,8 @@ async def keep_keys(session: Session, stage: Stage, order: Order) -> None:
         f"""insert into {LINEAGE} (hash, package, table_name, source_key, target_key, digest, shape, inserted_by)
             select s.source_hash, {", ".join(values)}, if(s.found, null, {literal(order.deployment_id)})
               from {stage.temporary} s straight_join {stage.real} t on {stage.same()}
-             where s.source_hash is not null and s.failed is null order by s.line
+             where s.source_hash is not null and s.failed is null and (s.found <> {KNOWN} or s.changed)
+             order by s.line
             on duplicate key update
               digest = if({LINEAGE}.target_key = values(target_key) and s.found and not s.changed,
                           {LINEAGE}.digest, values(digest)),
