@@ -96,18 +96,19 @@ class Rollbook:
     environments: KnownEnvironments
     packages: BlobPackages
     files: PackageFiles
-    uploads: Uploads
     authentication: Authentication
     web: Web
     limits: RateLimits
     count: Counting
     recent: RecentRows = field(default_factory=RecentRows)
     rules: dict[str, tuple[float, HouseRules]] = field(default_factory=dict)
+    uploads: Uploads = field(init=False)
     select: Selecting = field(init=False)
     handlers: dict[str, Handler] = field(init=False)
     owners: Owners = field(init=False)
 
     def __post_init__(self) -> None:
+        self.uploads = uploads_of(self.settings, self.pools, self.packages.store)
         self.select = selecting(self)
         self.handlers = handlers_of(self)
         self.owners = Owners(self.store, time.monotonic)
@@ -190,7 +191,6 @@ async def build(settings: Settings, database_url: str) -> Rollbook:
         environments=KnownEnvironments(store, settings.environments_file, settings.environment_secrets_dir),
         packages=BlobPackages(blobs),
         files=files_of(settings, settings.data_dir, blobs),
-        uploads=uploads_of(settings, pools, blobs),
         authentication=authentication(settings, pools, web),
         web=web,
         identity=identity,
