@@ -156,5 +156,7 @@ async def shop(
 
 
 def entries(**environments: str) -> list[dict[str, str]]:
-    """Environments as the operator's file says them."""
-    return [{"name": name, "kind": "postgresql", "dsn": dsn} for name, dsn in environments.items()]
+    """Environments as the operator's file says them; `away` never answers, `elsewhere` is of another kind."""
+    found = [{"name": name, "kind": "postgresql", "dsn": dsn} for name, dsn in environments.items()]
+    away = {"name": "away", "kind": "postgresql", "dsn": "postgresql://somebody:secret@127.0.0.1:1/shop"}
+    return [*found, away, {"name": "elsewhere", "kind": "mysql", "dsn": "mysql://somebody:secret@127.0.0.1:1/shop"}]

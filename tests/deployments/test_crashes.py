@@ -165,12 +165,10 @@ async def test_a_job_whose_workers_all_die_fails_and_leaves_nothing_open(shop: S
 async def test_a_target_that_is_away_is_tried_again_and_then_answered_by_503(shop: Shop) -> None:
     shop.begin()
     package = await shop.pack()
-    file = shop.rollbook.app.settings.environments_file
-    assert file is not None
-    file.write_text(json.dumps(entries(source=shop.source, staging=f"{shop.staging} port=1")))
-    refused = await shop.deploy(package, 503)
+    refused = await shop.deploy(package, 503, to="away")
     await shop.end()
     assert "does not answer" in refused["error"]
+    assert "secret" not in refused["error"]
     (failed,) = await shop.deployments()
     assert (failed["status"], failed["errorlog"]) == ("failed", [refused["error"]])
     assert (await shop.ask("GET", f"/jobs/{failed['id']}"))["retry_count"] == 3

@@ -1,6 +1,7 @@
 """Deploying a package while the caller waits, later, again, and where it must not be."""
 
 import asyncio
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -161,3 +162,51 @@ async def test_nobody_else_sees_or_takes_back_a_deployment(shop: Shop) -> None:
         await shop.ask(method, f"/deployments/{made['id']}{tail}", 404, **facts)
     assert (await shop.deploy(made["package_id"], 404))["error"] == "Package not found"
     assert rows(shop.staging) == SOLD
+
+
+async def test_a_package_that_nobody_signed_goes_nowhere_where_signatures_are_required(shop: Shop) -> None:
+    own = await shop.pack()
+    document = await shop.ask("POST", f"/packages/{own}/generate", json={"format": "json"})
+    document |= {"name": "imported"}
+    imported = (await shop.ask("POST", "/packages/import", 201, json={"package_data": document}))["package"]["id"]
+    waiting = (await shop.deploy(imported, 202, schedule_at=in_seconds(3)))["job_id"]
+    shop.rollbook.app.settings.require_signed_packages = True
+    assert "trusted key" in (await shop.deploy(imported, 400))["error"]
+    assert "trusted key" in (await shop.job(waiting, "failed"))["last_error"]
+    assert rows(shop.staging) == []
+    await shop.deploy(own)
+
+
+async def test_a_package_goes_to_databases_of_its_kind_alone(shop: Shop) -> None:
+    package = await shop.pack()
+    refused = await shop.deploy(package, 400, to="elsewhere")
+    assert refused["error"] == "The package is for postgresql, and environment 'elsewhere' is mysql"
+
+
+async def test_what_takes_longer_than_a_request_goes_on_as_a_job(shop: Shop) -> None:
+    package = await shop.pack()
+    shop.rollbook.app.settings.request_timeout_seconds = 1
+    with psycopg.connect(shop.staging) as somebody:
+        somebody.execute("lock table customers in access exclusive mode")
+        told = await shop.deploy(package, 202)
+        assert told["message"] == "Deployment goes on in the background"
+    await shop.job(told["job_id"], "completed")
+    assert rows(shop.staging) == SOLD
+
+
+async def test_rows_that_are_left_out_are_counted_and_listed_in_the_log(shop: Shop) -> None:
+    package = await shop.pack()
+    run(shop.staging, "alter table orders add check (amount > 1)")
+    made = (await shop.deploy(package, continue_on_error=True))["deployment"]
+    assert made["tables"]["orders"] == {"new": 2, "changed": 0, "same": 0, "failed": 1}
+    assert made["warnings"] == ["1 rows of orders were left out: the log of the job lists them"]
+    log = (await shop.answer("GET", f"/jobs/{made['id']}/logs")).text
+    assert json.loads(log.partition("] ")[2])["table"] == "orders"
+    action = (await shop.ask("GET", f"/packages/{package}/actions"))["actions"][0]
+    assert (action["recordsprocessed"], action["recordssucceeded"], action["recordsfailed"]) == (6, 5, 1)
+    assert action["warninglog"] == made["warnings"]
+
+
+def in_seconds(seconds: int) -> str:
+    """A moment soon."""
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
