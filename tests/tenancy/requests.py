@@ -6,9 +6,18 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+from tests.tenancy.package_requests import PACKAGE_REQUESTS
+
 Facts = dict[str, Any]
-KINDS = ("deployment", "freeze", "token", "environment")
+KINDS = ("deployment", "freeze", "token", "environment", "package", "job", "upload", "package_deployment")
 PARAMETER = re.compile(r"\{(\w+?)(?:_id)?\}")
+
+
+def kind_of(template: str) -> str:
+    """What the parameter of a path names."""
+    found = PARAMETER.search(template)
+    assert found
+    return "package_deployment" if template.startswith("/api/deployments/") else found[1]
 
 
 @dataclass
@@ -42,7 +51,7 @@ class Hand:
 
     def path(self, template: str) -> str:
         """The path, with ids that exist somewhere."""
-        return PARAMETER.sub(lambda found: self.chance.choice(self.known(found[1])), template)
+        return PARAMETER.sub(lambda _: self.chance.choice(self.known(kind_of(template))), template)
 
     def known(self, kind: str) -> list[str]:
         """Some ids of things of a kind."""
@@ -148,6 +157,7 @@ REQUESTS: dict[str, Build] = {
     "POST /api/deployments/{deployment_id}/rollback": reason,
     "GET /api/deployments/{deployment_id}/mappings": nothing,
     "GET /api/deployments/{deployment_id}/mappings/download": nothing,
+    **PACKAGE_REQUESTS,
     "GET /v1/organisation": nothing,
     "POST /v1/organisation/owner": lambda hand: {"json": {"owner": hand.mine.mark, "reason": hand.mine.mark}},
 }
