@@ -2,9 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import orjson
 
 from adapters.databases.mysql import checking, marks, writing
 from adapters.databases.mysql.catalog import read_catalog, read_types, refuse_without_transactions
@@ -19,7 +16,8 @@ from application.ports.databases import Contents, Difference, Order, Outcome, Re
 from domain.dataset import Table
 from domain.errors import Clash, Invalid
 
-KEYS_SHOWN = 100
+KEYS_SHOWN = 1000
+LISTED = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +114,13 @@ class Deploying:
     async def check_references(self) -> None:
         """Before the first write."""
         if self.order.options.continue_on_error:
-            await checking.leave_out_missing(self.session, self.stages, self.catalog)
-        elif self.order.options.validate_references:
-            await checking.refuse_missing(self.session, self.stages, self.catalog)
+            await self.leave_out_missing()
+        else:
+            await checking.refuse_missing(self.session, self.stages, self.catalog, self.order.options)
+
+    async def leave_out_missing(self) -> None:
+        """Leaves out what depends on rows that are not there."""
+        await checking.leave_out_missing(self.session, self.stages, self.catalog, self.order.options)
 
     async def write(self, report: Report) -> None:
         """Everything new, then everything changed: changes may refer to what is new."""
@@ -127,7 +129,7 @@ class Deploying:
         for stage in self.stages:
             await writing.insert(self.session, stage, stage not in unchecked, is_lenient)
             if is_lenient:
-                await checking.leave_out_missing(self.session, self.stages, self.catalog)
+                await self.leave_out_missing()
         for stage in self.stages if self.order.options.update_existing else ():
             if stage.free and stage.key:
                 await writing.update(self.session, stage, self.order)
@@ -140,7 +142,7 @@ class Deploying:
 
     async def take_back_failed(self) -> None:
         """Rows that were written before a row failed that they refer to go again."""
-        await checking.leave_out_missing(self.session, self.stages, self.catalog)
+        await self.leave_out_missing()
         await self.session.execute("set session foreign_key_checks = 0")
         for stage in self.stages:
             if stage.key:
@@ -155,7 +157,7 @@ class Deploying:
         for stage in self.stages:
             await rehearse(self.session, stage, self.order.options.continue_on_error)
         if self.order.options.continue_on_error:
-            await checking.leave_out_missing(self.session, self.stages, self.catalog)
+            await self.leave_out_missing()
 
     async def outcome(self, stage: Stage) -> TableOutcome:
         """What became of the rows of a table."""
@@ -167,9 +169,11 @@ class Deploying:
         )
         new, changed, same, failed = map(int, row)
         found = await self.session.rows(
-            f"select line, source_key, failed from {stage.temporary} where failed is not null order by line"
+            f"""select line, source_key, failed from {stage.temporary}
+                 where failed is not null order by line limit {LISTED}"""
         )
-        return TableOutcome(new, changed, same, failed, tuple(failure(*facts) for facts in found))
+        listed = tuple({"row": line, "key": key, "reason": reason} for line, key, reason in found)
+        return TableOutcome(new, changed, same, failed, listed)
 
     async def keys(self, stage: Stage) -> dict[str, str]:
         """Some of the mapping, for the answer."""
@@ -181,14 +185,9 @@ class Deploying:
         """What a deployment would do to each table."""
         await self.prepare(contents, lambda table, rows: None)
         await self.find_changed()
-        found = {stage.name: await difference(self.session, stage, self.order) for stage in self.stages}
+        found = {stage.name: await difference(self.session, stage) for stage in self.stages}
         await self.session.execute("rollback")
         return found
-
-
-def failure(line: int, key: str | None, reason: str) -> dict[str, Any]:
-    """A row that was left out, as the answer tells it."""
-    return {"line": line, "key": orjson.loads(key) if key else None, "reason": reason}
 
 
 def fitting(packed: Table, catalog: Mapping[str, Table], stages: Mapping[str, Stage]) -> Table:

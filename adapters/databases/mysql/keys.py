@@ -5,7 +5,7 @@ Never by equality of a generated key: by lineage, by a match key or a UNIQUE con
 
 from adapters.databases.mysql.allocating import give_new_keys
 from adapters.databases.mysql.marks import LINEAGE
-from adapters.databases.mysql.quoting import digest, from_text, literal, member, name
+from adapters.databases.mysql.quoting import digest, from_text, hashed, literal, member, name
 from adapters.databases.mysql.session import Session
 from adapters.databases.mysql.staging import KNOWN, MET, Reference, Stage
 
@@ -54,11 +54,6 @@ def told(stage: Stage, reference: Reference) -> str:
     return hashed([stage.packed_text(column) for column in reference.key.columns])
 
 
-def hashed(texts: list[str]) -> str:
-    """Texts in short."""
-    return f"unhex(md5(json_array({', '.join(texts)})))"
-
-
 async def map_packed(session: Session, reference: Reference, parent: Stage) -> None:
     """Where references to rows in the package lead."""
     columns = reference.key.referenced_columns
@@ -72,15 +67,25 @@ async def map_packed(session: Session, reference: Reference, parent: Stage) -> N
 
 
 async def map_brought(session: Session, stage: Stage, reference: Reference, package: str) -> None:
-    """Where references to rows lead that this package, in whatever version, brought here before."""
+    """Where references to rows lead that were brought here before: by this package, else by others that agree."""
     if len(reference.key.columns) != 1:
         return
-    column = stage.column(reference.key.columns[0])
+    column, parent = stage.column(reference.key.columns[0]), reference.key.referenced_table
+    source, target = hashed([member("l.source_key", 0)]), from_text(column, member("max(l.target_key)", 0))
+    for whose, agree in (
+        (f"= {literal(package)}", "true"),
+        (f"<> {literal(package)}", "min(l.target_key) = max(l.target_key)"),
+    ):
+        await session.execute(
+            f"""insert ignore into {reference.temporary} (h, q0)
+                  select {source}, {target} from {LINEAGE} l
+                   where l.package {whose} and l.table_name = {literal(parent)} and json_length(l.source_key) = 1
+                   group by l.source_key having {agree}"""
+        )
     await session.execute(
-        f"""insert ignore into {reference.temporary} (h, q0)
-              select {hashed([member("l.source_key", 0)])}, {from_text(column, member("l.target_key", 0))}
-                from {LINEAGE} l where l.package = {literal(package)} and json_length(l.source_key) = 1
-                 and l.table_name = {literal(reference.key.referenced_table)}"""
+        f"""delete m from {reference.temporary} m left join {name(parent)} t
+              on t.{name(reference.key.referenced_columns[0])} = m.q0
+             where m.line is null and t.{name(reference.key.referenced_columns[0])} is null"""
     )
 
 

@@ -125,6 +125,7 @@ class Loading:
         """Marks a row that cannot be in the target, so that those that refer to it are found."""
         if not self.is_lenient:
             raise Invalid(f"A row of {self.stage.name} does not fit the target: {reason}")
+        self.stage.count_refused(reason)
         kept = [place for place, column in enumerate(self.columns) if column.name in self.stage.moving]
         texts = ["null" if (value := row[1][place]) is None else literal(value) for place in kept]
         values = ", ".join([str(row[0]), self.source(row), literal(reason), *texts])

@@ -11,7 +11,7 @@ import orjson
 
 from adapters.databases.mysql.quoting import literal
 from adapters.databases.mysql.session import Session
-from application.ports.databases import Order, Outcome, TableOutcome
+from application.ports.databases import Order, Outcome, Recalled, TableOutcome
 from domain.errors import Clash
 
 DEPLOYMENTS, LINEAGE, UNDO = "rollbook_deployments", "rollbook_lineage", "rollbook_undo"
@@ -61,6 +61,14 @@ async def made_before(session: Session, deployment_id: str) -> Outcome | None:
     """What this deployment did, if its transaction was committed."""
     found = await session.one(f"select outcome from {DEPLOYMENTS} where deployment_id = {literal(deployment_id)}")
     return read(found[0]) if found else None
+
+
+async def recalled(session: Session, deployment_id: str) -> Recalled | None:
+    """What is noted of a deployment."""
+    found = await session.one(
+        f"select outcome, rolled_back_at is not null from {DEPLOYMENTS} where deployment_id = {literal(deployment_id)}"
+    )
+    return Recalled(read(found[0]), bool(found[1])) if found else None
 
 
 async def mark(session: Session, order: Order, tables: Mapping[str, Sequence[str]], outcome: Outcome) -> None:

@@ -123,3 +123,8 @@ def indexed(column: Column, called: str) -> str:
     kind = family(column)
     is_long = column.max_length is None or column.max_length > INDEXED
     return f"{called}({INDEXED})" if kind in BYTES | WORDS and is_long else called
+
+
+def hashed(texts: list[str]) -> str:
+    """Texts in short."""
+    return f"unhex(md5(json_array({', '.join(texts)})))"

@@ -38,6 +38,7 @@ async def insert_lines(session: Session, stage: Stage, twin: str, first: int, la
         if not is_lenient:
             raise Refused(problem.number, message) from None
         if first == last:
+            stage.count_refused(message)
             return await fail(session, stage, f"s.line = {first}", message)
         middle = (first + last) // 2
         await insert_lines(session, stage, twin, first, middle, is_lenient)

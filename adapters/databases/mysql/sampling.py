@@ -7,63 +7,52 @@ from adapters.databases.mysql.quoting import as_text, columns_of
 from adapters.databases.mysql.session import Session
 from adapters.databases.mysql.staging import Stage
 from adapters.databases.mysql.writing import drifted
-from application.ports.databases import Difference, Order
+from application.ports.databases import Difference
 
 SAMPLES = 5
-NEW, CHANGED = "not s.found and s.failed is null", "s.found and s.changed and s.failed is null"
-SAME, EXISTING = "s.found and not s.changed and s.failed is null", "s.found and s.failed is null"
 
 
-async def difference(session: Session, stage: Stage, order: Order) -> Difference:
-    """How many rows are new, changed and the same, and how many a deployment would refuse to touch."""
-    new, changed, same = [await count(session, stage, which) for which in (NEW, CHANGED, SAME)]
-    conflict, in_conflict = await conflicts(session, stage, order)
-    samples = {"new": await packaged(session, stage, NEW), "changed": await both(session, stage, CHANGED)}
-    if conflict:
-        samples["conflict"] = await both(session, stage, in_conflict)
-    return Difference(new, changed, same, conflict, samples)
+async def difference(session: Session, stage: Stage) -> Difference:
+    """Of one table. A conflict is a row that the package would change, and somebody changed it since it was left."""
+    drift = f"rollbook_conflict_{stage.number}"
+    await session.execute(f"create temporary table {drift} (line bigint primary key) engine = innodb")
+    if stage.key:
+        await session.execute(f"insert into {drift} select distinct s.line from {drifted(stage)}")
+    kinds = {
+        "new": "not s.found",
+        "conflict": "d.line is not null",
+        "changed": "s.changed and d.line is null",
+        "same": "s.found and not s.changed",
+    }
+    origin = f"{stage.temporary} s left join {drift} d on d.line = s.line"
+    sums = ", ".join(f"coalesce(sum({kind}), 0)" for kind in kinds.values())
+    found = dict(zip(kinds, map(int, await session.one(f"select {sums} from {origin}")), strict=True))
+    samples = {
+        name: await samples_of(session, stage, origin, kind)
+        for name, kind in kinds.items()
+        if found[name] and name != "same"
+    }
+    return Difference(found["new"], found["changed"], found["same"], found["conflict"], samples)
 
 
-async def count(session: Session, stage: Stage, which: str) -> int:
-    """How many rows there are of a kind."""
-    return await session.count(f"select count(*) from {stage.temporary} s where {which}")
-
-
-async def conflicts(session: Session, stage: Stage, order: Order) -> tuple[int, str]:
-    """Rows that may neither be skipped nor updated, and rows that somebody changed since this package left them."""
-    options = order.options
-    if not (options.skip_existing or options.update_existing):
-        return await count(session, stage, EXISTING), EXISTING
-    if options.force or not options.update_existing or not stage.key:
-        return 0, "false"
-    lines = [int(row[0]) for row in await session.rows(f"select distinct s.line from {drifted(stage)} order by 1")]
-    return len(lines), f"s.line in ({', '.join(map(str, lines[:SAMPLES])) or 'null'})"
-
-
-async def packaged(session: Session, stage: Stage, which: str) -> Sequence[Mapping[str, Any]]:
-    """Rows as they would be in the target."""
+async def samples_of(session: Session, stage: Stage, origin: str, which: str) -> Sequence[Mapping[str, Any]]:
+    """Some rows of a kind: their key in the package, what they are there, and what they are in the target."""
     names = [column.name for column in stage.columns]
-    values = ", ".join(as_text(column, stage.final(column.name)) for column in stage.columns)
-    query = f"select {values} from {stage.temporary} s where {which} order by s.line limit {SAMPLES}"
-    return [dict(zip(names, row, strict=True)) for row in await session.rows(query)]
-
-
-async def both(session: Session, stage: Stage, which: str) -> Sequence[Mapping[str, Any]]:
-    """Rows as they are in the target, and as they would be."""
-    if not stage.key:
-        return await packaged(session, stage, which)
-    names = [column.name for column in stage.columns]
-    ours = [as_text(column, stage.final(column.name)) for column in stage.columns]
+    packed = [as_text(column, stage.final(column.name)) for column in stage.columns]
     theirs = [as_text(c, value) for c, value in zip(stage.columns, columns_of("t", stage.columns), strict=True)]
+    if stage.key:
+        origin += f" left join {stage.real} t on s.found and {stage.same()}"
+    else:
+        theirs = ["null"] * len(names)
     found = await session.rows(
-        f"""select {", ".join([*theirs, *ours])}
-              from {stage.temporary} s straight_join {stage.real} t on {stage.same()}
-             where {which} order by s.line limit {SAMPLES}"""
+        f"""select s.source_key, s.found, {", ".join([*packed, *theirs])}
+              from {origin} where {which} order by s.line limit {SAMPLES}"""
     )
     return [
         {
-            "before": dict(zip(names, row[: len(names)], strict=True)),
-            "after": dict(zip(names, row[len(names) :], strict=True)),
+            "key": key,
+            "package": dict(zip(names, row[: len(names)], strict=True)),
+            "target": dict(zip(names, row[len(names) :], strict=True)) if is_there and stage.key else None,
         }
-        for row in found
+        for key, is_there, *row in found
     ]

@@ -10,6 +10,7 @@ from domain.dataset import Column, ForeignKey, KeyStrategy, Table
 from domain.errors import Invalid
 
 TEXT = "longtext character set utf8mb4 collate utf8mb4_bin null default null"
+MOST_REFUSED = 10_000
 KNOWN, MET = 1, 2
 """How a row was found in the target: this package brought it, or it was met there by its values."""
 
@@ -45,6 +46,7 @@ class Stage:
     references: list[Reference] = field(default_factory=list)
     moving: set[str] = field(default_factory=set)
     rows: int = 0
+    refused: int = 0
 
     @property
     def name(self) -> str:
@@ -70,6 +72,11 @@ class Stage:
     def key(self) -> tuple[Column, ...]:
         """The columns of the target's primary key."""
         return tuple(self.column(column) for column in self.table.primary_key)
+
+    @property
+    def own_key(self) -> frozenset[str]:
+        """The names of these columns."""
+        return frozenset(self.table.primary_key)
 
     @property
     def free(self) -> tuple[Column, ...]:
@@ -131,6 +138,12 @@ class Stage:
             raise Invalid(f"The package does not hold '{lacking[0]}', which is in the key of table '{self.name}'")
         if not self.packs(self.match):
             raise Invalid(f"The package does not hold all of the match key of table '{self.name}'")
+
+    def count_refused(self, reason: str) -> None:
+        """Invalid when so many rows were refused one by one that something else is wrong than rows."""
+        self.refused += 1
+        if self.refused > MOST_REFUSED:
+            raise Invalid(f"More than {MOST_REFUSED} rows of {self.name} fail; the last: {reason}")
 
     async def make(self, session: Session) -> None:
         """Makes the temporary tables."""

@@ -15,7 +15,7 @@ from adapters.databases.mysql.deploying import Deploying
 from adapters.databases.mysql.quoting import literal
 from adapters.databases.mysql.session import Session, opened
 from adapters.databases.mysql.undoing import undo
-from application.ports.databases import Contents, Difference, Order, Outcome, Report
+from application.ports.databases import Contents, Difference, Order, Outcome, Recalled, Report
 from domain.dataset import DatabaseKind, Table
 
 
@@ -53,6 +53,14 @@ class MysqlTarget:
         """Restores what was before."""
         async with self.opened() as session:
             return await undo(session, deployment_id, force, await read_catalog(session), report)
+
+    async def recall(self, package: str, deployment_id: str) -> Recalled | None:
+        """What became of a deployment, once nobody changes the package's rows any more."""
+        async with self.opened() as session:
+            await marks.lock(session, package)
+            if marks.DEPLOYMENTS not in await marks.known(session):
+                return None
+            return await marks.recalled(session, deployment_id)
 
     async def keys(self, deployment_id: str, table: str) -> AsyncIterator[Sequence[tuple[str, str]]]:
         """The whole mapping of source keys to target keys."""

@@ -63,6 +63,7 @@ async def insert_lines(session: Session, stage: Stage, first: int, last: int, is
         if not is_lenient:
             raise
         if first == last:
+            stage.count_refused(problem.message)
             return await fail(session, stage, f"s.line = {first}", problem.message)
         middle = (first + last) // 2
         await insert_lines(session, stage, first, middle, is_lenient)
@@ -93,6 +94,7 @@ async def update_lines(session: Session, stage: Stage, first: int, last: int, is
         if not is_lenient:
             raise
         if first == last:
+            stage.count_refused(problem.message)
             return await fail(session, stage, f"s.line = {first}", problem.message)
         middle = (first + last) // 2
         await update_lines(session, stage, first, middle, is_lenient)
