@@ -26,6 +26,7 @@ from entrypoints.http.management import management_app
 from entrypoints.workers.condition import Condition
 from entrypoints.workers.dispatching import Dispatcher
 from entrypoints.workers.housekeeping import Housekeeping
+from entrypoints.workers.job_keeping import JobKeeping
 from entrypoints.workers.listening import Server, bound, close, port_of, server
 from entrypoints.workers.sweeping import Sweeping
 from entrypoints.workers.working import Worker
@@ -154,7 +155,7 @@ class Process:
             if self.broker:
                 found.append(self.broker.unstick(self.relay.is_stuck, self.drained))
         if "work" in self.parts:
-            found.append(Housekeeping(self.rollbook).run(self.drained))
+            found += [Housekeeping(self.rollbook).run(self.drained), JobKeeping(self.rollbook).run(self.drained)]
             found.append(Sweeping(self.rollbook).run(self.drained))
         found += self.work_on_jobs(nats_url)
         self.condition = Condition(self.rollbook, self.parts, self.projector, self.relay)

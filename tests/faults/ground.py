@@ -6,13 +6,15 @@ import signal
 from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 import psutil
 
 from adapters.embedded.nats import EmbeddedNats
 from adapters.embedded.postgres import EmbeddedPostgres
 from tests.faults.instance import Instance
+
+Kind = TypeVar("Kind", bound=Instance)
 
 
 class Ground:
@@ -43,14 +45,19 @@ class Ground:
 
     async def start(self, part: str = "up", settings: Mapping[str, str] | None = None) -> Instance:
         """A process with this part, ready."""
+        made = self.instance(Instance, part, settings)
+        await made.start()
+        return made
+
+    def instance(self, kind: type[Kind], part: str, settings: Mapping[str, str] | None = None) -> Kind:
+        """A process with this part that is not running yet."""
         urls = {
             "DATABASE_URL": self.postgres.app_url,
             "DATABASE_OWNER_URL": self.postgres.owner_url,
             "NATS_URL": self.nats.url,
         }
-        made = Instance(self.folder, part, urls | dict(settings or {}))
+        made = kind(self.folder, part, urls | dict(settings or {}))
         self.instances.append(made)
-        await made.start()
         return made
 
     async def stop_postgres(self, how: signal.Signals = signal.SIGINT) -> None:

@@ -45,6 +45,10 @@ class Instance:
         """Where /ready answers."""
         return f"http://127.0.0.1:{self.management_port}"
 
+    def command(self) -> list[str]:
+        """What is run."""
+        return [str(Path(sys.executable).parent / "rollbook"), self.part]
+
     async def start(self, failpoint: str | None = None) -> None:
         """Returns when it is ready."""
         environment = {
@@ -57,10 +61,9 @@ class Instance:
         }
         if failpoint:
             environment["ROLLBOOK_FAILPOINT"] = failpoint
-        command = [str(Path(sys.executable).parent / "rollbook"), self.part]
         with open(self.folder / "rollbook.log", "ab") as output:
             self.process = await asyncio.create_subprocess_exec(
-                *command, stdout=output, stderr=output, env=environment, start_new_session=True, cwd=self.folder
+                *self.command(), stdout=output, stderr=output, env=environment, start_new_session=True, cwd=self.folder
             )
         await self.wait_ready()
 

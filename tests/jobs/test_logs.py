@@ -12,10 +12,11 @@ import pytest
 
 from adapters.nats.job_queue import live_subject
 from application.handlers import Attempt, Handler
-from application.jobs import RetryJob, retry_job
+from application.jobs import CancelJob, RetryJob, cancel_job, retry_job
 from application.ports.job_queue import WaitingJob
 from domain.errors import Invalid
 from entrypoints.workers import attempt as attempt_module
+from entrypoints.workers.job_keeping import JobKeeping
 from tests.conftest import Running
 from tests.jobs.conftest import Jobs
 from tests.queue.conftest import ACME
@@ -115,6 +116,20 @@ async def test_logs_that_are_old_are_forgotten_with_their_blobs(jobs: Jobs, tmp_
     assert await jobs.app.logs.forget(datetime.now(UTC) + timedelta(hours=1)) == 1
     assert await jobs.app.logs.blobs.size(kept.digest) is None
     assert [piece async for piece in jobs.app.logs.read("acme", job, 0)] == []
+
+
+async def test_housekeeping_keeps_logs_that_dead_workers_left_and_forgets_old_progress(jobs: Jobs) -> None:
+    ended, goes_on = await jobs.ask("TALKING"), await jobs.ask("TALKING")
+    for job in (ended, goes_on):
+        await jobs.app.runs.beat("acme", job, 1, {"done": 1})
+        await jobs.app.logs.write("acme", job, 1, ["left"])
+    await jobs.run(cancel_job, CancelJob(ended))
+    await jobs.until(ended, "cancelled")
+    await JobKeeping(jobs.app).round()
+    assert (await count(jobs, "job_log_parts", ended), await count(jobs, "job_logs", ended)) == (1, 0)
+    assert (await count(jobs, "job_log_parts", goes_on), await count(jobs, "job_logs", goes_on)) == (0, 1)
+    assert await jobs.app.runs.forget(datetime.now(UTC) + timedelta(hours=1)) == 1
+    assert set(await jobs.app.runs.progress("acme", [ended, goes_on])) == {str(goes_on)}
 
 
 async def test_lines_without_end_are_cut_off(jobs: Jobs, rollbook: Running, monkeypatch: pytest.MonkeyPatch) -> None:
