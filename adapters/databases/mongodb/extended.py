@@ -3,6 +3,7 @@
 Everything here but the two ends is plain JSON, so that values are the same when their texts are.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal, InvalidOperation, localcontext
 from hashlib import sha256
@@ -35,6 +36,8 @@ WRAPPERS = frozenset(
 NUMBERS = ("$numberInt", "$numberLong", "$numberDouble", "$numberDecimal")
 UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, BSONError, RecursionError)
 DIGITS = 50
+# What canonical Extended JSON never has outside of texts: bare numbers, dates and ids in other forms.
+LOOSE = re.compile(rb'[:\[,]\s*-?[0-9]|"\$date":\s*"|"\$uuid"|"\$regex"')
 UUID_SUBTYPES = ("03", "04")
 
 
@@ -76,9 +79,9 @@ def to_bson(value: Any) -> Any:
 def read_line(line: bytes, collection: str) -> Json:
     """The document on a line of a package."""
     try:
-        found = orjson.loads(line)
-    except orjson.JSONDecodeError:
-        raise Invalid(f"A document of {collection} is not JSON") from None
+        found = orjson.loads(to_line(from_extended(line)) if LOOSE.search(line) else line)
+    except UNREADABLE:
+        raise Invalid(f"A document of {collection} is not Extended JSON") from None
     if not isinstance(found, dict) or "_id" not in found:
         raise Invalid(f"A document of {collection} has no _id")
     return found
@@ -130,6 +133,13 @@ def type_of(value: Any) -> str:
 def digest(value: Any) -> str:
     """What a value is, in short; the order of fields of documents does not matter."""
     return sha256(orjson.dumps(value, option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
+
+
+def value_at(document: Any, path: tuple[str, ...]) -> Any:
+    """The one value of a nested field; None where there is none, or where it is in a list or is one."""
+    for name in path:
+        document = document.get(name) if isinstance(document, dict) else None
+    return None if isinstance(document, list) else document
 
 
 def values_at(value: Any, path: tuple[str, ...]) -> Iterator[Any]:
