@@ -210,3 +210,53 @@ async def test_rows_that_are_left_out_are_counted_and_listed_in_the_log(shop: Sh
 def in_seconds(seconds: int) -> str:
     """A moment soon."""
     return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
+
+
+async def test_a_target_that_ends_its_connection_half_way_has_nothing_and_then_everything(shop: Shop) -> None:
+    package = await shop.pack()
+    with psycopg.connect(shop.staging) as somebody:
+        somebody.execute("lock table orders in access exclusive mode")
+        job = (await shop.deploy(package, 202, run_as_background=True))["job_id"]
+        ended = "select pid, pg_terminate_backend(pid) from pg_locks where not granted"
+        async with asyncio.timeout(20):
+            while not rows(shop.staging, ended):
+                await asyncio.sleep(0.05)
+        failed = await shop.job(job, "retry")
+        assert "does not answer" in failed["last_error"]
+        assert rows(shop.staging, COUNT) == [(7,)]
+    done = await shop.job(job, "completed")
+    assert done["retry_count"] == 1
+    assert await shop.actions(package) == [("deploy", "completed"), ("pack", "completed")]
+    assert rows(shop.staging) == SOLD
+
+
+async def test_a_dry_run_that_fails_is_in_the_history_with_its_reason(shop: Shop) -> None:
+    package = await shop.pack()
+    run(shop.staging, "drop table orders")
+    refused = await shop.deploy(package, 400, dry_run=True)
+    newest = (await shop.ask("GET", f"/packages/{package}/actions"))["actions"][0]
+    assert (newest["actiontype"], newest["actionstatus"]) == ("validate", "failed")
+    assert newest["errorlog"] == [refused["error"]]
+    assert newest["completedat"] is not None
+
+
+async def test_deployments_are_filtered_and_paged(shop: Shop) -> None:
+    shop_data, people = await shop.pack(), await shop.pack("people", "1", "customers")
+    first = (await shop.deploy(shop_data))["deployment"]["id"]
+    await shop.deploy(people)
+    last = (await shop.deploy(shop_data))["deployment"]["id"]
+    assert [one["packageid"] for one in await shop.deployments(package="people")] == [people]
+    assert [one["id"] for one in await shop.deployments(package=shop_data)] == [last, first]
+    assert [one["id"] for one in await shop.deployments(package="shop-data", is_active="false")] == [first]
+    assert await shop.deployments(environment="production") == []
+    assert await shop.deployments(status="failed") == []
+    assert len(await shop.deployments(status="completed")) == 3
+    page = await shop.ask("GET", "/deployments", params={"limit": 1, "offset": 2})
+    assert ([one["id"] for one in page["deployments"]], page["count"], page["limit"], page["offset"]) == (
+        [first],
+        1,
+        1,
+        2,
+    )
+    for query in ("is_active=perhaps", "limit=abc", "status=done"):
+        assert "error" in await shop.ask("GET", f"/deployments?{query}", 400)
