@@ -167,9 +167,10 @@ async def test_where_policies_choose_rows_a_superuser_still_packs_all(shop: str)
     [
         (DatabaseKind.POSTGRESQL, "dbname=shop"),
         (DatabaseKind.MYSQL, "mysql://host/shop"),
+        (DatabaseKind.MONGODB, "mongodb://host/shop"),
     ],
 )
-async def test_a_kind_has_a_source_a_target_and_a_way_to_try_it(kind: DatabaseKind, dsn: str) -> None:
+async def test_every_kind_has_a_source_a_target_and_a_way_to_try_it(kind: DatabaseKind, dsn: str) -> None:
     found = KnownEnvironment("staging", kind, dsn)
     assert (found.source().kind, found.target().kind, found.database_name) == (kind, kind, "shop")
     assert callable(KINDS[kind].probe)
