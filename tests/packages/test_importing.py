@@ -273,6 +273,21 @@ async def test_what_is_no_document_is_refused(text: bytes, importer: Importer) -
         await importer.import_stream(pieces(text))
 
 
+async def test_a_member_that_stands_twice_is_refused(store: Blobs, importer: Importer) -> None:
+    file = await whole(write_json(await packed(store), INFO, store))
+    with pytest.raises(Invalid, match="'name' stands twice"):
+        await importer.import_stream(pieces(b'{"name":"a",' + file[1:]))
+
+
+async def test_what_is_nested_too_deeply_is_refused(store: Blobs, importer: Importer) -> None:
+    document = await exported(store) | {"metadata": json.loads("[" * 190 + "]" * 190)}
+    with pytest.raises(Invalid, match="metadata"):
+        await imported_from(importer, document)
+    document["metadata"] = json.loads("[" * 201 + "]" * 201)
+    with pytest.raises(Invalid, match="deeper than 200"):
+        await imported_from(importer, document)
+
+
 @SLOW
 @given(place=st.floats(0, 1), byte=st.integers(0, 255))
 async def test_no_changed_byte_breaks_the_importer(place: float, byte: int, store: Blobs, importer: Importer) -> None:
