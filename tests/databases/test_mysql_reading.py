@@ -1,12 +1,13 @@
 """Packing from MariaDB: one snapshot, whole closures, exact values, odd names."""
 
+import re
 from typing import Any
 
 import orjson
 import pytest
 
 from adapters.databases.mysql.reading import MysqlSource
-from application.ports.databases import Reading, Selection
+from application.ports.databases import Mask, Reading, Selection
 from domain.dataset import ForeignKey, KeyStrategy
 from domain.errors import Invalid, Unavailable
 from tests.databases.servers import Shop
@@ -189,6 +190,32 @@ async def test_excluded_columns_stay_where_they_are(maria_shop: Shop) -> None:
     await maria_shop.run(SCHEMA, ROWS)
     found = await packed(maria_shop, tables=("products",), exclude={"products": frozenset({"price"})})
     assert found["products"] == [["a"], ["b"], ["c"]]
+
+
+async def test_masks_hide_values_and_keep_joins_and_types(maria_shop: Shop) -> None:
+    await maria_shop.run(
+        """create table a (mail varchar(12), pay decimal(8, 2), born date, note text, raw blob);
+           create table b (mail varchar(12), code char(9));
+           insert into a values ('ann@shop', 1234.50, '1990-02-03', 'secret', x'00ff');
+           insert into b values ('ann@shop', 'AB-12 cd'), (null, null)"""
+    )
+    methods = {"mail": "hash", "pay": "keep-format", "born": "fake", "note": "null", "raw": "hash"}
+    masks = {
+        "a": {column: Mask(method, "key") for column, method in methods.items()},
+        "b": {"mail": Mask("hash", "key"), "code": Mask("keep-format", "key")},
+    }
+    found = await packed(maria_shop, tables=("a", "b"), masks=masks)
+    (mail, pay, born, note, raw), other = found["a"][0], sorted(found["b"], key=repr)
+    assert (other[0][0], other[1]) == (mail, [None, None])
+    assert re.fullmatch("[A-Z]{2}-[0-9]{2} [a-z]{2}", other[0][1] or "")
+    assert "ann" not in (mail or "")
+    assert (len(mail or ""), len(raw or ""), note) == (12, 4, None)
+    assert re.fullmatch(r"[01][0-9]{3}\.[0-9]{2}", pay or "")
+    await maria_shop.run(f"insert into a (pay, born) values ({pay}, '{born}')")
+    otherwise = await packed(maria_shop, tables=("b",), masks={"b": {"mail": Mask("hash", "other key")}})
+    assert mail not in [row[0] for row in otherwise["b"]]
+    with pytest.raises(Invalid, match="'rot13'"):
+        await packed(maria_shop, tables=("a",), masks={"a": {"born": Mask("rot13")}})
 
 
 async def test_a_user_who_may_only_read_packs_what_needs_no_following(maria_shop: Shop) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from adapters.databases.mysql.catalog import read_types
 from adapters.databases.mysql.choosing import Choice
+from adapters.databases.mysql.masking import masks_of
 from adapters.databases.mysql.quoting import as_text, clause, columns_of, digest, family, literal, name
 from adapters.databases.mysql.session import Refused, Session
 from adapters.databases.where.mysql import where
@@ -69,6 +70,8 @@ class Closure:
         self.choice = choice
         self.reached = choice.reached()
         self.rows: dict[str, Rows] = {}
+        told = choice.selection.masks
+        self.masks = {table.name: masks_of(table.packed_columns, told.get(table.name, {})) for table in self.tables}
 
     @property
     def tables(self) -> Sequence[Table]:

@@ -1,14 +1,16 @@
 """Packing from MySQL and MariaDB: one snapshot, the chosen rows and what they refer to, streamed as lines of JSON."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import orjson
 
 from adapters.databases.mysql.catalog import read_catalog
 from adapters.databases.mysql.choosing import Choice
 from adapters.databases.mysql.closure import Closure
+from adapters.databases.mysql.masking import Masked
 from adapters.databases.mysql.session import Session, opened
 from application.ports.databases import Found, Lines, Selection
 from domain.dataset import DatabaseKind, Table
@@ -71,8 +73,9 @@ class MysqlReading:
     async def rows(self, table: str) -> AsyncIterator[Lines]:
         """The rows of a table, about a megabyte at a time."""
         held, size = list[bytes](), 0
+        masks = self.closure.masks[table]
         async for batch in self.session.stream(self.closure.lines(table)):
-            lines = list(map(orjson.dumps, batch))
+            lines = list(map(orjson.dumps, hidden(batch, masks) if masks else batch))
             held += lines
             size += sum(map(len, lines))
             if size >= BATCH_BYTES:
@@ -80,3 +83,13 @@ class MysqlReading:
                 held, size = [], 0
         if held:
             yield held
+
+
+def hidden(batch: Sequence[Any], masks: Sequence[tuple[int, Masked]]) -> Iterator[list[str | None]]:
+    """Rows with masks in the places of some values; nothing stays nothing."""
+    for row in batch:
+        values = list(row)
+        for place, masked in masks:
+            if values[place] is not None:
+                values[place] = masked(values[place])
+        yield values
