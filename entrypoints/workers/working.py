@@ -11,7 +11,6 @@ import psycopg
 import structlog
 
 from adapters.failpoints import failpoint
-from adapters.failpoints import failpoint
 from adapters.nats.job_queue import TROUBLES, JetStreamJobs, JetStreamOffer
 from application.execution import Handler as CommandHandler
 from application.execution import stream_of
@@ -93,7 +92,6 @@ class Worker:
                 return
             if waits:
                 await self.start(offer)
-                failpoint("after_job_end")
             await offer.settle()
         except (*TROUBLES, RollbookError, psycopg.Error) as problem:
             log.warning("job.interrupted", job_id=str(offer.job.job_id), problem=type(problem).__name__)
@@ -127,7 +125,6 @@ class Worker:
         except (Clash, NotFound):
             return
         failpoint("after_job_start")
-        failpoint("after_job_start")
         job = await self.rollbook.executor.look(offer.job.organisation, Job, offer.job.job_id)
         if job is not None:
             await self.attempt(RunningAttempt(self.rollbook, offer, job))
@@ -143,7 +140,6 @@ class Worker:
             if self.stopping:
                 attempt.end_by("stopped")
             await asyncio.wait([keeping])
-            failpoint("before_job_end")
             await self.outcomes.record(attempt, working, handler)
         finally:
             self.attempts.discard(attempt)
