@@ -1,8 +1,7 @@
 """Deploys packages to environments and takes them back: what the jobs of data deployments do."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
@@ -11,7 +10,7 @@ from uuid import UUID
 from application.data_deployments import DEPLOYING, ROLLING_BACK
 from application.deployment_turns import deploying_concerns, rolling_back_concerns
 from application.execution import Handler as CommandHandler
-from application.handlers import Attempt, Handler
+from application.handlers import Attempt, Handler, explained
 from application.installations import (
     THERE_ALREADY,
     BeginDependency,
@@ -173,16 +172,6 @@ def refuse_other_kind(database_type: str, environment: Environment) -> None:
     """Invalid when a package is not for this kind of database."""
     if database_type != environment.kind:
         raise Invalid(f"The package is for {database_type}, and environment '{environment.name}' is {environment.kind}")
-
-
-@contextmanager
-def explained(attempt: Attempt) -> Iterator[None]:
-    """Leaves the kind of a refusal beside its words, for who waits for the job."""
-    try:
-        yield
-    except RollbookError as refusal:
-        attempt.progress(error_code=refusal.code)
-        raise
 
 
 async def recalled(target: Target, package: str, deployment_id: str) -> Recalled | None:

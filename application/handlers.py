@@ -1,12 +1,13 @@
 """What does the work of jobs: handlers by name, and what each of them is given."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID
 
 from application.execution import Work
-from domain.errors import Unavailable
+from domain.errors import RollbookError, Unavailable
 from domain.job import Job
 from domain.job_status import JobStatus
 
@@ -77,3 +78,13 @@ def by_name(*handlers: Handler) -> dict[str, Handler]:
 def mendable(problem: BaseException) -> bool:
     """Whether another try may succeed where this one failed: something was away, or too slow."""
     return isinstance(problem, MENDABLE)
+
+
+@contextmanager
+def explained(attempt: Attempt) -> Iterator[None]:
+    """Leaves the kind of a refusal beside its words, for who waits for the job."""
+    try:
+        yield
+    except RollbookError as refusal:
+        attempt.progress(error_code=refusal.code)
+        raise

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from application.execution import Handler as CommandHandler
-from application.handlers import Attempt, Handler
+from application.handlers import Attempt, Handler, explained
 from application.packages import PACKING, OfPackage, packing_concerns, start_packing
 from application.ports.databases import Selection, Source
 from application.ports.environments import Environments
@@ -41,6 +41,11 @@ class Packing:
 
     async def pack(self, attempt: Attempt) -> dict[str, Any]:
         """Packs what the job's package is to hold."""
+        with explained(attempt):
+            return await self.packed(attempt)
+
+    async def packed(self, attempt: Attempt) -> dict[str, Any]:
+        """What it holds then."""
         organisation, package_id = attempt.organisation, UUID(attempt.arguments["package_id"])
         await self.run(organisation, start_packing, OfPackage(package_id))
         package = await self.look(organisation, Package, package_id)

@@ -10,14 +10,14 @@ from domain.job_status import ENDED, JobStatus
 from entrypoints.http import data_deployment_models as models
 from entrypoints.http.commands import execute
 from entrypoints.http.data_deployment_answers import PATH, WORDS, find_deployment, parse_deployment_id, records_of
-from entrypoints.http.deployment_waiting import refuse, scheduled
+from entrypoints.http.deployment_waiting import scheduled
 from entrypoints.http.headers import ALLOW_STALE
 from entrypoints.http.package_answers import PREFIX as PACKAGE
 from entrypoints.http.package_answers import parse_package_id
 from entrypoints.http.packages import packages
 from entrypoints.http.reading import SHOWN, reading
 from entrypoints.http.routing import Answer, Call, answer
-from entrypoints.http.waiting import until_ended
+from entrypoints.http.waiting import refuse, until_ended
 from projections.registry import DATA_DEPLOYMENTS
 
 ONE = f"{PATH}/{{deployment_id}}"

@@ -21,7 +21,7 @@ from entrypoints.http.package_reading import ONE, PATH
 from entrypoints.http.packages import packages
 from entrypoints.http.reading import SHOWN, reading
 from entrypoints.http.routing import Answer, Call, answer
-from entrypoints.http.waiting import refusal_of, until_ended
+from entrypoints.http.waiting import refuse, until_ended
 from projections.read_model import Row
 from projections.registry import ENVIRONMENTS, JOBS
 
@@ -58,7 +58,7 @@ async def create_package(call: Call, body: models.CreateBody) -> Answer:
     package_id = UUID(done.resource)
     job = await (present_job(call, package_id) if body.run_as_background else until_ended(call, package_id))
     if job["status"] in ENDED and job["status"] != JobStatus.COMPLETED:
-        raise refusal_of(job)
+        await refuse(call, job)
     return await created(call, package_id, job)
 
 

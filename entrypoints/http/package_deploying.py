@@ -15,13 +15,13 @@ from entrypoints.admission import refuse_unsigned
 from entrypoints.http import data_deployment_models as models
 from entrypoints.http.commands import command_key, execute
 from entrypoints.http.data_deployment_answers import find_deployment, rehearsal_of, result_of
-from entrypoints.http.deployment_waiting import refuse, scheduled
+from entrypoints.http.deployment_waiting import scheduled
 from entrypoints.http.package_answers import PREFIX, find_package, parse_package_id
 from entrypoints.http.package_reading import ONE
 from entrypoints.http.packages import packages
 from entrypoints.http.reading import reading
 from entrypoints.http.routing import Answer, Call, answer
-from entrypoints.http.waiting import until_ended
+from entrypoints.http.waiting import refuse, until_ended
 from projections.read_model import Row
 from projections.registry import JOBS
 

@@ -1,12 +1,12 @@
 """Waits for the job behind a request, as long as the request may take."""
 
 import asyncio
-import re
 from time import monotonic
+from typing import Never
 from uuid import UUID
 
 from adapters.postgres.conditions import equals
-from domain.errors import Clash, Invalid, RollbookError, Unavailable
+from domain import errors
 from domain.job_status import ENDED, JobStatus
 from entrypoints.http.errors import Broken
 from entrypoints.http.reading import reading
@@ -16,8 +16,10 @@ from projections.registry import JOBS
 
 SHARE_OF_TIME = 0.8
 PAUSE_SECONDS = 0.02
-# What a handler that broke leaves in the place of words: the kind of its error.
-KIND_OF_ERROR = re.compile(r"[A-Za-z_]\w*")
+REFUSALS: dict[str, type[errors.RollbookError]] = {
+    kind.code: kind
+    for kind in (errors.Invalid, errors.NotFound, errors.Clash, errors.TooLarge, errors.Unavailable, errors.StorageFull)
+}
 
 
 async def until_ended(call: Call, job_id: UUID) -> Row:
@@ -33,13 +35,14 @@ async def until_ended(call: Call, job_id: UUID) -> Row:
         await asyncio.sleep(PAUSE_SECONDS)
 
 
-def refusal_of(job: Row) -> RollbookError:
-    """Why a job that has ended did not do its work, as a refusal of the request that waited for it."""
-    why = job["last_error"] or f"The job is {job['status']}"
+async def refuse(call: Call, job: Row) -> Never:
+    """Raises why a job that has ended did not do its work: in the words of its last error, as what kind it was."""
     if job["status"] == JobStatus.CANCELLED:
-        return Clash("The job was cancelled")
+        raise errors.Clash("The job was cancelled")
     if job["status"] == JobStatus.TIMEOUT:
-        return Unavailable("The job took longer than it may")
-    if KIND_OF_ERROR.fullmatch(why):
-        return Broken("Internal Server Error")
-    return Unavailable(why) if job["attempt"] > 1 else Invalid(why)
+        raise errors.Unavailable("The job took longer than it may")
+    told = await call.app.runs.progress(call.caller.organisation, [UUID(job["id"])])
+    kind = REFUSALS.get(told.get(job["id"], {}).get("error_code", ""))
+    if kind is None or not job["last_error"]:
+        raise Broken("Internal Server Error")
+    raise kind(job["last_error"])
