@@ -100,7 +100,7 @@ async def begin_dependency(work: Work, command: BeginDependency) -> str:
     installation."""
     await held_job(work, command)
     main = await load_deployment(work, command.job_id)
-    if (package := await work.load(Package, command.package_id)) is None:
+    if (package := await work.watch(Package, command.package_id)) is None:
         raise NotFound("Package not found")
     installation = await open_installation(work, main.environment, package.name)
     await refuse_occupied(work, installation, command.job_id)

@@ -12,15 +12,16 @@ from domain.manifest import Manifest
 
 KEYS_OF_A_TABLE = 1000
 BYTES_OF_KEYS = 50_000
-# An event is limited, and the counts of every table are in it.
+# An event is limited, and every table is in it three times: with its counts, its keys and their number.
 BYTES_OF_COUNTS = 150_000
-BYTES_OF_ONE_COUNT = 80
+BYTES_OF_ONE_COUNT = 90
+WARNINGS = 100
 KINDS = ("new", "changed", "same", "failed")
 
 
 def refuse_too_many(manifest: Manifest) -> None:
     """Invalid before anything is written, where what was done could not be recorded afterwards."""
-    size = sum(len(json.dumps(name)) + BYTES_OF_ONE_COUNT for name in manifest.records)
+    size = sum(3 * len(json.dumps(name)) + BYTES_OF_ONE_COUNT for name in manifest.records)
     if size > BYTES_OF_COUNTS:
         raise Invalid("The package has more tables than one deployment can tell of: divide it")
 
@@ -33,12 +34,15 @@ def told(database_name: str, outcome: Outcome) -> dict[str, Any]:
         "tables": counted(outcome),
         "keys": some_keys(outcome.keys),
         "mapped": {name: succeeded(outcome, name) for name in outcome.keys},
-        "warnings": [
-            f"{table.failed} rows of {name} were left out: the log of the job lists them"
-            for name, table in islice(outcome.tables.items(), KEYS_OF_A_TABLE)
-            if table.failed
-        ],
+        "warnings": warnings_of(outcome),
     }
+
+
+def warnings_of(outcome: Outcome) -> list[str]:
+    """Which tables lack rows."""
+    lacking = [(name, table.failed) for name, table in outcome.tables.items() if table.failed]
+    found = [f"{n} rows of {name} were left out: the log of the job lists them" for name, n in lacking[:WARNINGS]]
+    return [*found, f"{len(lacking) - WARNINGS} more tables lack rows"] if len(lacking) > WARNINGS else found
 
 
 def counted(outcome: Outcome) -> dict[str, dict[str, int]]:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
+import orjson
 import pytest
 
 from adapters.databases.postgresql.target import PostgresTarget
@@ -23,8 +24,9 @@ from application.installations import (
     start_deployment,
 )
 from application.jobs import CancelJob, EndJob, StartJob, cancel_job, lose_worker, start_job, time_out_job
-from application.outcomes import refuse_too_many, some_keys
+from application.outcomes import refuse_too_many, some_keys, told
 from application.packages import ImportPackage, import_package
+from application.ports.databases import Outcome, TableOutcome
 from domain.data_deployment import DataDeployment
 from domain.dataset import DatabaseKind, Table
 from domain.errors import Clash, Invalid, LeaseLost
@@ -218,13 +220,23 @@ def test_what_an_event_holds_of_keys_is_bounded() -> None:
     assert len(some_keys({"a": {str(n): "1" for n in range(2000)}})["a"]) == 1000
 
 
+def test_an_event_has_room_for_what_the_largest_deployment_did() -> None:
+    names = [f"table_{n:04}" for n in range(1180)]
+    refuse_too_many(empty(names))
+    most = 2**31
+    tables = {name: TableOutcome(most, most, most, most) for name in names}
+    keys = {name: {"k" * 100 + str(n): "v" * 100 for n in range(100)} for name in names}
+    assert len(orjson.dumps(told("shop", Outcome(tables, keys)))) < 256 * 1024 - 1000
+
+
 def test_a_package_of_too_many_tables_is_refused_before_anything_is_written() -> None:
-    part = Part("0" * 64, 0, 0, 0, "0" * 64)
-
-    def manifest(tables: int) -> Manifest:
-        named = [PackedTable(f"table_{n}", Table(f"table_{n}", "public", ()), part) for n in range(tables)]
-        return Manifest(DatabaseKind.POSTGRESQL, tuple(named))
-
-    refuse_too_many(manifest(1000))
+    refuse_too_many(empty([f"table_{n}" for n in range(1000)]))
     with pytest.raises(Invalid, match="divide it"):
-        refuse_too_many(manifest(3000))
+        refuse_too_many(empty([f"table_{n}" for n in range(3000)]))
+
+
+def empty(names: list[str]) -> Manifest:
+    """A package of tables without rows."""
+    part = Part("0" * 64, 0, 0, 0, "0" * 64)
+    named = [PackedTable(name, Table(name, "public", ()), part) for name in names]
+    return Manifest(DatabaseKind.POSTGRESQL, tuple(named))
