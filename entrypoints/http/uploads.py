@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from datetime import UTC
 from email.utils import format_datetime
 from uuid import UUID
@@ -11,6 +10,7 @@ from pydantic import BaseModel, Field
 
 from adapters.uploads import Upload
 from domain.errors import Clash, Invalid, NotFound, RollbookError, TooLarge, VersionMismatch
+from entrypoints.http.commands import command_key
 from entrypoints.http.errors import CutOff, TooSlow
 from entrypoints.http.headers import NUMBER, Header
 from entrypoints.http.package_import import taken_in
@@ -134,13 +134,10 @@ class ImportUpload(BaseModel):
     gives=SHOWN,
 )
 async def import_upload(call: Call, upload_id: str, body: ImportUpload) -> Answer:
-    """Take in the package that a finished upload holds; the upload is forgotten then."""
-    uploads, organisation, identifier = call.app.uploads, call.caller.organisation, parse_upload_id(upload_id)
-    imported = await call.app.files.importer.import_stream(uploads.content(organisation, identifier))
-    answer = await taken_in(call, imported, body.environment)
-    with suppress(NotFound):
-        await uploads.drop(organisation, identifier)
-    return answer
+    """Take in the package that a finished upload holds. The upload stays until its time is over, for a repeat."""
+    command_key(call, 201)
+    content = call.app.uploads.content(call.caller.organisation, parse_upload_id(upload_id))
+    return await taken_in(call, await call.app.files.importer.import_stream(content), body.environment)
 
 
 class Arriving:

@@ -14,7 +14,7 @@ from entrypoints.http.openapi import document
 from entrypoints.http.routing import Route
 from tests.conftest import Running
 
-ROUTES: list[Route] = [route for interface in INTERFACES for route in interface.routes]
+ROUTES: list[Route] = [route for interface in INTERFACES for route in interface.routes if not route.open]
 DOCUMENT = document(INTERFACES)
 NOBODY = "00000000-0000-4000-8000-000000000000"
 LANE = {"name": "shop", "provider": "gcp", "cloud_account_id": "account", "region": "eu", "cell": "one"}
@@ -83,6 +83,13 @@ IN_ORDER: dict[str, Any] = {
     "rebind_owner": {"owner": "42", "reason": "text"},
 }
 
+# Headers without which a route is asked for nothing.
+NEEDED: dict[str, dict[str, str]] = {
+    "begin_upload": {"Upload-Length": "1"},
+    "continue_upload": {"Content-Type": "application/offset+octet-stream", "Upload-Offset": "0"},
+    "import_package": {"Content-Type": "application/json"},
+}
+
 
 def with_body() -> list[Route]:
     """The routes that take a body."""
@@ -141,6 +148,8 @@ def complaint(route: Route, answer: Any, statuses: Iterable[int]) -> str | None:
         return f"headers: {dict(answer.headers)}"
     if answer.headers["content-type"] != route.errors.media_type:
         return f"content type: {answer.headers['content-type']}"
+    if answer.request.method == "HEAD":
+        return None
     try:
         TypeAdapter(route.errors.model(answer.status_code)).validate_json(answer.content)
     except ValidationError as error:
@@ -162,6 +171,7 @@ class Siege:
         facts = {"params": query_of(route), **request}
         if route.body and "content" not in facts:
             facts.setdefault("json", in_order(route))
+        facts["headers"] = {**NEEDED.get(route.endpoint.__name__, {}), **facts.get("headers", {})}
         path, method = facts.pop("path", path_of(route)), facts.pop("method", route.method)
         answer = await self.rollbook.client.request(method, path, **facts)
         self.asked += 1

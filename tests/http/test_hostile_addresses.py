@@ -7,7 +7,7 @@ from urllib.parse import quote_from_bytes, urlencode
 import pytest
 
 from entrypoints.http.routing import Route
-from tests.http.hostile import ROUTES, Siege, path_of, query_of
+from tests.http.hostile import DOCUMENT, ROUTES, Siege, path_of, query_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -59,10 +59,9 @@ async def test_where_no_route_is_the_answer_is_a_404_in_the_same_shape(siege: Si
 
 
 async def test_another_method_is_a_405_at_every_route(siege: Siege) -> None:
-    served = {(route.method, route.path) for route in ROUTES}
     for route in ROUTES:
         for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "PROPFIND"):
-            if (method, route.path) not in served and "{" not in route.path:
+            if method.lower() not in DOCUMENT["paths"][route.path] and "{" not in route.path:
                 await siege.unfit(route, method)
     await siege.held()
 

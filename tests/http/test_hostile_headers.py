@@ -96,7 +96,7 @@ async def test_an_if_match_that_names_no_version_matches_none(siege: Siege) -> N
     body = {"name": "shop", "version": "1", "provider": "gcp", "environment": "production", "type": "k8s"}
     made = (await siege.rollbook.client.post("/v1/deployments", json=body)).json()
     siege.start = await siege.rollbook.app.log.head()
-    [route] = [r for r in ROUTES if r.method == "PATCH"]
+    [route] = [r for r in ROUTES if r.method == "PATCH" and r.path.startswith("/v1/deployments")]
     for value in MATCHES:
         headers = {b"If-Match": value.encode()}
         request = {"path": path_of(route, made["id"]), "json": {"status": "deployed"}}
