@@ -65,7 +65,7 @@ class Classifier:
         size = max(1, min(self.order.options.batch_size, 1000))
         async for batch in batches(self.contents, part, size):
             if self.lease and self.session.within is None:
-                await self.lease.keep()
+                self.lease.check()
             states = self.staged.states(part.name, [key for _, key, _ in batch])
             if some := [one for one in batch if is_in(states[one[1]])]:
                 yield await self.classified(part, some, states)

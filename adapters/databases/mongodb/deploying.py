@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import pymongo
 from pymongo.errors import PyMongoError
 
 from adapters.databases.mongodb import marks
@@ -151,11 +152,12 @@ class Deployment:
                 await self.drop_dependants(writer)
             outcome = self.outcome(writer.changed)
             if self.lease:
-                await self.lease.keep()
+                await self.lease.keep(self.session)
             await marks.turn(self.session, self.order.deployment_id, marks.DONE, outcome=marks.told(outcome))
             return outcome
         except BaseException:
             with suppress(PyMongoError, RollbookError):
+                assert self.lease is not None
                 await asyncio.shield(recover(self.session, self.order.package, self.lease))
             raise
 
@@ -176,7 +178,8 @@ class Deployment:
         for name, models in planned.items():
             for model in models:
                 self.made.append([name, model.document["name"]])
-                await self.session.collection(name).create_indexes([model])
+                with pymongo.timeout(self.session.timeout_seconds):
+                    await self.session.collection(name).create_indexes([model])
 
     async def write_all(self, session: Session, writer: Writer) -> None:
         """Every collection."""
@@ -231,13 +234,15 @@ def is_written(record: Any) -> bool:
     return bool(record["inserted"]) or record["before"] is not None
 
 
-async def deploy(session: Session, contents: Contents, order: Order, report: Report, most: int) -> Outcome:
+async def deploy(
+    session: Session, contents: Contents, order: Order, report: Report, most: int, lease_seconds: float
+) -> Outcome:
     """Everything, unless it was done before."""
     if order.options.dry_run:
         with notes(STAGE) as connection:
             return await Deployment(session, contents, order, report, Staged(connection), most).rehearse()
     await marks.prepare(session)
-    async with leased(session, order.package) as lease:
+    async with leased(session, order.package, lease_seconds) as lease:
         await recover(session, order.package, lease)
         if before := await marks.deployment(session, order.deployment_id):
             return marks.read(before["outcome"])

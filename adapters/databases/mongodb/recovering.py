@@ -10,9 +10,10 @@ from adapters.databases.mongodb.undoing import Undoing
 from application.ports.databases import Outcome
 
 
-async def recover(session: Session, package: str, lease: Lease | None) -> dict[str, Outcome]:
+async def recover(session: Session, package: str, lease: Lease) -> dict[str, Outcome]:
     """All of a package, by whoever holds its lease; answers the rollbacks that were finished."""
     session, finished = replace(session, within=None), {}
+    await lease.keep(session)
     for marker in await marks.interrupted(session, package):
         is_rollback = marker["state"] == marks.UNDOING
         force = bool(is_rollback and marker.get("force"))

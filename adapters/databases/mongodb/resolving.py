@@ -67,7 +67,7 @@ class Resolving:
         line = 0
         while page := self.staged.sources(part.name, line, PAGE):
             if self.lease:
-                await self.lease.keep()
+                self.lease.check()
             yield page
             line = page[-1][0]
 
@@ -85,7 +85,7 @@ class Resolving:
         met = 0
         async for batch in batches(self.contents, part, AT_ONCE):
             if self.lease:
-                await self.lease.keep()
+                self.lease.check()
             states = self.staged.states(part.name, [key for _, key, _ in batch])
             new = [one for one in batch if one[1] in states and not states[one[1]].found]
             for paths in part.telling:

@@ -31,6 +31,7 @@ class MongoTarget:
     timeout_seconds: int = 3600
     connect_seconds: int = CONNECT_SECONDS
     most_in_transaction: int = MOST_IN_TRANSACTION
+    lease_seconds: float = 60
     kind: DatabaseKind = DatabaseKind.MONGODB
 
     def opened(self) -> AbstractAsyncContextManager[Session]:
@@ -45,7 +46,7 @@ class MongoTarget:
     async def deploy(self, contents: Contents, order: Order, report: Report) -> Outcome:
         """All or nothing; what was made before under this id is only told again."""
         async with self.opened() as session:
-            return await deploy(session, contents, order, report, self.most_in_transaction)
+            return await deploy(session, contents, order, report, self.most_in_transaction, self.lease_seconds)
 
     async def differences(self, contents: Contents, order: Order) -> Mapping[str, Difference]:
         """What `deploy` would do, found out by reading alone."""
@@ -61,7 +62,7 @@ class MongoTarget:
             marker = await marks.deployment(session, deployment_id)
             if marker is None:
                 raise NotFound("The target knows no such deployment")
-            async with leased(session, marker["package"]) as lease:
+            async with leased(session, marker["package"], self.lease_seconds) as lease:
                 finished = await recover(session, marker["package"], lease)
                 if deployment_id in finished:
                     return finished[deployment_id]
@@ -93,7 +94,7 @@ class MongoTarget:
 
     async def recall(self, package: str, deployment_id: str) -> Recalled | None:
         """What became of a deployment; Unavailable while somebody else changes the package's documents."""
-        async with self.opened() as session, leased(session, package) as lease:
+        async with self.opened() as session, leased(session, package, self.lease_seconds) as lease:
             await recover(session, package, lease)
             marker = await marks.deployment(session, deployment_id)
             if marker is None:

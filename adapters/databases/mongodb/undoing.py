@@ -16,6 +16,7 @@ from adapters.databases.mongodb.leasing import Lease
 from adapters.databases.mongodb.merging import part_of, restored
 from adapters.databases.mongodb.session import Session
 from adapters.databases.mongodb.writing import unchanged
+from adapters.failpoints import failpoint
 from application.ports.databases import Outcome, Report, TableOutcome
 from domain.errors import Clash, Unavailable
 
@@ -34,8 +35,8 @@ class Undoing:
         """Everything; answers how many documents went, and how many are as they were."""
         for name in reversed(self.marker["collections"]):
             async for records in self.records(name):
-                if self.lease:
-                    await self.lease.keep()
+                if self.lease and self.session.within is None:
+                    self.lease.check()
                 await self.take_back(name, records)
         await self.session.collection(marks.UNDO).delete_many({"deployment": self.id}, session=self.session.within)
         return Outcome({name: TableOutcome(*self.counts.get(name, (0, 0))) for name in self.marker["collections"]})
@@ -66,6 +67,7 @@ class Undoing:
             )
             if result.deleted_count + result.matched_count < len(operations):
                 raise Unavailable(f"Documents of {name} were changed by others while they were taken back")
+        failpoint("after_taking_back")
         notes = [noted(self.marker["package"], record) for record in records]
         await self.session.collection(marks.LINEAGE).bulk_write(notes, ordered=False, session=self.session.within)
         gone, back = self.counts.get(name, (0, 0))

@@ -16,6 +16,7 @@ from adapters.databases.mongodb.fitting import Part
 from adapters.databases.mongodb.merging import part_of, shape_of
 from adapters.databases.mongodb.session import WORDS, Session
 from adapters.databases.mongodb.staged import KNOWN
+from adapters.failpoints import failpoint
 from application.ports.databases import Order
 from domain.errors import Invalid, Unavailable
 
@@ -39,9 +40,11 @@ class Writer:
             return failed
         records = [record for _, record, _ in ready]
         await self.session.collection(marks.UNDO).insert_many(records, session=self.session.within)
+        failpoint("after_undo_notes")
         operations = [one for _, _, one in ready if one is not None]
         owners = [item for item, _, one in ready if one is not None]
         refused = await self.apply(part, operations, owners)
+        failpoint("after_documents")
         lasting = [item for item, _, _ in ready if item.key not in refused]
         await self.note(part, lasting)
         changed = sum(item.kind in ("changed", "conflict") for item in lasting)
