@@ -17,6 +17,7 @@ from entrypoints.cli.session import Session, command, filled, group, part, query
 PATH = "/api/jobs"
 HEADINGS = ("ID", "TYPE", "STATUS", "SCHEDULED", "STARTED", "ENDED", "TRIES", "BY")
 TIMES = ("scheduled_at", "started_at", "completed_at", "created_at")
+CUT_OFF, CUT_OFF_SECONDS = 5, 1.0
 ENDED = ("completed", "failed", "cancelled", "timeout")
 
 commands = group()
@@ -127,8 +128,19 @@ def bar(looks: Iterator[dict[str, Any]], as_json: bool) -> Iterator[dict[str, An
 def in_words(body: dict[str, Any]) -> str:
     """A job's status and progress in one line."""
     told = body["progress"] or {}
-    facts = [f"{name} {word(told[name])}" for name in ("done", "total", "rate", "seconds_left") if name in told]
-    return "  ".join([safe(word(body["status"])), *map(safe, facts)])
+    facts = [word(told[name]) for name in ("table", "waits") if told.get(name)]
+    if (done := told.get("done")) is not None:
+        facts.append(f"{number(done)} of {number(told['total'])} rows" if told.get("total") else f"{number(done)} rows")
+    if told.get("rate"):
+        facts.append(f"{number(told['rate'])} rows/s")
+    if told.get("seconds_left") is not None and body["status"] == "processing":
+        facts.append(f"{number(told['seconds_left'])} s left")
+    return "  ".join(map(safe, [word(body["status"]), *facts]))
+
+
+def number(value: Any) -> str:
+    """A number without more digits than mean something."""
+    return f"{value:,.0f}" if isinstance(value, int | float) else word(value)
 
 
 @job.command("logs")
@@ -139,8 +151,27 @@ def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Also what is still to come.")] = False,
 ) -> None:
     """Print what a job's handler wrote."""
-    for line in session.api.lines(f"{PATH}/{part(job_id)}/logs", query(follow=follow)):
+    for line in log_lines(session, f"{PATH}/{part(job_id)}", follow):
         print_json_line(line) if session.as_json else print(safe(line), flush=True)
+
+
+def log_lines(session: Session, path: str, follow: bool) -> Iterator[str]:
+    """The lines; one who follows and is cut off goes on where that was, until the job has ended."""
+    offset, failures, ended = 0, 0, not follow
+    while True:
+        before = offset
+        try:
+            for line in session.api.lines(f"{path}/logs", query(follow=follow, offset=offset or None)):
+                offset += len(line.encode()) + 1
+                yield line
+            if ended:
+                return
+            ended = session.api.get(path).body["status"] in ENDED
+        except Failure as failure:
+            failures = failures + 1 if offset == before else 0
+            if not follow or failure.exit_code is not Exit.UNAVAILABLE or failures >= CUT_OFF:
+                raise
+            time.sleep(CUT_OFF_SECONDS)
 
 
 @job.command("cancel")

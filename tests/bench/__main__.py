@@ -7,7 +7,7 @@ from pathlib import Path
 
 import uvloop
 
-from tests.bench import append, http, lanes, latency, past, rebuild
+from tests.bench import append, http, jobs, lanes, latency, past, rebuild
 from tests.bench.ground import Ground
 from tests.bench.report import Report
 
@@ -19,6 +19,7 @@ PARTS: dict[str, Part] = {
     "rebuild": rebuild.run,
     "append": append.run,
     "lanes": lanes.run,
+    "jobs": jobs.run,
 }
 
 
