@@ -1,5 +1,6 @@
 """Manifests in the store of blobs."""
 
+import hashlib
 from collections.abc import AsyncIterator
 
 import orjson
@@ -17,12 +18,14 @@ async def put_manifest(store: BlobStore, manifest: Manifest) -> Blob:
 
 
 async def get_manifest(store: BlobStore, digest: str) -> Manifest:
-    """The manifest that is kept under a digest."""
+    """The manifest that is kept under a digest; the parts that it names are compared with it as they are read."""
     found = b""
     async for chunk in store.read(digest):
         found += chunk
         if len(found) > LARGEST_MANIFEST:
             raise Invalid("The manifest of the package is too large")
+    if hashlib.sha256(found).hexdigest() != digest:
+        raise Invalid("The manifest of the package is damaged: its checksum differs")
     return parsed(found)
 
 

@@ -136,6 +136,16 @@ async def test_a_repeat_under_the_same_key_answers_the_same_deployment(shop: Sho
     assert len(await shop.deployments()) == 1
 
 
+async def test_a_manifest_that_somebody_changed_is_refused(shop: Shop) -> None:
+    package = await shop.pack()
+    for blob in blobs(shop):
+        if b'"format_version"' in (held := blob.read_bytes()):
+            blob.chmod(0o600)
+            blob.write_bytes(held.replace(b"customers", b"customerz"))
+    assert "damaged" in (await shop.deploy(package, 400))["error"]
+    assert rows(shop.staging, COUNT) == [(7,)]
+
+
 async def test_a_damaged_part_is_refused_and_nothing_of_it_stays(shop: Shop) -> None:
     package = await shop.pack()
     for part in blobs(shop):
