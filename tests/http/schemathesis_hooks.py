@@ -6,6 +6,8 @@ import schemathesis
 
 ANOTHER_REQUEST = ["IDEMPOTENCY_KEY_REUSED"]
 
+schemathesis.serializer.alias("application/offset+octet-stream", "application/octet-stream")
+
 
 @schemathesis.hook
 def filter_failure(context: Any, failure: Any, case: Any, response: Any) -> bool:
