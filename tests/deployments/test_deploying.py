@@ -1,9 +1,7 @@
-"""Deploying a package while the caller waits, later, again, and where it must not be."""
+"""Deploying a package while the caller waits, later, again, side by side; and the list of it."""
 
 import asyncio
-import json
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -23,35 +21,6 @@ async def test_a_dry_run_counts_exactly_and_leaves_an_action_alone(shop: Shop) -
     assert await shop.deployments() == []
     assert (await shop.actions(package))[0] == ("validate", "completed")
     assert (await shop.deploy(package))["deployment"]["tables"] == tried["deployment"]["tables"]
-
-
-async def test_a_package_goes_where_it_fits_or_the_answer_says_why_not(shop: Shop) -> None:
-    package = await shop.pack()
-    unknown = await shop.deploy(package, 404, to="nowhere")
-    assert "nowhere" in unknown["error"]
-    assert (await shop.deploy(f"pkg-{'0' * 8}-0000-4000-8000-{'0' * 12}", 404))["error"] == "Package not found"
-    assert "dryrun" in (await shop.deploy(package, 400, dryrun=True))["error"]
-    assert "schedule_at" in (await shop.deploy(package, 400, schedule_at="2025-11-18T23:00:00"))["error"]
-    assert await shop.deployments() == []
-    assert await shop.actions(package) == [("pack", "completed")]
-
-
-async def test_a_failure_is_answered_by_its_kind_and_stays_in_the_history(shop: Shop) -> None:
-    package = await shop.pack()
-    run(shop.staging, "insert into customers (name) values ('Ann')")
-    clash = await shop.deploy(package, 409, skip_existing=False)
-    assert "customers" in clash["error"]
-    run(shop.staging, "drop table orders")
-    invalid = await shop.deploy(package, 400)
-    assert "orders" in invalid["error"]
-    assert rows(shop.staging, COUNT) == [(8,)]
-    newest, oldest = await shop.deployments()
-    assert (newest["status"], newest["errorlog"], oldest["errorlog"]) == (
-        "failed",
-        [invalid["error"]],
-        [clash["error"]],
-    )
-    assert await shop.actions(package) == [("deploy", "failed"), ("deploy", "failed"), ("pack", "completed")]
 
 
 async def test_what_failed_is_tried_again_under_its_own_id(shop: Shop) -> None:
@@ -136,63 +105,6 @@ async def test_a_repeat_under_the_same_key_answers_the_same_deployment(shop: Sho
     assert len(await shop.deployments()) == 1
 
 
-async def test_a_manifest_that_somebody_changed_is_refused(shop: Shop) -> None:
-    package = await shop.pack()
-    for blob in blobs(shop):
-        if b'"format_version"' in (held := blob.read_bytes()):
-            blob.chmod(0o600)
-            blob.write_bytes(held.replace(b"customers", b"customerz"))
-    assert "damaged" in (await shop.deploy(package, 400))["error"]
-    assert rows(shop.staging, COUNT) == [(7,)]
-
-
-async def test_a_damaged_part_is_refused_and_nothing_of_it_stays(shop: Shop) -> None:
-    package = await shop.pack()
-    for part in blobs(shop):
-        held = part.read_bytes()
-        if held[:2] == b"\x1f\x8b":
-            part.chmod(0o600)
-            part.write_bytes(held[:-9] + bytes([held[-9] ^ 1]) + held[-8:])
-    assert "damaged" in (await shop.deploy(package, 400))["error"]
-    assert rows(shop.staging, COUNT) == [(7,)]
-
-
-def blobs(shop: Shop) -> list[Path]:
-    """What is kept of packages."""
-    folder = shop.rollbook.app.settings.data_dir
-    return [path for path in folder.rglob("kept/*/*") if path.is_file()]
-
-
-async def test_nobody_else_sees_or_takes_back_a_deployment(shop: Shop) -> None:
-    made = (await shop.deploy(await shop.pack()))["deployment"]
-    shop.organisation = "globex"
-    assert await shop.deployments() == []
-    for method, tail in (("GET", ""), ("GET", "/mappings"), ("GET", "/mappings/download"), ("POST", "/rollback")):
-        facts: dict[str, Any] = {"json": {}} if method == "POST" else {}
-        await shop.ask(method, f"/deployments/{made['id']}{tail}", 404, **facts)
-    assert (await shop.deploy(made["package_id"], 404))["error"] == "Package not found"
-    assert rows(shop.staging) == SOLD
-
-
-async def test_a_package_that_nobody_signed_goes_nowhere_where_signatures_are_required(shop: Shop) -> None:
-    own = await shop.pack()
-    document = await shop.ask("POST", f"/packages/{own}/generate", json={"format": "json"})
-    document |= {"name": "imported"}
-    imported = (await shop.ask("POST", "/packages/import", 201, json={"package_data": document}))["package"]["id"]
-    waiting = (await shop.deploy(imported, 202, schedule_at=in_seconds(3)))["job_id"]
-    shop.rollbook.app.settings.require_signed_packages = True
-    assert "trusted key" in (await shop.deploy(imported, 400))["error"]
-    assert "trusted key" in (await shop.job(waiting, "failed"))["last_error"]
-    assert rows(shop.staging) == []
-    await shop.deploy(own)
-
-
-async def test_a_package_goes_to_databases_of_its_kind_alone(shop: Shop) -> None:
-    package = await shop.pack()
-    refused = await shop.deploy(package, 400, to="elsewhere")
-    assert refused["error"] == "The package is for postgresql, and environment 'elsewhere' is mysql"
-
-
 async def test_what_takes_longer_than_a_request_goes_on_as_a_job(shop: Shop) -> None:
     package = await shop.pack()
     shop.rollbook.app.settings.request_timeout_seconds = 1
@@ -202,24 +114,6 @@ async def test_what_takes_longer_than_a_request_goes_on_as_a_job(shop: Shop) -> 
         assert told["message"] == "Deployment goes on in the background"
     await shop.job(told["job_id"], "completed")
     assert rows(shop.staging) == SOLD
-
-
-async def test_rows_that_are_left_out_are_counted_and_listed_in_the_log(shop: Shop) -> None:
-    package = await shop.pack()
-    run(shop.staging, "alter table orders add check (amount > 1)")
-    made = (await shop.deploy(package, continue_on_error=True))["deployment"]
-    assert made["tables"]["orders"] == {"new": 2, "changed": 0, "same": 0, "failed": 1}
-    assert made["warnings"] == ["1 rows of orders were left out: the log of the job lists them"]
-    log = (await shop.answer("GET", f"/jobs/{made['id']}/logs")).text
-    assert json.loads(log.partition("] ")[2])["table"] == "orders"
-    action = (await shop.ask("GET", f"/packages/{package}/actions"))["actions"][0]
-    assert (action["recordsprocessed"], action["recordssucceeded"], action["recordsfailed"]) == (6, 5, 1)
-    assert action["warninglog"] == made["warnings"]
-
-
-def in_seconds(seconds: int) -> str:
-    """A moment soon."""
-    return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
 
 
 async def test_a_target_that_ends_its_connection_half_way_has_nothing_and_then_everything(shop: Shop) -> None:
@@ -238,16 +132,6 @@ async def test_a_target_that_ends_its_connection_half_way_has_nothing_and_then_e
     assert done["retry_count"] == 1
     assert await shop.actions(package) == [("deploy", "completed"), ("pack", "completed")]
     assert rows(shop.staging) == SOLD
-
-
-async def test_a_dry_run_that_fails_is_in_the_history_with_its_reason(shop: Shop) -> None:
-    package = await shop.pack()
-    run(shop.staging, "drop table orders")
-    refused = await shop.deploy(package, 400, dry_run=True)
-    newest = (await shop.ask("GET", f"/packages/{package}/actions"))["actions"][0]
-    assert (newest["actiontype"], newest["actionstatus"]) == ("validate", "failed")
-    assert newest["errorlog"] == [refused["error"]]
-    assert newest["completedat"] is not None
 
 
 async def test_deployments_are_filtered_and_paged(shop: Shop) -> None:
