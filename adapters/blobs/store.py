@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 import re
+import shutil
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
@@ -132,11 +133,11 @@ def move(path: Path, target: Path) -> None:
 
 
 def remove_older(folder: Path, moment: float) -> None:
-    """Removes the files that nobody has written to since."""
-    for path in folder.glob("incoming-*"):
+    """Removes the files, and the folders of files that came, that nobody has written to since."""
+    for path in (*folder.glob("incoming-*"), *folder.glob("import-*")):
         with suppress(FileNotFoundError):
             if path.stat().st_mtime < moment:
-                path.unlink()
+                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()
 
 
 @contextmanager

@@ -19,7 +19,7 @@ class PackageFiles:
 
 
 def files_of(settings: PackageSettings, data_dir: Path, store: BlobStore) -> PackageFiles:
-    """Files wait below DATA_DIR until they are checked."""
+    """Files wait below DATA_DIR until they are checked, where what a dead process left is swept."""
     signer = signer_of(settings, data_dir)
     limits = Limits(settings.max_upload_bytes, settings.max_package_bytes, settings.max_package_ratio)
-    return PackageFiles(signer, Importer(store, data_dir / "incoming", limits, trust_of(settings, signer)))
+    return PackageFiles(signer, Importer(store, data_dir / "blobs" / "incoming", limits, trust_of(settings, signer)))

@@ -85,10 +85,11 @@ async def test_only_a_digest_names_bytes(store: Blobs, digest: str) -> None:
 async def test_what_a_dead_process_left_behind_is_removed_in_time(store: Blobs) -> None:
     store.folder.mkdir(parents=True)
     (store.folder / "incoming-1").write_bytes(b"half")
+    (store.folder / "import-1" / "blobs").mkdir(parents=True)
     await store.forget_unfinished(datetime.now(UTC) - timedelta(days=1))
     assert (store.folder / "incoming-1").exists()
     await store.forget_unfinished(datetime.now(UTC) + timedelta(days=1))
-    assert not (store.folder / "incoming-1").exists()
+    assert list(store.folder.iterdir()) == []
 
 
 async def test_a_bucket_that_does_not_answer_is_told_without_its_keys(tmp_path: Path) -> None:
