@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
+from time import monotonic
 from typing import Any
 from uuid import UUID
 
@@ -28,9 +29,11 @@ log = structlog.get_logger()
 
 NAME = "ROLLBOOK_JOBS"
 SUBJECT = "rollbook-jobs"
-LIVE = "rollbook-live"
 # Workers look in this order; a priority from 0 to 9 belongs to the first whose floor it reaches.
 CLASSES = (("high", 7), ("normal", 3), ("low", 0))
+SUBJECTS = frozenset(f"{SUBJECT}.{name}" for name, _ in CLASSES)
+LIVE = "rollbook-live"
+LOOK_EVERYWHERE_SECONDS = 1.0
 SILENCE_SECONDS = 30.0
 DOUBLES_SECONDS = 120.0
 CONNECT_SECONDS = 2
@@ -82,6 +85,8 @@ class JetStreamJobs:
         self.numbers = count()
         self.came = asyncio.Event()
         self.connections = 0
+        # Where something may be, as far as we know.
+        self.full, self.looked = set(SUBJECTS), float("-inf")
 
     async def open(self) -> None:
         """Connects, and makes the stream and its consumers where they are missing; raises nats.errors.Error."""
@@ -141,6 +146,7 @@ class JetStreamJobs:
 
     async def wake(self, message: Msg) -> None:
         """Something was put."""
+        self.full.add(message.subject)
         self.came.set()
 
     async def put(self, jobs: Sequence[WaitingJob]) -> None:
@@ -160,15 +166,24 @@ class JetStreamJobs:
         if not (offers := await self.look(most)):
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.came.wait(), seconds)
+                return await self.look(most)
+            # What is offered again is announced by nobody.
+            self.full = set(SUBJECTS)
             offers = await self.look(most)
         return offers
 
     async def look(self, most: int) -> list[JetStreamOffer]:
         """What is there now, the higher classes first."""
         offers: list[JetStreamOffer] = []
+        if monotonic() - self.looked > LOOK_EVERYWHERE_SECONDS:
+            self.full, self.looked = set(SUBJECTS), monotonic()
         for name, _ in CLASSES:
-            if len(offers) < most:
-                offers += await self.fetch(name, most - len(offers))
+            if len(offers) < most and (subject := f"{SUBJECT}.{name}") in self.full:
+                self.full.discard(subject)
+                found = await self.fetch(name, wanted := most - len(offers))
+                if len(found) == wanted:
+                    self.full.add(subject)
+                offers += found
         return offers
 
     async def fetch(self, name: str, most: int) -> list[JetStreamOffer]:

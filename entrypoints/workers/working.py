@@ -3,7 +3,8 @@
 import asyncio
 import os
 import socket
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -71,21 +72,47 @@ class Worker:
         """Takes what is offered while it has a hand free."""
         while True:
             try:
-                for offer in await self.queue.take(self.concurrency - len(self.working), LOOK_SECONDS):
+                offers = await self.queue.take(self.concurrency - len(self.working), LOOK_SECONDS)
+                await self.read_or_give_back(offers)
+                for offer in offers:
                     task = asyncio.create_task(self.work(offer))
                     self.working.add(task)
                     task.add_done_callback(self.working.discard)
-            except TROUBLES as problem:
+            except (*TROUBLES, RollbookError, psycopg.Error) as problem:
                 log.warning("jobs.taking_interrupted", problem=type(problem).__name__)
                 await self.queue.close()
                 await asyncio.sleep(PAUSE_SECONDS)
             while len(self.working) >= self.concurrency:
                 await asyncio.wait(self.working, return_when=asyncio.FIRST_COMPLETED)
 
+    async def read_or_give_back(self, offers: Sequence[JetStreamOffer]) -> None:
+        """Where the jobs cannot be read now, they are offered again soon."""
+        try:
+            await self.read(offers)
+        except (RollbookError, psycopg.Error):
+            for offer in offers:
+                await offer.give_back(PAUSE_SECONDS)
+            raise
+
+    async def read(self, offers: Sequence[JetStreamOffer]) -> None:
+        """Reads the jobs that are offered together, at least as they were when they were offered.
+
+        Others may have changed them since they were here last.
+        """
+        wanted: dict[str, list[str]] = defaultdict(list)
+        cache = self.rollbook.executor.cache
+        for organisation, job_id, version in ((o.job.organisation, o.job.job_id, o.job.version) for o in offers):
+            known = cache.get(organisation, stream_of(Job, job_id))
+            if known is None or known.version < version:
+                wanted[organisation].append(stream_of(Job, job_id))
+        for organisation, streams in wanted.items():
+            for stream, job in (await self.rollbook.store.load(organisation, streams)).items():
+                cache.put(organisation, stream, job)
+
     async def work(self, offer: JetStreamOffer) -> None:
         """One offer; what is not to be done any more is only taken off."""
         try:
-            job = await self.job_of(offer)
+            job = await self.rollbook.executor.look(offer.job.organisation, Job, offer.job.job_id)
             waits = job is not None and job.status in WAITING
             if job is not None and waits and (seconds := self.not_now(job)):
                 await offer.give_back(seconds)
@@ -97,15 +124,6 @@ class Worker:
             log.warning("job.interrupted", job_id=str(offer.job.job_id), problem=type(problem).__name__)
         except Exception:
             log.exception("job.broken_off", job_id=str(offer.job.job_id))
-
-    async def job_of(self, offer: JetStreamOffer) -> Job | None:
-        """The job, at least as it was when it was offered: others may have changed it since it was here."""
-        of, executor = (offer.job.organisation, Job, offer.job.job_id), self.rollbook.executor
-        job = await executor.look(*of)
-        if job is not None and job.version < offer.job.version:
-            executor.cache.drop(offer.job.organisation, stream_of(Job, offer.job.job_id))
-            job = await executor.look(*of)
-        return job
 
     def not_now(self, job: Job) -> float:
         """For how many seconds this worker cannot have the job: it is unknown here, or not due by the clock here."""
