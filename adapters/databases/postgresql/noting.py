@@ -52,6 +52,7 @@ async def keep_lineage(connection: AsyncConnection[Any], stage: Stage, number: i
     await keep_new(connection, stage, number)
     if stage.is_first:
         await connection.execute(made)
+        await connection.execute(sql.SQL("analyze {}").format(stage.lineage))
     if await count(connection, sql.SQL("select count(*) from {} where found > 0").format(stage.temporary)):
         await keep_found(connection, stage, number, updating)
 
