@@ -95,6 +95,20 @@ async def test_deploying_again_changes_nothing(other: Shop, package: Packed) -> 
     assert (await other.rows("select count(*) from notes"))[0][0] == 2
 
 
+async def test_a_row_that_somebody_took_out_comes_again_and_nothing_else(
+    maria_shop: Shop, other: Shop, package: Packed
+) -> None:
+    package = await pack(maria_shop, "customers")
+    first = await deploy(other, package)
+    again = await deploy(other, package, "2")
+    assert (again.tables["customers"].same, again.keys) == (4, first.keys)
+    await other.run("delete from customers where name = 'Dot'")
+    assert (await deploy(other, package, "3")).tables["customers"].new == 1
+    await roll_back(other, "3")
+    await roll_back(other, "1", force=True)
+    assert (await deploy(other, package, "4")).tables["customers"].new == 4
+
+
 async def test_the_same_deployment_is_only_made_once(other: Shop, package: Packed) -> None:
     first, second = await deploy(other, package), await deploy(other, package)
     assert (first.repeated, second.repeated) == (False, True)

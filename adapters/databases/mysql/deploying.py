@@ -8,6 +8,7 @@ from adapters.databases.mysql.catalog import read_catalog, read_types, refuse_wi
 from adapters.databases.mysql.keys import resolve, resolve_late
 from adapters.databases.mysql.loading import Loading
 from adapters.databases.mysql.rehearsing import rehearse
+from adapters.databases.mysql.repeating import is_unchanged, keep_fingerprint, known_keys
 from adapters.databases.mysql.sampling import difference
 from adapters.databases.mysql.session import Session
 from adapters.databases.mysql.staging import Stage, connected
@@ -49,6 +50,8 @@ class Deploying:
 
     async def run(self, contents: Contents, report: Report) -> Outcome:
         """Everything in one transaction; all or nothing, unless rows may be left out."""
+        if outcome := await self.repeat(contents, report):
+            return outcome
         await self.prepare(contents, report)
         if self.order.options.update_existing:
             await self.find_changed()
@@ -62,6 +65,26 @@ class Deploying:
             {stage.name: await self.outcome(stage) for stage in self.stages},
             {stage.name: await self.keys(stage) for stage in self.stages if stage.generates},
         )
+        return await self.end(outcome)
+
+    async def repeat(self, contents: Contents, report: Report) -> Outcome | None:
+        """When everything is there as it is in the package, that is all; told only where rows are not to be changed."""
+        options, package = self.order.options, self.order.package
+        if not options.skip_existing or options.update_existing:
+            return None
+        if not await is_unchanged(self.session, self.stages, contents, package):
+            return None
+        tables: dict[str, TableOutcome] = {}
+        await self.session.execute("start transaction")
+        for stage in self.stages:
+            report(stage.name, stage.rows)
+            tables[stage.name] = TableOutcome(same=stage.rows)
+        generating = [stage for stage in self.stages if stage.generates]
+        keys = {stage.name: await known_keys(self.session, stage, package, KEYS_SHOWN) for stage in generating}
+        return await self.end(Outcome(tables, keys))
+
+    async def end(self, outcome: Outcome) -> Outcome:
+        """Notes the deployment with its rows; of a dry run nothing stays."""
         if not self.is_dry:
             tables = {stage.name: [column.name for column in stage.columns] for stage in self.stages}
             await marks.mark(self.session, self.order, tables, outcome)
@@ -138,6 +161,7 @@ class Deploying:
         await checking.refuse_dangling(self.session, unchecked)
         for stage in self.stages:
             await writing.keep_lineage(self.session, stage, self.order)
+            await keep_fingerprint(self.session, stage, self.order.package)
             report(stage.name, stage.rows - stage.rows // 2)
 
     async def take_back_failed(self) -> None:

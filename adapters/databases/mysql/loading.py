@@ -6,6 +6,7 @@ from hashlib import blake2b
 import orjson
 
 from adapters.databases.mysql.quoting import BYTES, SHAPES, family, literal, written
+from adapters.databases.mysql.repeating import begun
 from adapters.databases.mysql.session import Refused, Session
 from adapters.databases.mysql.staging import Stage
 from application.ports.databases import Contents, Lines, Report
@@ -35,8 +36,10 @@ class Loading:
 
     async def run(self, contents: Contents, report: Report) -> None:
         """Loads everything."""
-        told = 0
+        told = self.stage.rows = 0
+        self.stage.fingerprint = begun(self.stage)
         async for lines in contents.rows(self.stage.name):
+            self.stage.fingerprint.update(b"\n".join(lines) + b"\n")
             await self.load(lines)
             report(self.stage.name, self.stage.rows // 2 - told)
             told = self.stage.rows // 2

@@ -15,6 +15,7 @@ from application.ports.databases import Order, Outcome, Recalled, TableOutcome
 from domain.errors import Clash
 
 DEPLOYMENTS, LINEAGE, UNDO = "rollbook_deployments", "rollbook_lineage", "rollbook_undo"
+FINGERPRINTS = "rollbook_fingerprints"
 TEXT = "character set utf8mb4 collate utf8mb4_bin"
 TABLES = {
     DEPLOYMENTS: f"""deployment_id varchar(200) {TEXT} primary key, package text {TEXT} not null,
@@ -27,6 +28,8 @@ TABLES = {
         table_name varchar(200) {TEXT} not null, hash binary(16), target_key longtext {TEXT} not null,
         before_image longtext {TEXT} not null, digest_before binary(16), shape_before binary(16),
         index (deployment_id, table_name)""",
+    FINGERPRINTS: f"""package text {TEXT} not null, table_name varchar(200) {TEXT} not null,
+        fingerprint binary(16) not null""",
 }
 WAIT_SECONDS = 60
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
+from typing import Any
 
 from adapters.databases.mysql.quoting import as_text, indexed, name
 from adapters.databases.mysql.session import Session
@@ -47,6 +48,7 @@ class Stage:
     moving: set[str] = field(default_factory=set)
     rows: int = 0
     refused: int = 0
+    fingerprint: Any = None
 
     @property
     def name(self) -> str:

@@ -8,6 +8,7 @@ from adapters.databases.mysql import marks
 from adapters.databases.mysql.catalog import read_types
 from adapters.databases.mysql.marks import DEPLOYMENTS, LINEAGE, UNDO
 from adapters.databases.mysql.quoting import columns_of, digest, from_text, indexed, literal, member, name
+from adapters.databases.mysql.repeating import forget
 from adapters.databases.mysql.session import Session
 from application.ports.databases import Outcome, Report, TableOutcome
 from domain.dataset import ForeignKey, Table
@@ -19,7 +20,7 @@ async def undo(
 ) -> Outcome:
     """What was changed first, then what came along, children first; in a transaction of its own."""
     package, tables = await deployment(session, deployment_id)
-    await marks.lock(session, package)
+    await marks.prepare(session, package, False)
     undoings = [
         Undoing(session, deployment_id, number, table_of(catalog, called), columns, await read_types(session, called))
         for number, (called, columns) in enumerate(reversed(tables.items()))
@@ -34,6 +35,7 @@ async def undo(
         called = undoing.table.name
         outcomes[called] = TableOutcome(await undoing.take_out(force, catalog, undoings), changed[called])
         report(called, outcomes[called].new + outcomes[called].changed)
+    await forget(session, package)
     await session.execute(
         f"""update {DEPLOYMENTS} set rolled_back_at = utc_timestamp(6)
              where deployment_id = {literal(deployment_id)}"""
