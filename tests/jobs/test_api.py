@@ -1,6 +1,7 @@
 """Jobs over HTTP, in the words of the packages document."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from application.handlers import Attempt, Handler
@@ -93,8 +94,6 @@ async def test_a_log_is_followed_until_the_job_ends(jobs: Jobs, rollbook: Runnin
 
 
 async def test_a_job_whose_time_has_not_come_is_pending(jobs: Jobs, rollbook: Running) -> None:
-    from datetime import UTC, datetime, timedelta
-
     at_work(jobs, Handler("ECHO", "echoing", "echo", echo))
     later = await jobs.ask(due_at=datetime.now(UTC) + timedelta(hours=1))
     soon = await jobs.ask(due_at=datetime.now(UTC) + timedelta(seconds=1))
@@ -102,3 +101,41 @@ async def test_a_job_whose_time_has_not_come_is_pending(jobs: Jobs, rollbook: Ru
     assert {one["job_id"] for one in pending} >= {f"echo-{later}"}
     await jobs.until(soon, "completed")
     assert (await rollbook.client.get("/api/jobs?status=queued", headers=ACME)).json()["count"] == 0
+
+
+async def test_jobs_are_told_as_they_were(jobs: Jobs, rollbook: Running) -> None:
+    at_work(jobs, Handler("ECHO", "echoing", "echo", echo))
+    later = datetime.now(UTC) + timedelta(seconds=2)
+    job = await jobs.ask(due_at=later)
+    before = (await jobs.row(job))["position"]
+    await jobs.until(job, "completed")
+    for as_of in (str(before), (later - timedelta(milliseconds=500)).isoformat().replace("+00:00", "Z")):
+        told = (await rollbook.client.get(f"/api/jobs/echo-{job}", headers=ACME, params={"as_of": as_of})).json()
+        assert (told["status"], told["started_at"], told["progress"]) == ("pending", None, None), as_of
+        for status, found in (("pending", [f"echo-{job}"]), ("queued", []), ("completed", [])):
+            query = {"as_of": as_of, "status": status}
+            listed = (await rollbook.client.get("/api/jobs", headers=ACME, params=query)).json()
+            assert [one["job_id"] for one in listed["jobs"]] == found, (as_of, status)
+    early = await rollbook.client.get(f"/api/jobs/echo-{job}", headers=ACME, params={"as_of": "0"})
+    assert early.status_code == 404
+    future = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    assert (await rollbook.client.get("/api/jobs", headers=ACME, params={"as_of": future})).status_code == 400
+
+
+async def test_jobs_are_filtered_by_handler_and_paged(jobs: Jobs, rollbook: Running) -> None:
+    asked = [await jobs.ask(handler) for handler in ("ONE", "TWO", "ONE", "ONE")]
+    names = [f"one-{job}" for job in asked if asked.index(job) != 1]
+    query = {"handler": "ONE", "limit": "2"}
+    for offset, found in ((0, names[:0:-1]), (2, names[:1])):
+        told = await rollbook.client.get("/api/jobs", headers=ACME, params={**query, "offset": str(offset)})
+        assert [one["job_id"] for one in told.json()["jobs"]] == found
+        assert told.json()["count"] == len(found)
+
+
+async def test_a_job_of_another_organisation_is_not_there(jobs: Jobs, rollbook: Running) -> None:
+    job = await jobs.ask()
+    other = {"X-Organisation": "globex"}
+    for method, tail in (("GET", ""), ("GET", "/logs"), ("POST", "/cancel"), ("POST", "/retry")):
+        answered = await rollbook.client.request(method, f"/api/jobs/echo-{job}{tail}", headers=other, json={})
+        assert answered.status_code == 404, (method, tail)
+    assert (await jobs.row(job))["status"] == "queued"

@@ -91,7 +91,7 @@ PACKAGE_REQUESTS: "dict[str, Build]" = {
     "GET /api/deployments/{deployment_id}/mappings": TABLE,
     "GET /api/deployments/{deployment_id}/mappings/download": TABLE,
     "GET /api/jobs": past,
-    "GET /api/jobs/{job_id}": nothing,
+    "GET /api/jobs/{job_id}": past,
     "POST /api/jobs/{job_id}/cancel": sent(reason=None),
     "POST /api/jobs/{job_id}/retry": nothing,
     "GET /api/jobs/{job_id}/logs": nothing,
