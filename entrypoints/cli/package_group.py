@@ -69,7 +69,6 @@ def selection(
     exclude: list[str] | None,
     masks: list[str] | None,
     match: list[str] | None,
-    **flags: Any,
 ) -> dict[str, Any]:
     """The body that the options make of the file."""
     body = read_definition(file) if file else {}
@@ -82,7 +81,13 @@ def selection(
     body |= {"filter": chosen, **({"environment": environment} if environment else {})}
     body |= {"masks": methods(masks)} if masks else {}
     body |= {"match_keys": {table: text.split(",") for table, text in pairs("--match", match)}} if match else {}
-    return body | {name: value for name, value in flags.items() if value}
+    return body
+
+
+def closure(include_parent: bool, include_related: bool, max_depth: int | None) -> dict[str, Any]:
+    """What comes with the chosen rows, as far as the options say it."""
+    flags = {"include_parent": include_parent, "include_related": include_related, "max_depth": max_depth}
+    return {name: value for name, value in flags.items() if value}
 
 
 def read_definition(file: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from entrypoints.cli import package_group as given
 from entrypoints.cli.fields import Key
 from entrypoints.cli.following import follow
 from entrypoints.cli.output import note, print_record, print_table, safe, word
-from entrypoints.cli.package_group import PATH, one, package, parsed, selection
+from entrypoints.cli.package_group import PATH, closure, one, package, parsed, selection
 from entrypoints.cli.package_reading import told
 from entrypoints.cli.session import Session, command, filled
 
@@ -42,17 +42,22 @@ def create(
     key: Key = None,
 ) -> None:
     """Pack rows or documents of an environment."""
-    flags = {"include_parent": include_parent, "include_related": include_related, "max_depth": max_depth}
-    body = selection(file, kind, environment, tables, where, exclude, masks, match, **flags)
-    said = {"description": description, "metadata": parsed(metadata) if metadata else None, "dependencies": depends_on}
-    body |= filled(name=name, version=version, **said) | {"run_as_background": True}
-    key = key or str(uuid4())
+    body = selection(file, kind, environment, tables, where, exclude, masks, match)
+    body |= closure(include_parent, include_related, max_depth)
+    body |= filled(name=name, version=version, description=description, dependencies=depends_on)
+    body |= {"metadata": parsed(metadata)} if metadata else {}
+    session.answer(packed(session, body, key or str(uuid4()), detach), tell_made)
+
+
+def packed(session: Session, body: dict[str, Any], key: str, detach: bool) -> Any:
+    """The new package: at once while it is being packed, or when it is."""
+    body |= {"run_as_background": True}
     reply = session.api.send("POST", PATH, body, key=key)
     if reply.status == PACKED and not detach:
         follow(session, reply.body["job_id"])
         # The same request again answers what became of it.
         reply = session.api.send("POST", PATH, body, key=key)
-    session.answer(reply.body, tell_made)
+    return reply.body
 
 
 def tell_made(body: dict[str, Any]) -> None:
@@ -77,8 +82,8 @@ def preview(
     file: given.Definition = None,
 ) -> None:
     """Show what a package would hold, and why; makes nothing."""
-    flags = {"include_parent": include_parent, "include_related": include_related, "max_depth": max_depth}
-    body = selection(file, kind, environment, tables, where, exclude, masks, match, **flags)
+    body = selection(file, kind, environment, tables, where, exclude, masks, match)
+    body |= closure(include_parent, include_related, max_depth)
     session.answer(session.api.send("POST", f"{PATH}/preview", body).body, tell_found)
 
 

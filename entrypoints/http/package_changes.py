@@ -13,6 +13,7 @@ from domain.errors import Clash, Invalid, NotFound, Unavailable
 from domain.job_status import ENDED, JobStatus
 from domain.manifest import name_of
 from entrypoints.http import package_models as models
+from entrypoints.http import package_objects as objects
 from entrypoints.http.commands import command_key, execute
 from entrypoints.http.jobs import name_of as job_name
 from entrypoints.http.jobs import status_of
@@ -25,6 +26,7 @@ from entrypoints.http.waiting import refuse, until_ended
 from projections.read_model import Row
 from projections.registry import ENVIRONMENTS, JOBS
 
+PREVIEW_SECONDS = 300
 KINDS = {
     models.PackageType.DATABASE: (DatabaseKind.POSTGRESQL, DatabaseKind.MYSQL),
     models.PackageType.DOCUMENT: (DatabaseKind.MONGODB,),
@@ -34,9 +36,9 @@ KINDS = {
 @packages.post(
     PATH,
     action="package.create",
-    answer=models.CreatedPackage,
+    answer=objects.CreatedPackage,
     status=201,
-    also={202: models.PackingPackage},
+    also={202: objects.PackingPackage},
     raises=(NotFound, Clash),
     gives=SHOWN,
 )
@@ -113,7 +115,14 @@ async def created(call: Call, package_id: UUID, job: Row) -> Answer:
     return answer({"package": record, "message": "Package is being packed", **told}, 202, present.headers())
 
 
-@packages.post(f"{PATH}/preview", action="package.create", answer=models.Preview, appends=False, raises=(Unavailable,))
+@packages.post(
+    f"{PATH}/preview",
+    action="package.create",
+    answer=objects.Preview,
+    appends=False,
+    patient=True,
+    raises=(Unavailable,),
+)
 async def preview_package(call: Call, body: models.PreviewBody) -> Answer:
     """Say which rows of which tables a package would hold, why each is in, how many and how large."""
     environment = await source_of(call, body.package_type, body.environment)
@@ -128,13 +137,22 @@ async def preview_package(call: Call, body: models.PreviewBody) -> Answer:
     return answer({"environment": environment.name, "databasetype": environment.kind, "tables": tables, **totals})
 
 
+async def found_in(call: Call, environment: Environment, body: models.PreviewBody) -> list[dict[str, Any]]:
+    """What the selection holds of each table."""
+    kind, source = environment.kind, environment.source()
+    asked = body.model_dump(mode="json", include=set(models.SELECTION), exclude_unset=True)
+    selection, _ = await call.app.select(call.caller.organisation, source, asked)
+    async with source.read(selection) as found:
+        return [told(kind, table, await found.count(name_of(kind, table))) for table in found.tables]
+
+
 def told(kind: DatabaseKind, table: Table, found: Found) -> dict[str, Any]:
     """What would be packed of one table."""
     counts = {"rows": found.rows, "bytes": found.bytes, "reasons": dict(found.reasons)}
     return {"name": name_of(kind, table), **counts, "sample": Rows(kind, table).loaded(list(found.sample))}
 
 
-@packages.put(ONE, action="package.update", answer=models.ChangedPackage, raises=(NotFound, Clash), gives=SHOWN)
+@packages.put(ONE, action="package.update", answer=objects.ChangedPackage, raises=(NotFound, Clash), gives=SHOWN)
 async def update_package(call: Call, package_id: str, body: models.UpdateBody) -> Answer:
     """Change what is said about a package."""
     changes = changes_of(body)
@@ -155,7 +173,7 @@ def changes_of(body: models.UpdateBody) -> dict[str, Any]:
     return {name: value for name, value in changes.items() if name != "status" or value}
 
 
-@packages.delete(ONE, action="package.delete", answer=models.ChangedPackage, raises=(NotFound, Clash))
+@packages.delete(ONE, action="package.delete", answer=objects.ChangedPackage, raises=(NotFound, Clash))
 async def delete_package(call: Call, package_id: str) -> Answer:
     """Delete a package for good; one that is being packed is not packed any further."""
     found = parse_package_id(package_id)

@@ -11,6 +11,7 @@ from application import packages as commands
 from domain.errors import Clash, Invalid
 from domain.manifest import PackageInfo
 from entrypoints.http import package_models as models
+from entrypoints.http import package_objects as objects
 from entrypoints.http.commands import execute
 from entrypoints.http.package_answers import PREFIX, records_of
 from entrypoints.http.package_reading import LIVE, PATH
@@ -27,7 +28,7 @@ TEXTS = ("name", "version", "description", "metadata", "dependencies", "id")
 @packages.post(
     f"{PATH}/import",
     action="package.import",
-    answer=models.CreatedPackage,
+    answer=objects.CreatedPackage,
     status=201,
     consumes=FILES,
     raises=(Clash,),

@@ -10,6 +10,7 @@ from domain.errors import Clash, Forbidden, Invalid, NotFound
 from domain.manifest import Manifest
 from domain.package_status import PackageStatus
 from entrypoints.http import package_models as models
+from entrypoints.http import package_objects as objects
 from entrypoints.http.headers import ALLOW_STALE, LINK
 from entrypoints.http.package_answers import PREFIX, actions_of, find_package, logins, records_of, utc
 from entrypoints.http.packages import packages
@@ -25,7 +26,7 @@ LIVE = [status.value for status in PackageStatus if status is not PackageStatus.
 RECENT = 10
 
 
-@packages.get(PATH, action="package.read", answer=models.PackageList, takes=(ALLOW_STALE,), gives=SHOWN)
+@packages.get(PATH, action="package.read", answer=objects.PackageList, takes=(ALLOW_STALE,), gives=SHOWN)
 async def list_packages(call: Call, query: models.ListPackages) -> Answer:
     """List packages, newest first."""
     past = await reading(call, query.as_of)
@@ -46,7 +47,7 @@ def wanted(query: models.ListPackages) -> list[Condition]:
 
 
 @packages.get(
-    ONE, action="package.read", answer=models.PackageDetails, raises=(NotFound,), takes=(ALLOW_STALE,), gives=SHOWN
+    ONE, action="package.read", answer=objects.PackageDetails, raises=(NotFound,), takes=(ALLOW_STALE,), gives=SHOWN
 )
 async def show_package(call: Call, package_id: str, query: models.ShowPackage) -> Answer:
     """Show a package with its data, as far as the caller may read them, and what was done with it last."""
@@ -88,7 +89,7 @@ def may_read_rows(call: Call) -> bool:
 @packages.get(
     f"{ONE}/data",
     action="package.data",
-    answer=models.DataPage,
+    answer=objects.DataPage,
     raises=(NotFound, Clash),
     takes=(ALLOW_STALE,),
     gives=(*SHOWN, LINK),
@@ -147,7 +148,7 @@ def mark_of(row: Row) -> str:
 @packages.get(
     f"{ONE}/actions",
     action="package.read",
-    answer=models.ActionList,
+    answer=objects.ActionList,
     raises=(NotFound,),
     takes=(ALLOW_STALE,),
     gives=SHOWN,

@@ -14,7 +14,8 @@ from entrypoints.http.commands import command_key
 from entrypoints.http.errors import CutOff, TooSlow
 from entrypoints.http.headers import NUMBER, Header
 from entrypoints.http.package_import import taken_in
-from entrypoints.http.package_models import LONGEST_NAME, CreatedPackage
+from entrypoints.http.package_models import LONGEST_NAME
+from entrypoints.http.package_objects import CreatedPackage
 from entrypoints.http.packages import packages
 from entrypoints.http.reading import SHOWN
 from entrypoints.http.routing import Answer, Call

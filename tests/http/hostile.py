@@ -37,6 +37,8 @@ SELECTION: dict[str, Any] = {
         {"table": "text", "columns": ["text"], "referenced_table": "text", "referenced_columns": ["text"]}
     ],
     "match_keys": {"text": ["text"]},
+    "references": [{"source_collection": "text", "source_field": "text", "target_collection": "text"}],
+    "id_strategies": {"text": "preserve"},
     "package_type": "database",
     "environment": "text",
 }
