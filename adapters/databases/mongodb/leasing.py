@@ -8,9 +8,10 @@ from datetime import UTC
 from time import monotonic
 from uuid import uuid4
 
-from pymongo.errors import DuplicateKeyError, PyMongoError
+import pymongo
+from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError
 
-from adapters.databases.mongodb.session import Session
+from adapters.databases.mongodb.session import CONFLICT, Session
 from domain.errors import Unavailable
 
 LEASES = "rollbook_leases"
@@ -27,6 +28,7 @@ class Lease:
     token: str = field(default_factory=lambda: uuid4().hex)
     renewed: float = 0
     is_lost: bool = False
+    is_in_transaction: bool = False
 
     def check(self) -> None:
         """Unavailable once somebody else may hold it: nothing more may be written."""
@@ -35,7 +37,7 @@ class Lease:
 
     async def keep(self, session: Session) -> None:
         """Goes on holding it. In a transaction this makes whoever takes it over, or the transaction, fail."""
-        began = monotonic()
+        began, self.is_in_transaction = monotonic(), session.within is not None
         change = {"$set": {"until": await now(session) + self.milliseconds}}
         holder = {"_id": self.package, "token": self.token}
         result = await session.collection(LEASES).update_one(holder, change, session=session.within)
@@ -49,7 +51,17 @@ class Lease:
         return int(self.seconds * 1000)
 
     async def take(self) -> bool:
-        """Takes it when nobody holds it."""
+        """Takes it when nobody holds it; a transaction of who does may keep this waiting."""
+        try:
+            with pymongo.timeout(self.seconds):
+                return await self.took()
+        except PyMongoError as problem:
+            if problem.timeout or (isinstance(problem, OperationFailure) and problem.code == CONFLICT):
+                return False
+            raise
+
+    async def took(self) -> bool:
+        """The same."""
         leases, moment, began = self.session.collection(LEASES), await now(self.session), monotonic()
         change = {"$set": {"token": self.token, "until": moment + self.milliseconds}}
         result = await leases.update_one({"_id": self.package, "until": {"$lt": moment}}, change)
@@ -65,8 +77,9 @@ class Lease:
         """Renews it again and again; an error is mended by the next time, or the lease runs out."""
         while not self.is_lost:
             await asyncio.sleep(self.seconds / LOOKS)
-            with suppress(PyMongoError, Unavailable):
-                await self.keep(self.session)
+            with suppress(PyMongoError, Unavailable), pymongo.timeout(self.seconds):
+                if not self.is_in_transaction:
+                    await self.keep(self.session)
 
 
 @asynccontextmanager
