@@ -5,7 +5,7 @@ import psycopg
 import pytest
 
 from adapters.databases.postgresql.reading import PostgresSource
-from application.ports.databases import Reading, Selection
+from application.ports.databases import Mask, Reading, Selection
 from domain.dataset import ForeignKey, KeyStrategy
 from domain.errors import Invalid, Unavailable
 
@@ -160,3 +160,33 @@ async def test_many_rows_are_streamed_whole(shop: str) -> None:
             assert all(line.startswith(b"[") and line.endswith(b"]") for line in lines)
     assert len(sizes) > 5
     assert max(sizes) < 2 << 20
+
+
+async def test_masked_values_are_others_that_fit_and_still_join(shop: str) -> None:
+    run(
+        shop,
+        """create table a (mail varchar(40) primary key, phone text, born date, salary numeric(8, 2), pin text);
+           create table b (mail varchar(40) references a, n int);
+           insert into a values ('ann@x.org', '+49 30-123', '1980-02-03', 5000.50, '1');
+           insert into a values ('bob@x.org', null, null, 1, '2');
+           insert into b values ('ann@x.org', 1), ('ann@x.org', 2), ('bob@x.org', 3)""",
+    )
+    ways = {"mail": "fake", "phone": "keep-format", "born": "hash", "salary": "keep-format", "pin": "null"}
+    masks = {"a": {c: Mask(way, "key") for c, way in ways.items()}, "b": {"mail": Mask("fake", "key")}}
+    found = await packed(shop, tables=("a", "b"), masks=masks)
+    assert await packed(shop, tables=("a", "b"), masks=masks) == found
+    (mail, phone, born, salary, pin), (other, nothing, *_) = found["a"]
+    assert {row[0] for row in found["b"]} == {mail, other}
+    assert mail != "ann@x.org" != other
+    assert mail and phone and mail.endswith("@example.com") and phone.startswith("+") and phone != "+49 30-123"
+    assert (nothing, pin, salary != "5000.50", born != "1980-02-03") == (None, None, True, True)
+    async with PostgresSource(shop).read(Selection(tables=("a",), masks=masks)) as reading:
+        assert b"ann@x.org" not in b"".join((await reading.count("a")).sample)
+
+
+async def test_what_cannot_be_masked_or_left_out_is_named(shop: str) -> None:
+    run(shop, SCHEMA)
+    with pytest.raises(Invalid, match="'sku' takes no null"):
+        await packed(shop, tables=("products",), masks={"products": {"sku": Mask("null")}})
+    with pytest.raises(Invalid, match="'sku' is in the key"):
+        await packed(shop, tables=("products",), exclude={"products": frozenset({"sku"})})

@@ -7,6 +7,7 @@ from typing import Any
 
 from psycopg import AsyncConnection, sql
 
+from adapters.databases.postgresql.masking import masks_of
 from adapters.databases.postgresql.quoting import clause, columns, table_name
 from adapters.databases.where.postgresql import where
 from application.ports.databases import Selection
@@ -27,7 +28,7 @@ class Closure:
         self.keys = [*(k for t in catalog.values() for k in t.foreign_keys), *selection.virtual_foreign_keys]
         self.reached = self.reachable()
         self.numbers = {name: number for number, name in enumerate(self.reached)}
-        self.full: set[str] = set()
+        self.masks = {n: masks_of(self.packed(n).packed_columns, selection.masks.get(n, {})) for n in self.reached}
 
     def check(self) -> None:
         """Invalid names what is not there."""
@@ -44,6 +45,9 @@ class Closure:
             known = {column.name for column in self.catalog[table].columns}
             if unknown := sorted(set(members) - known):
                 raise Invalid(f"There is no column '{unknown[0]}' in table '{table}'")
+        for table, members in self.selection.exclude.items():
+            if lost := sorted(members & set(self.catalog[table].primary_key)):
+                raise Invalid(f"The column '{lost[0]}' is in the key of table '{table}', and cannot be left out")
 
     def reachable(self) -> list[str]:
         """The tables that may have rows in the package."""

@@ -10,6 +10,7 @@ from psycopg import AsyncConnection, sql
 from adapters.databases.postgresql.catalog import read_catalog
 from adapters.databases.postgresql.closure import Closure
 from adapters.databases.postgresql.connecting import connected
+from adapters.databases.postgresql.masking import hidden
 from adapters.databases.postgresql.rights import reduce_rights
 from application.ports.databases import Found, Lines, Selection
 from domain.dataset import DatabaseKind, Table
@@ -78,7 +79,7 @@ class PostgresReading:
         assert row is not None
         sample = sql.SQL("{} limit {}").format(self.closure.lines(table), SAMPLE_ROWS)
         lines = [line.encode() for (line,) in await (await self.connection.execute(sample)).fetchall()]
-        return Found(int(row[0]), int(row[1]), reasons, lines)
+        return Found(int(row[0]), int(row[1]), reasons, hidden(lines, self.closure.masks[table]))
 
     async def rows(self, table: str) -> AsyncIterator[Lines]:
         """The rows of a table, about a megabyte at a time."""
@@ -93,6 +94,6 @@ class PostgresReading:
                 if size >= BATCH_BYTES:
                     whole, _, pending = (pending + b"".join(held)).rpartition(b"\n")
                     held, size = [], len(pending)
-                    yield whole.split(b"\n")
+                    yield hidden(whole.split(b"\n"), self.closure.masks[table])
         if rest := (pending + b"".join(held)).rstrip(b"\n"):
-            yield rest.split(b"\n")
+            yield hidden(rest.split(b"\n"), self.closure.masks[table])
