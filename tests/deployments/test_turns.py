@@ -5,13 +5,12 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-import orjson
 import pytest
 
 from adapters.databases.postgresql.target import PostgresTarget
 from application import deploying
-from application.data_deployments import DeployPackage, deploy_package
-from application.deployment_turns import deploying_concerns
+from application.data_deployments import DeployPackage, RollBackDeployment, deploy_package, roll_back_deployment
+from application.deployment_turns import deploying_concerns, rolling_back_concerns
 from application.execution import Handler, Work
 from application.installations import (
     BeginDependency,
@@ -23,15 +22,23 @@ from application.installations import (
     finish_dependency,
     start_deployment,
 )
-from application.jobs import CancelJob, EndJob, StartJob, cancel_job, lose_worker, start_job, time_out_job
-from application.outcomes import refuse_too_many, some_keys, told
+from application.jobs import (
+    CancelJob,
+    CompleteJob,
+    EndJob,
+    RetryJob,
+    StartJob,
+    cancel_job,
+    complete_job,
+    lose_worker,
+    retry_job,
+    start_job,
+    time_out_job,
+)
 from application.packages import ImportPackage, import_package
-from application.ports.databases import Outcome, TableOutcome
 from domain.data_deployment import DataDeployment
-from domain.dataset import DatabaseKind, Table
 from domain.errors import Clash, Invalid, LeaseLost
 from domain.installation import Installation
-from domain.manifest import Manifest, PackedTable, Part
 from domain.package import Package
 from domain.packed import Packed
 from domain.status import Status
@@ -113,6 +120,26 @@ async def test_a_dependency_that_is_done_stays_when_the_rest_fails(ground: Groun
     await ground.run(time_out_job, EndJob(job, 1, deploying_concerns))
     assert (await ground.deployment(part), await ground.deployment(job)) == (Status.DEPLOYED, Status.FAILED)
     assert await ground.holder("sales") is None
+
+
+async def test_a_dependency_that_was_taken_back_before_a_retry_is_deployed_under_another_id(ground: Ground) -> None:
+    people = await ground.package("people")
+    job = await ground.deploying(await ground.package("sales", people))
+    part = UUID(await ground.run(begin_dependency, BeginDependency(job, 1, people)))
+    await ground.run(finish_dependency, FinishDependency(job, 1, part, DONE))
+    await ground.run(time_out_job, EndJob(job, 1, deploying_concerns))
+    back = UUID(await ground.run(roll_back_deployment, RollBackDeployment(part)))
+    await ground.run(start_job, StartJob(back, "somebody"))
+    await ground.run(change_installation, ChangeInstallation(back, 1, part))
+    await ground.run(complete_job, CompleteJob(back, 1, {"tables": {}}, rolling_back_concerns))
+    assert await ground.deployment(part) is Status.ROLLED_BACK
+    await ground.run(retry_job, RetryJob(job, deploying_concerns))
+    await ground.run(start_job, StartJob(job, "somebody"))
+    await ground.run(start_deployment, OfJob(job, 2))
+    other = UUID(await ground.run(begin_dependency, BeginDependency(job, 2, people)))
+    assert other != part
+    await ground.run(time_out_job, EndJob(job, 2, deploying_concerns))
+    assert {await ground.deployment(one) for one in (job, other)} == {Status.FAILED}
 
 
 async def test_who_lost_a_job_says_nothing_about_its_deployments_any_more(ground: Ground) -> None:
@@ -210,33 +237,3 @@ async def test_a_job_gives_way_to_one_that_nobody_works_on(shop: Shop, monkeypat
     assert "Another deployment" in waiting["last_error"]
     await ground.run(cancel_job, CancelJob(holder, None, deploying_concerns))
     await shop.job(job, "completed")
-
-
-def test_what_an_event_holds_of_keys_is_bounded() -> None:
-    keys = {name: {str(n): "k" * 100 for n in range(2000)} for name in ("a", "b")}
-    told = some_keys(keys)
-    assert 0 < len(told["a"]) < 1000
-    assert told["b"] == {}
-    assert len(some_keys({"a": {str(n): "1" for n in range(2000)}})["a"]) == 1000
-
-
-def test_an_event_has_room_for_what_the_largest_deployment_did() -> None:
-    names = [f"table_{n:04}" for n in range(1180)]
-    refuse_too_many(empty(names))
-    most = 2**31
-    tables = {name: TableOutcome(most, most, most, most) for name in names}
-    keys = {name: {"k" * 100 + str(n): "v" * 100 for n in range(100)} for name in names}
-    assert len(orjson.dumps(told("shop", Outcome(tables, keys)))) < 256 * 1024 - 1000
-
-
-def test_a_package_of_too_many_tables_is_refused_before_anything_is_written() -> None:
-    refuse_too_many(empty([f"table_{n}" for n in range(1000)]))
-    with pytest.raises(Invalid, match="divide it"):
-        refuse_too_many(empty([f"table_{n}" for n in range(3000)]))
-
-
-def empty(names: list[str]) -> Manifest:
-    """A package of tables without rows."""
-    part = Part("0" * 64, 0, 0, 0, "0" * 64)
-    named = [PackedTable(name, Table(name, "public", ()), part) for name in names]
-    return Manifest(DatabaseKind.POSTGRESQL, tuple(named))
