@@ -6,6 +6,7 @@ import socket
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from random import uniform
 from typing import Any
 
 import psycopg
@@ -28,7 +29,7 @@ from entrypoints.workers.outcomes import Outcomes, TimedOut
 log = structlog.get_logger()
 LOOK_SECONDS = 1.0
 PAUSE_SECONDS = 1.0
-UNKNOWN_SECONDS = 10.0
+UNKNOWN_SECONDS = 5.0
 LONGEST_GIVE_BACK_SECONDS = 30.0
 NAME = f"{socket.gethostname()}-{os.getpid()}"
 
@@ -72,7 +73,9 @@ class Worker:
         """Takes what is offered while it has a hand free."""
         while True:
             try:
-                offers = await self.queue.take(self.concurrency - len(self.working), LOOK_SECONDS)
+                # Workers that look in step would find what is given back in the same order each time.
+                seconds = LOOK_SECONDS * uniform(0.5, 1.5)
+                offers = await self.queue.take(self.concurrency - len(self.working), seconds)
                 await self.read_or_give_back(offers)
                 for offer in offers:
                     task = asyncio.create_task(self.work(offer))
