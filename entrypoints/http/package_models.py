@@ -15,7 +15,7 @@ Described = Annotated[str, StringConstraints(max_length=10_000)]
 Names = Annotated[list[Called], Field(max_length=10_000)]
 Condition = Annotated[str, StringConstraints(max_length=10_000)] | dict[str, Any]
 Document = dict[str, Any]
-MOST_ROWS = 10_000
+Cursor = Annotated[str, StringConstraints(pattern="^[0-9a-f]{16}-[0-9]{1,19}$")]
 
 
 class PackageType(StrEnum):
@@ -173,6 +173,6 @@ class ReadData(Lenient):
 
     table: OptionalText = None
     collection: OptionalText = None
-    limit: int = Field(default=100, ge=0, le=MOST_ROWS)
+    limit: int = Field(default=100, ge=0, le=1000)
     offset: int = Field(default=0, ge=0, le=2**62)
-    cursor: OptionalText = None
+    cursor: Annotated[Cursor | None, BeforeValidator(no_filter)] = None
