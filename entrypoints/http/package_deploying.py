@@ -1,6 +1,7 @@
 """Deploying packages: now, while the caller waits, or by a job; and what a deployment would do."""
 
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -43,7 +44,7 @@ async def deploy_package(call: Call, package_id: str, body: models.DeployBody) -
         package_id=parse_package_id(package_id),
         environment=body.environment,
         options=asdict(body.options.chosen()),
-        due_at=body.schedule_at,
+        due_at=in_utc(body.schedule_at),
         priority=commands.LATER if later else commands.AT_ONCE,
     )
     job_id = UUID((await execute(call, commands.deploy_package, command, status)).resource)
@@ -55,6 +56,14 @@ async def deploy_package(call: Call, package_id: str, body: models.DeployBody) -
     if job["status"] != JobStatus.COMPLETED:
         await refuse(call, job)
     return await deployed(call, job)
+
+
+def in_utc(moment: datetime | None) -> datetime | None:
+    """The same moment, as it is kept; Invalid at the ends of time."""
+    try:
+        return moment.astimezone(UTC) if moment else None
+    except OverflowError:
+        raise Invalid("schedule_at: no calendar has this moment in UTC") from None
 
 
 async def is_repeat(call: Call, status: int) -> bool:

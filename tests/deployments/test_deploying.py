@@ -1,7 +1,7 @@
 """Deploying a package while the caller waits, later, again, side by side; and the list of it."""
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import psycopg
@@ -40,12 +40,15 @@ async def test_what_failed_is_tried_again_under_its_own_id(shop: Shop) -> None:
 
 async def test_a_time_alone_means_a_job_and_a_past_one_now(shop: Shop) -> None:
     package = await shop.pack()
-    later = datetime.now(UTC) + timedelta(hours=1)
+    later = datetime.now(timezone(timedelta(hours=-5))) + timedelta(hours=1)
     waiting = await shop.deploy(package, 202, schedule_at=later.isoformat())
     assert waiting["message"] == "Deployment job created"
     assert waiting["status"] == "scheduled"
     assert waiting["job_id"].startswith("deploy-")
-    assert (await shop.ask("GET", f"/jobs/{waiting['job_id']}"))["status"] == "pending"
+    job = await shop.ask("GET", f"/jobs/{waiting['job_id']}")
+    assert (job["status"], job["scheduled_at"]) == ("pending", later.astimezone(UTC).isoformat().replace("+00:00", "Z"))
+    assert (await shop.deployment(waiting["job_id"]))["scheduledat"] == job["scheduled_at"]
+    await shop.deploy(package, 400, schedule_at="9999-12-31T23:59:59-01:00")
     assert [one["status"] for one in await shop.deployments()] == ["pending"]
     past = await shop.deploy(package, 202, schedule_at="2025-11-18T23:00:00Z")
     done = await shop.job(past["job_id"], "completed")
