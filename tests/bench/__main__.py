@@ -7,7 +7,7 @@ from pathlib import Path
 
 import uvloop
 
-from tests.bench import append, http, jobs, lanes, latency, past, rebuild
+from tests.bench import append, http, jobs, lanes, latency, packages, past, rebuild
 from tests.bench.ground import Ground
 from tests.bench.report import Report
 
@@ -20,6 +20,7 @@ PARTS: dict[str, Part] = {
     "append": append.run,
     "lanes": lanes.run,
     "jobs": jobs.run,
+    "packages": packages.run,
 }
 
 
@@ -47,6 +48,8 @@ def asked() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds a row")
     parser.add_argument("--seconds", type=float, default=2.0, help="length of one round")
     parser.add_argument("--events", type=int, default=1_000_000, help="length of the long history")
+    parser.add_argument("--rows", type=int, default=1_000_000, help="length of the packages")
+    parser.add_argument("--package-rounds", type=int, default=3, help="interleaved rounds of packages")
     parser.add_argument("--result", type=Path, help="a file to write the figures to, as JSON")
     return parser.parse_args()
 

@@ -80,6 +80,11 @@ class Ground:
         async with await psycopg.AsyncConnection.connect(self.postgres.admin_url, autocommit=True) as admin:
             await admin.execute(statement)
 
+    async def checkpoint(self) -> None:
+        """Writes down at once what waits for it, so that the next measurement does not pay."""
+        async with await psycopg.AsyncConnection.connect(self.postgres.admin_url, autocommit=True) as admin:
+            await admin.execute("checkpoint")
+
     async def settle(self, database: Database | None = None) -> None:
         """Does at once what the servers would do in the next minutes, so that the next measurement does not pay."""
         url = database.admin_url if database else self.postgres.admin_url
