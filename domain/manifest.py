@@ -67,7 +67,10 @@ class Collection:
 
 @dataclass(frozen=True, slots=True)
 class DocumentReference:
-    """A field whose value, or each of whose values, is the id of a document. Nested fields have dots in their path."""
+    """A field whose value, or each of whose values, is the id of a document. Nested fields have dots in their path.
+
+    One that nobody declared was found: values there that are no ids of packaged documents may be something else.
+    """
 
     __pydantic_config__ = STRICT
     source_collection: str
@@ -75,6 +78,7 @@ class DocumentReference:
     target_collection: str
     target_id_field: str = "_id"
     reference_type: Literal["single", "array"] = "single"
+    is_declared: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,6 +106,7 @@ class DocumentReferenceTold(Told):
     target_collection: Name
     target_id_field: Name = "_id"
     reference_type: Literal["single", "array"] = "single"
+    is_declared: bool = True
 
 
 class DocumentsTold(Told):

@@ -11,18 +11,21 @@ from domain.errors import Invalid
 from domain.manifest import Collection, DocumentReference, IdStrategy
 
 Path = tuple[str, ...]
+UNMISTAKABLE = frozenset({"objectid", "uuid"})
 KNOWN_TYPES = frozenset({"objectid", "uuid", "string", "number"})
 
 
 @dataclass(slots=True)
 class Part:
-    """The documents of one collection. `references` has the collections that the ids at a path may be of."""
+    """The documents of one collection. `references` has the collections that the ids at a path may be of; those of them
+    that are `strict` must lead somewhere."""
 
     name: str
     facts: Collection
     match: tuple[Path, ...] = ()
     unique: list[tuple[Path, ...]] = field(default_factory=list)
     references: dict[Path, list[str]] = field(default_factory=dict)
+    strict: set[tuple[Path, str]] = field(default_factory=set)
     lines: int = 0
     bytes: int = 0
 
@@ -76,7 +79,10 @@ def refer(parts: Mapping[str, Part], reference: DocumentReference) -> None:
     part = parts.get(reference.source_collection)
     refuse_name(reference.target_collection)
     if part and reference.target_id_field == "_id":
-        part.references.setdefault(path_of(reference.source_field), []).append(reference.target_collection)
+        path, target = path_of(reference.source_field), reference.target_collection
+        part.references.setdefault(path, []).append(target)
+        if reference.is_declared or (target in parts and parts[target].id_type in UNMISTAKABLE):
+            part.strict.add((path, target))
 
 
 def path_of(text: str) -> Path:

@@ -150,4 +150,6 @@ class MongoReading:
                 known = self.found.get((table, path, target))
                 if known is None or (many and known.reference_type == "single"):
                     kind: Literal["single", "array"] = "array" if many else "single"
-                    self.found[table, path, target] = DocumentReference(table, path, target, reference_type=kind)
+                    self.found[table, path, target] = DocumentReference(
+                        table, path, target, reference_type=kind, is_declared=False
+                    )

@@ -112,7 +112,7 @@ class Referring:
                 return value if key_of(outside[0]) == key else outside[0]
             lost |= bool(state and state.failed)
             wanted = (name, key) if state and state.left_out else wanted
-        if names:
+        if lost or wanted or any((path, name) in part.strict for name in names):
             (found.lost if lost else found.missing).append(f"{'.'.join(path)} {shown(value)} of {' or '.join(names)}")
             found.wanted += [wanted] if wanted else []
         return value
