@@ -115,7 +115,9 @@ class Deploying:
         refuse_too_many(manifest)
         attempt.progress(done=0, total=sum(manifest.records.values()), package=f"pkg-{package_id}")
         options = DeployOptions(**attempt.arguments["options"])
-        return Order(str(deployment_id), package.name, options), self.packages.contents(manifest)
+        return Order(
+            str(deployment_id), lineage_of(attempt.organisation, package.name), options
+        ), self.packages.contents(manifest)
 
     async def made(
         self, attempt: Attempt, environment: Environment, order: Order, contents: Contents
@@ -136,7 +138,7 @@ class Deploying:
             environment = await self.environments.find(attempt.organisation, attempt.arguments["environment"])
             await self.occupy(attempt, change_installation, ChangeInstallation(*of(attempt), deployment_id))
             target, force = environment.target(), bool(attempt.arguments["force"])
-            package = attempt.arguments["package"]
+            package = lineage_of(attempt.organisation, attempt.arguments["package"])
             before = await target.recall(package, str(deployment_id))
             if before and before.rolled_back:
                 return {"tables": counted(before.outcome)}
@@ -166,6 +168,11 @@ class Deploying:
 def of(attempt: Attempt) -> tuple[UUID, int]:
     """Which job, and which start of it."""
     return attempt.job_id, attempt.fence
+
+
+def lineage_of(organisation: str, package: str) -> str:
+    """The name that targets know a package by: those of two organisations may go to one database."""
+    return f"{organisation}/{package}"
 
 
 def refuse_other_kind(database_type: str, environment: Environment) -> None:

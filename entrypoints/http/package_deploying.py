@@ -7,7 +7,7 @@ from uuid import UUID
 
 from adapters.postgres.conditions import equals
 from application import data_deployments as commands
-from application.deploying import refuse_other_kind
+from application.deploying import lineage_of, refuse_other_kind
 from application.ports.databases import Order
 from application.ports.environments import Environment
 from domain.errors import Clash, Invalid, NotFound, TooLarge, Unavailable
@@ -109,7 +109,7 @@ async def show_differences(call: Call, package_id: str, body: models.DiffBody) -
     """Say what a deployment would do to each table, with some rows of each kind; changes nothing."""
     row, environment = await fitting(call, package_id, body.environment)
     contents = call.app.packages.contents(await call.app.packages.manifest(row["packed"]["manifest"]))
-    order = Order("", row["name"], body.options.chosen())
+    order = Order("", lineage_of(call.caller.organisation, row["name"]), body.options.chosen())
     found = await environment.target().differences(contents, order)
     tables: dict[str, Any] = {name: asdict(one) for name, one in found.items()}
     return answer({"package_id": f"{PREFIX}{row['id']}", "environment": environment.name, "tables": tables})

@@ -77,6 +77,16 @@ async def test_nobody_else_sees_or_takes_back_a_deployment(shop: Shop) -> None:
     assert rows(shop.staging) == SOLD
 
 
+async def test_packages_of_one_name_of_two_organisations_are_apart_in_one_database(shop: Shop) -> None:
+    made = (await shop.deploy(await shop.pack()))["deployment"]
+    run(shop.staging, "alter table customers drop constraint customers_name_key")
+    shop.organisation = "globex"
+    theirs = (await shop.deploy(await shop.pack()))["deployment"]
+    assert theirs["tables"]["customers"]["new"] == made["tables"]["customers"]["new"] == 3
+    await shop.roll_back(theirs["id"])
+    assert rows(shop.staging, COUNT) == [(10,)]
+
+
 async def test_a_package_that_nobody_signed_goes_nowhere_where_signatures_are_required(shop: Shop) -> None:
     own = await shop.pack()
     document = await shop.ask("POST", f"/packages/{own}/generate", json={"format": "json"})
