@@ -9,12 +9,15 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from adapters import keyring
+from adapters.blobs.choosing import blobs_of, log_blobs_of
 from adapters.embedded.postgres import APP, OWNER, EmbeddedPostgres
 from adapters.embedded.process import CannotStart
 from adapters.embedded.running import running_url
-from adapters.postgres import backup, backup_restore
-from adapters.postgres.backup import CONNECT_SECONDS, Backup, Progress
-from adapters.postgres.backup_archive import Archive, BackupRefused, Manifest, opened
+from adapters.postgres import backup, backup_blobs, backup_restore
+from adapters.postgres.backup import CONNECT_SECONDS, Backup, Progress, Wanted
+from adapters.postgres.backup_archive import Archive, BackupRefused, opened
+from adapters.postgres.backup_blobs import Stores
+from adapters.postgres.backup_manifest import Manifest
 from adapters.postgres.backup_restore import Restored, Wish
 from adapters.postgres.migrations import migrate
 from adapters.reachability import in_words
@@ -24,7 +27,7 @@ from domain.errors import StorageFull, Unavailable
 Phase = Callable[[str], Progress]
 
 
-async def take(settings: Settings, target: Path, with_key: bool, phase: Phase) -> Backup:
+async def take(settings: Settings, target: Path, with_key: bool, with_blobs: bool, phase: Phase) -> Backup:
     """A backup of the store that the settings mean, whether it runs or not."""
     if not is_there(settings):
         raise BackupRefused(f"There is no Rollbook in {settings.data_dir}: set DATA_DIR, or DATABASE_URL")
@@ -33,14 +36,27 @@ async def take(settings: Settings, target: Path, with_key: bool, phase: Phase) -
         raise BackupRefused("There is no master key here to put into the backup")
     with in_one_line():
         async with owned(settings) as (url, _):
-            return await backup.take(url, target, key, with_key, phase("Copying"))
+            wanted = Wanted(key, with_key, stores(settings) if with_blobs else {})
+            return await backup.take(url, target, wanted, phase("Copying"), phase("Copying blobs"))
+
+
+def stores(settings: Settings) -> Stores:
+    """Where blobs are kept, by what they are of."""
+    made = (blobs_of(settings, settings.data_dir), log_blobs_of(settings, settings.data_dir))
+    return {"packages": made[0], "job-logs": made[1]}
 
 
 def check(path: Path, phase: Phase) -> Manifest:
     """Reads a whole backup and says what it holds; BackupRefused when it is not what was written."""
     with opened(path) as archive:
-        backup_restore.verify(archive, phase("Checking"))
+        verify(archive, phase)
         return archive.manifest
+
+
+def verify(archive: Archive, phase: Phase) -> None:
+    """Reads everything; BackupRefused when something is not what was written."""
+    backup_restore.verify(archive, phase("Checking"))
+    backup_blobs.verify(archive, phase("Checking blobs"))
 
 
 async def restore(settings: Settings, path: Path, wish: Wish, phase: Phase) -> tuple[Manifest, Restored]:
@@ -50,9 +66,10 @@ async def restore(settings: Settings, path: Path, wish: Wish, phase: Phase) -> t
         if is_there(settings):
             async with owned(settings) as (url, _):
                 await backup_restore.foresee(url, archive.manifest, wish)
-        backup_restore.verify(archive, phase("Checking"))
+        verify(archive, phase)
         async with owned(settings) as (url, app_role):
             await migrate(url, app_role)
+            await backup_blobs.copy_in(archive, stores(settings), phase("Restoring blobs"))
             restored = await backup_restore.restore(
                 url, archive, wish, key, phase("Restoring"), lambda: keep(settings, key)
             )

@@ -14,17 +14,9 @@ from zipfile import ZipFile
 from psycopg import AsyncConnection, sql
 
 from adapters import keyring
-from adapters.postgres.backup_archive import (
-    MANIFEST,
-    MASTER_KEY,
-    TABLES,
-    BackupRefused,
-    Manifest,
-    Part,
-    PartWriter,
-    add_file,
-    new_zip,
-)
+from adapters.postgres import backup_blobs
+from adapters.postgres.backup_archive import MANIFEST, MASTER_KEY, BackupRefused, PartWriter, add_file, new_zip
+from adapters.postgres.backup_manifest import TABLES, BlobPart, Manifest, Part
 from adapters.postgres.master_keys import opens
 
 CONNECT_SECONDS = 10
@@ -53,18 +45,28 @@ class Moment:
     partitions: list[str]
 
 
-async def take(owner_url: str, target: Path, key: bytes | None, with_key: bool, progress: Progress) -> Backup:
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What goes into a backup beside the rows: the master key, None when it is not known here, and only `with_key`;
+    the blobs of these stores."""
+
+    key: bytes | None
+    with_key: bool
+    stores: backup_blobs.Stores
+
+
+async def take(owner_url: str, target: Path, wanted: Wanted, progress: Progress, blob_progress: Progress) -> Backup:
     """Writes a backup to a new file, or to a new name in a folder; it is there whole and on disk, or not at all.
 
-    `key` is the master key, None when it is not known here; it goes into the file only `with_key`. `progress` is told
-    how many rows are done, of about how many. Nobody waits for it: no lock is held that an append could meet.
+    `progress` is told how many rows are done, of about how many. Nobody waits for it: no lock is held that an append
+    could meet.
     """
     async with connected(owner_url, "rollbook backup") as connection, snapshot(connection) as moment:
-        if key and not await opens(connection, key):
+        if wanted.key and not await opens(connection, wanted.key):
             raise BackupRefused("The master key here is not the one of this store: set MASTER_KEY to that")
         path = target_path(target, moment)
         with new_file(path) as file:
-            manifest = await write(connection, moment, file, (key, with_key), progress)
+            manifest = await write(connection, moment, file, wanted, (progress, blob_progress))
             size = file.tell()
     return Backup(path, size, manifest)
 
@@ -115,20 +117,20 @@ async def write(
     connection: Connection,
     moment: Moment,
     file: BinaryIO,
-    key: tuple[bytes | None, bool],
-    progress: Progress,
+    wanted: Wanted,
+    progress: tuple[Progress, Progress],
 ) -> Manifest:
     """Writes all parts, then the manifest that vouches for them."""
-    master, with_key = key
     parts: list[Part] = []
     with new_zip(file) as zip_file:
         for source, name in sources(moment):
             before = sum(part.rows for part in parts)
-            tell = counting(before, moment.last_position, progress)
+            tell = counting(before, moment.last_position, progress[0])
             parts.append(await copy_out(connection, zip_file, source, name, tell))
-        manifest = manifest_of(moment, parts, master, with_key)
-        if with_key and master:
-            add_file(zip_file, MASTER_KEY, keyring.encoded(master))
+        blobs = await backup_blobs.copy_out(zip_file, wanted.stores, progress[1])
+        manifest = manifest_of(moment, parts, blobs, wanted)
+        if wanted.with_key and wanted.key:
+            add_file(zip_file, MASTER_KEY, keyring.encoded(wanted.key))
         add_file(zip_file, MANIFEST, manifest.encoded())
     return manifest
 
@@ -165,7 +167,7 @@ async def copy_out(
             return writer.part(name, cursor.rowcount, f"{source}.copy")
 
 
-def manifest_of(moment: Moment, parts: list[Part], key: bytes | None, with_key: bool) -> Manifest:
+def manifest_of(moment: Moment, parts: list[Part], blobs: tuple[BlobPart, ...], wanted: Wanted) -> Manifest:
     """What the backup says of itself."""
     return Manifest(
         rollbook=version("rollbook"),
@@ -174,9 +176,10 @@ def manifest_of(moment: Moment, parts: list[Part], key: bytes | None, with_key: 
         last_position=moment.last_position,
         last_recorded_at=moment.last_recorded_at,
         taken_at=moment.taken_at,
-        key_id=keyring.key_id(key) if key else None,
-        key_included=bool(with_key and key),
+        key_id=keyring.key_id(wanted.key) if wanted.key else None,
+        key_included=bool(wanted.with_key and wanted.key),
         parts=parts,
+        blobs=blobs,
     )
 
 

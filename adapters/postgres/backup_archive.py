@@ -5,107 +5,30 @@ import io
 import json
 import struct
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, BinaryIO, Literal, Self
-from uuid import UUID
-from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile
+from typing import IO, TYPE_CHECKING, BinaryIO
+from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ValidationError
+
+from adapters.postgres.backup_manifest import FORMAT_VERSION, Manifest, Part
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 MANIFEST, MASTER_KEY = "manifest.json", "master.key"
-LARGEST_MANIFEST = 1024 * 1024
+LARGEST_MANIFEST = 64 * 1024 * 1024
 FASTEST = 1
 BUFFER = 1024 * 1024
 ENCRYPTED = 1
 # What zipfile raises, depending on the place, where a file was cut or changed.
 DAMAGED = (BadZipFile, zlib.error, EOFError, NotImplementedError, UnicodeDecodeError, struct.error)
 
-# What is copied, in the order in which it is restored. Snapshots and read models follow from the log.
-TABLES: Mapping[str, tuple[str, ...]] = {
-    "events": (
-        *("position", "commit_position", "event_id", "stream_id", "version", "topic", "schema_version"),
-        *("organisation", "sequence", "recorded_at", "envelope", "payload", "previous_hash", "hash"),
-    ),
-    "taken_keys": ("organisation", "key", "stream_id"),
-    "commands": ("command_id", "request_digest", "status", "resource", "position", "recorded_at"),
-    "organisations": ("organisation", "owner_id", "wrapped_key"),
-    "people": ("organisation", "actor_id", "fingerprint", "wrapped_key", "sealed_login"),
-    "leases": ("deployment_id", "organisation", "fence", "expires_at"),
-    "erasures": ("organisation", "actor_id", "erased_at"),
-}
-# A forged number beyond this would leave no room for the epochs to come.
-LAST_EPOCH = 2**30
-Count = Annotated[int, Field(ge=0, lt=2**63)]
-
 
 class BackupRefused(Exception):
     """A backup, or what it should be restored into, is not as it must be; the message is one line that says why."""
-
-
-class Part(BaseModel):
-    """One file in the archive: rows of one table, in the binary format of COPY."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-    file: Annotated[str, Field(pattern=r"^[a-z0-9_]{1,60}\.copy$")]
-    table: Literal["events", "taken_keys", "commands", "organisations", "people", "leases", "erasures"]
-    rows: Count
-    bytes: Count
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-
-
-class Manifest(BaseModel):
-    """What a backup holds. `key_id` tells master keys apart without telling the key; None: it was not known.
-
-    `blobs` is the place of what events refer to by digest. There is none in this format: an archive that names one
-    is of a later format, and refused.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    format: Literal["rollbook backup"] = "rollbook backup"
-    format_version: Literal[1] = 1
-    rollbook: Annotated[str, Field(max_length=100)]
-    store_id: UUID
-    epoch: Annotated[int, Field(ge=1, le=LAST_EPOCH)]
-    last_position: Count
-    last_recorded_at: datetime | None
-    taken_at: datetime
-    key_id: Annotated[str | None, Field(pattern=r"^[0-9a-f]{32}$")]
-    key_included: bool
-    parts: list[Part]
-    blobs: tuple[()] = ()
-
-    @model_validator(mode="after")
-    def complete(self) -> Self:
-        """Every table is there, each file once, and as many events as positions."""
-        if {part.table for part in self.parts} != TABLES.keys():
-            raise ValueError("a table is missing")
-        if len({part.file for part in self.parts}) != len(self.parts):
-            raise ValueError("a file is named twice")
-        if sum(part.rows for part in self.parts if part.table == "events") != self.last_position:
-            raise ValueError("there are not as many events as positions")
-        return self
-
-    @property
-    def rows(self) -> int:
-        """How many rows there are in all parts."""
-        return sum(part.rows for part in self.parts)
-
-    def encoded(self) -> bytes:
-        """The bytes that stand in the archive."""
-        return self.model_dump_json(indent=2).encode()
-
-    @property
-    def digest(self) -> str:
-        """Names the whole content of the backup: whoever keeps it apart can tell a forged one."""
-        return hashlib.sha256(self.encoded()).hexdigest()
 
 
 class PartWriter:
@@ -163,10 +86,14 @@ class Archive:
 
     def __init__(self, zip_file: ZipFile) -> None:
         self.zip_file = zip_file
-        if any(info.compress_type != ZIP_DEFLATED or info.flag_bits & ENCRYPTED for info in zip_file.infolist()):
+        if not all(map(is_known, zip_file.infolist())):
             raise BackupRefused("The archive is compressed or encrypted in a way that no backup is")
         self.manifest = read_manifest(zip_file)
-        expected = {MANIFEST, *(part.file for part in self.manifest.parts)}
+        expected = {
+            MANIFEST,
+            *(part.file for part in self.manifest.parts),
+            *(blob.file for blob in self.manifest.blobs),
+        }
         expected |= {MASTER_KEY} if self.manifest.key_included else set()
         if sorted(zip_file.namelist()) != sorted(expected):
             raise BackupRefused("The files in the archive are not those of its manifest")
@@ -183,6 +110,12 @@ class Archive:
             return None
         with self.zip_file.open(MASTER_KEY) as stream:
             return stream.read(1024)
+
+
+def is_known(info: ZipInfo) -> bool:
+    """Whether a file is compressed as a backup's are: all but blobs, most of which are so by themselves."""
+    kinds = (ZIP_DEFLATED, ZIP_STORED) if info.filename.startswith("blobs/") else (ZIP_DEFLATED,)
+    return info.compress_type in kinds and not info.flag_bits & ENCRYPTED
 
 
 @contextmanager
@@ -205,7 +138,7 @@ def read_manifest(zip_file: ZipFile) -> Manifest:
         text = stream.read(LARGEST_MANIFEST)
     try:
         version = json.loads(text).get("format_version")
-        if isinstance(version, int) and version > 1:
+        if isinstance(version, int) and version > FORMAT_VERSION:
             raise BackupRefused(f"A newer Rollbook wrote this backup (format {version}): restore it with that one")
         return Manifest.model_validate_json(text)
     except (ValidationError, ValueError, AttributeError, RecursionError):

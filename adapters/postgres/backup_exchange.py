@@ -12,7 +12,8 @@ import psycopg
 from psycopg import sql
 
 from adapters.postgres.backup import Connection, Progress, counting, partitions, table
-from adapters.postgres.backup_archive import BUFFER, TABLES, Archive, BackupRefused, Manifest, Part
+from adapters.postgres.backup_archive import BUFFER, Archive, BackupRefused
+from adapters.postgres.backup_manifest import TABLES, Manifest, Part
 
 APPEND_LOCK = 7240563
 PARTITION = 10_000_000
@@ -85,6 +86,10 @@ async def fill(connection: Connection, archive: Archive, progress: Progress) -> 
     for part in archive.manifest.parts:
         await copy_in(connection, archive, part, counting(before, archive.manifest.rows, progress))
         before += part.rows
+    # Lines that come are to stand behind those that are there.
+    await connection.execute(
+        """select setval(pg_get_serial_sequence('rollbook.job_logs', 'number'), max(number)) from rollbook.job_logs"""
+    )
 
 
 async def copy_in(connection: Connection, archive: Archive, part: Part, tell: Callable[[int], None]) -> None:

@@ -7,7 +7,7 @@ from uuid import UUID
 import psycopg
 
 from adapters.postgres.backup import Connection, Progress, connected, counting
-from adapters.postgres.backup_archive import TABLES, Archive, BackupRefused, Manifest, Part
+from adapters.postgres.backup_archive import Archive, BackupRefused
 from adapters.postgres.backup_exchange import (
     Token,
     begin_epoch,
@@ -18,6 +18,7 @@ from adapters.postgres.backup_exchange import (
     seize,
     valid_again,
 )
+from adapters.postgres.backup_manifest import TABLES, Manifest, Part
 from adapters.postgres.backup_rows import Chain, rows
 from adapters.postgres.master_keys import opens
 

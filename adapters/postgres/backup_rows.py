@@ -8,7 +8,8 @@ from uuid import UUID
 
 import orjson
 
-from adapters.postgres.backup_archive import TABLES, BackupRefused
+from adapters.postgres.backup_archive import BackupRefused
+from adapters.postgres.backup_manifest import TABLES
 
 Row = list[bytes | None]
 HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)

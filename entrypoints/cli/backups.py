@@ -14,7 +14,7 @@ from entrypoints.cli.session import group
 
 if TYPE_CHECKING:
     from adapters.postgres.backup import Progress
-    from adapters.postgres.backup_archive import Manifest
+    from adapters.postgres.backup_manifest import Manifest
     from adapters.settings import Settings
 
 commands = group()
@@ -28,16 +28,19 @@ def backup(
     with_key: Annotated[
         bool, typer.Option("--with-key", help="Put the master key inside: whoever has the file can read every name.")
     ] = False,
+    with_blobs: Annotated[
+        bool, typer.Option("--blobs/--no-blobs", help="Copy what packages hold, unless its store is copied apart.")
+    ] = True,
     json: AsJson = False,
 ) -> None:
-    """Copy the log, its keys and its commands into one file, while everything goes on.
+    """Copy the log, its keys, its commands and its blobs into one file, while everything goes on.
 
     It takes the database of DATABASE_OWNER_URL, else the one in DATA_DIR, whether it runs or not.
     """
     from entrypoints import backups
 
     with phases(json) as phase:
-        made = run(lambda settings: backups.take(settings, target, with_key, phase))
+        made = run(lambda settings: backups.take(settings, target, with_key, with_blobs, phase))
     facts = {"path": str(made.path.absolute()), "size": made.size, **described(made.manifest)}
     if json:
         print_json(facts)
@@ -121,12 +124,13 @@ def phases(quiet: bool) -> Iterator[Callable[[str], "Progress"]]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    rate = TextColumn("rows, {task.fields[rate]:.0f}/s")
+    rate = TextColumn("{task.fields[unit]}, {task.fields[rate]:.0f}/s")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn())
     bar = Progress(*columns, console=Console(stderr=True), disable=quiet)
 
     def phase(name: str) -> Callable[[int, int], None]:
-        task, started = bar.add_task(name, start=False, total=None, rate=0.0, visible=False), perf_counter()
+        unit, started = "blobs" if name.endswith("blobs") else "rows", perf_counter()
+        task = bar.add_task(name, start=False, total=None, rate=0.0, unit=unit, visible=False)
 
         def show(done: int, total: int) -> None:
             bar.start()
@@ -146,7 +150,12 @@ def phases(quiet: bool) -> Iterator[Callable[[str], "Progress"]]:
 def described(manifest: "Manifest") -> dict[str, Any]:
     """What a backup holds, in words that do not change."""
     facts = manifest.model_dump(mode="json", include={"store_id", "epoch", "last_recorded_at", "taken_at"})
-    held = {"events": manifest.last_position, "key_included": manifest.key_included, "digest": manifest.digest}
+    held = {
+        "events": manifest.last_position,
+        "blobs": len(manifest.blobs),
+        "key_included": manifest.key_included,
+        "digest": manifest.digest,
+    }
     return {**facts, **held, "rollbook": manifest.rollbook}
 
 

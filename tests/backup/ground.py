@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 
 from adapters.postgres.backup import Backup
-from adapters.postgres.backup_archive import TABLES, Manifest
+from adapters.postgres.backup_manifest import TABLES, Manifest
 from adapters.postgres.backup_restore import Restored, Wish
 from adapters.postgres.backup_rows import rows
 from adapters.settings import Settings
@@ -37,9 +37,9 @@ class Place:
         urls = {"database_url": self.database.app_url, "database_owner_url": self.database.owner_url}
         return settings_for(self.data_dir, **{**urls, "data_dir": self.data_dir, **changes})
 
-    async def take(self, target: Path, with_key: bool = False, **changes: Any) -> Backup:
+    async def take(self, target: Path, with_key: bool = False, with_blobs: bool = True, **changes: Any) -> Backup:
         """A backup of it."""
-        return await backups.take(self.settings(**changes), target, with_key, self.phase)
+        return await backups.take(self.settings(**changes), target, with_key, with_blobs, self.phase)
 
     async def restore(self, source: Path, wish: Wish = Wish(), **changes: Any) -> tuple[Manifest, Restored]:
         """Puts a backup into it."""

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from adapters.postgres.backup_archive import BackupRefused, Manifest
+from adapters.postgres.backup_archive import BackupRefused
+from adapters.postgres.backup_manifest import Manifest
 from adapters.postgres.backup_restore import Wish
 from entrypoints import backups
 from tests.backup.conftest import MakePlace
@@ -165,6 +166,9 @@ def another_size(size: bytes) -> Callable[[Files], Files]:
     return change
 
 
+BLOB = {"store": "packages", "digest": hashlib.sha256(b"held").hexdigest(), "size": 4}
+BLOB_FILE = f"blobs/packages/{BLOB['digest']}"
+
 HOSTILE: dict[str, tuple[Callable[[Files], Files], str]] = {
     "no manifest": (lambda f: {n: c for n, c in f.items() if n != "manifest.json"}, "it has no manifest"),
     "a manifest of something else": (lambda f: f | {"manifest.json": b"{}"}, "damaged, or not Rollbook's"),
@@ -172,7 +176,7 @@ HOSTILE: dict[str, tuple[Callable[[Files], Files], str]] = {
     "a manifest that is a list": (lambda f: f | {"manifest.json": b"[]"}, "damaged, or not Rollbook's"),
     "a deep manifest": (lambda f: f | {"manifest.json": b"[" * 100_000}, "damaged, or not Rollbook's"),
     "a huge manifest": (lambda f: f | {"manifest.json": b" " * 2**21}, "damaged, or not Rollbook's"),
-    "a newer format": (lambda f: told(f, format_version=2), "A newer Rollbook wrote this backup (format 2)"),
+    "a newer format": (lambda f: told(f, format_version=3), "A newer Rollbook wrote this backup (format 3)"),
     "a part that is missing": (lambda f: {n: c for n, c in f.items() if n != EVENTS}, "not those of its manifest"),
     "a file too many": (lambda f: f | {"extra": b""}, "not those of its manifest"),
     "a file that leaves the folder": (lambda f: f | {"../../etc/passwd": b""}, "not those of its manifest"),
@@ -182,7 +186,14 @@ HOSTILE: dict[str, tuple[Callable[[Files], Files], str]] = {
         "damaged, or not Rollbook's",
     ),
     "an epoch without an end": (lambda f: told(f, epoch=2**31 - 2), "damaged, or not Rollbook's"),
-    "a blob of a later format": (lambda f: told(f, blobs=["00"]), "damaged, or not Rollbook's"),
+    "a blob without a digest": (lambda f: told(f, blobs=["00"]), "damaged, or not Rollbook's"),
+    "a blob of format 1": (lambda f: told(f, format_version=1, blobs=[BLOB]), "damaged, or not Rollbook's"),
+    "a blob that is missing": (lambda f: told(f, blobs=[BLOB]), "not those of its manifest"),
+    "a blob that nobody names": (lambda f: f | {BLOB_FILE: b"held"}, "not those of its manifest"),
+    "a blob that is there twice": (lambda f: told(f, blobs=[BLOB, BLOB]), "damaged, or not Rollbook's"),
+    "a blob of another store": (lambda f: told(f, blobs=[{**BLOB, "store": "../x"}]), "damaged, or not Rollbook's"),
+    "a blob that leaves the folder": (lambda f: told(f, blobs=[{**BLOB, "digest": "../x"}]), "damaged, or not"),
+    "a blob of another content": (lambda f: told(f, blobs=[BLOB]) | {BLOB_FILE: b"hale"}, "its checksum differs"),
     "fewer events than positions": (lambda f: told(f, last_position=10**6), "damaged, or not Rollbook's"),
     "another content": (lambda f: f | {EVENTS: f[EVENTS] + b" "}, "its checksum differs"),
     "not the format of COPY": (lambda f: sealed_again(f | {EVENTS: b"PGCOPX"}, EVENTS), "not in the format of COPY"),
