@@ -115,9 +115,8 @@ class Deploying:
         refuse_too_many(manifest)
         attempt.progress(done=0, total=sum(manifest.records.values()), package=f"pkg-{package_id}")
         options = DeployOptions(**attempt.arguments["options"])
-        return Order(
-            str(deployment_id), lineage_of(attempt.organisation, package.name), options
-        ), self.packages.contents(manifest)
+        order = Order(str(deployment_id), lineage_of(attempt.organisation, package.name), options)
+        return order, self.packages.contents(manifest)
 
     async def made(
         self, attempt: Attempt, environment: Environment, order: Order, contents: Contents
