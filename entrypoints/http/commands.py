@@ -44,14 +44,20 @@ async def execute(call: Call, handler: Handler, command: Any, status: int = 200)
 
 def command_key(call: Call, status: int) -> CommandKey | None:
     """What an Idempotency-Key stands for: this organisation, method and path; and a digest of the rest."""
-    given = call.headers.get("idempotency-key")
+    given = given_key(call)
     if given is None:
         return None
-    if not 0 < len(given) <= MAX_KEY:
-        raise Invalid(f"Idempotency-Key must be 1 to {MAX_KEY} characters")
     scope = "\n".join((call.caller.organisation, call.method, call.path, given))
     digest = hashlib.sha256(call.query_string + b"\n" + call.body).digest()
     return CommandKey(uuid5(COMMANDS, scope), digest, status)
+
+
+def given_key(call: Call) -> str | None:
+    """The Idempotency-Key, None without one; Invalid when it cannot be one."""
+    given = call.headers.get("idempotency-key")
+    if given is not None and not 0 < len(given) <= MAX_KEY:
+        raise Invalid(f"Idempotency-Key must be 1 to {MAX_KEY} characters")
+    return given
 
 
 async def authenticated(call: Call) -> Caller:
@@ -68,5 +74,7 @@ async def authenticated(call: Call) -> Caller:
 
 
 async def authorised(call: Call, action: str) -> None:
-    """Returns when the caller may do this, else raises Forbidden."""
+    """Returns when the caller may do this, else raises Forbidden; a key that cannot be one is refused here already."""
     authorise(call.caller, action)
+    if call.route and call.route.appends:
+        given_key(call)

@@ -150,7 +150,7 @@ def complaint(route: Route, answer: Any, statuses: Iterable[int]) -> str | None:
         return f"headers: {dict(answer.headers)}"
     if answer.headers["content-type"] != route.errors.media_type:
         return f"content type: {answer.headers['content-type']}"
-    if answer.request.method == "HEAD":
+    if route.method == "HEAD":
         return None
     try:
         TypeAdapter(route.errors.model(answer.status_code)).validate_json(answer.content)
