@@ -133,7 +133,7 @@ class Job(BaseAggregate[UUID]):
         """Ends it, or lets it wait until `again_at` when tries are left and nobody wants it cancelled."""
         self.check_holder(fence)
         if self.cancelling:
-            self.trigger_event(self.Cancelled, timestamp=at, reason=self.cancel_reason)
+            self.confirm_cancel(fence, at)
         elif again_at is not None and self.attempt <= self.max_retries:
             self.trigger_event(self.RetryScheduled, timestamp=at, error=error, due_at=again_at.isoformat())
         else:
@@ -148,7 +148,7 @@ class Job(BaseAggregate[UUID]):
         """Its worker is silent: another may take it, unless it was to be cancelled or has no try left."""
         self.check_holder(fence)
         if self.cancelling:
-            self.trigger_event(self.Cancelled, timestamp=at, reason=self.cancel_reason)
+            self.confirm_cancel(fence, at)
         elif self.attempt > self.max_retries:
             self.trigger_event(self.Failed, timestamp=at, error="The worker was lost, and no try is left")
         else:
@@ -156,10 +156,10 @@ class Job(BaseAggregate[UUID]):
 
     def release(self, fence: int, at: datetime) -> None:
         """Its worker stops working at all: another may take it at once, unless it was to be cancelled."""
-        self.check_holder(fence)
         if self.cancelling:
-            self.trigger_event(self.Cancelled, timestamp=at, reason=self.cancel_reason)
+            self.confirm_cancel(fence, at)
         else:
+            self.check_holder(fence)
             self.trigger_event(self.Released, timestamp=at, fence=fence)
 
     def cancel(self, reason: str | None, at: datetime) -> None:
@@ -202,15 +202,12 @@ class Job(BaseAggregate[UUID]):
         max_retries: int,
     ) -> None:
         self.organisation = organisation
-        self.handler = handler
-        self.arguments = arguments
+        self.handler, self.arguments = handler, arguments
         self.priority = priority
         self.due_at = due_at
-        self.timeout_seconds = timeout_seconds
-        self.max_retries = max_retries
+        self.timeout_seconds, self.max_retries = timeout_seconds, max_retries
         self.status = JobStatus.QUEUED
-        self.attempt = 0
-        self.fence = 0
+        self.attempt, self.fence = 0, 0
         self.cancelling = False
         self.cancel_reason: str | None = None
 
@@ -242,20 +239,11 @@ def _(event: Job.RetryScheduled, job: Job) -> None:
 
 
 @evolve.register
-def _(event: Job.WorkerLost, job: Job) -> None:
-    job.status, job.due_at = JobStatus.QUEUED, None
-
-
-@evolve.register
-def _(event: Job.Released, job: Job) -> None:
-    job.status, job.due_at, job.attempt = JobStatus.QUEUED, None, job.attempt - 1
-
-
-@evolve.register
 def _(event: Job.CancelRequested, job: Job) -> None:
     job.cancelling, job.cancel_reason = True, event.reason
 
 
 @evolve.register
-def _(event: Job.Retried, job: Job) -> None:
-    job.status, job.due_at, job.attempt = JobStatus.QUEUED, None, 0
+def _(event: Job.WorkerLost | Job.Released | Job.Retried, job: Job) -> None:
+    tries = {Job.WorkerLost: job.attempt, Job.Released: job.attempt - 1, Job.Retried: 0}
+    job.status, job.due_at, job.attempt = JobStatus.QUEUED, None, tries[type(event)]
