@@ -9,6 +9,7 @@ from psycopg.conninfo import make_conninfo
 
 from adapters.embedded.postgres import EmbeddedPostgres
 from tests.databases.servers import (
+    Postgres15,
     maria_other,
     maria_shop,
     mariadb,
@@ -44,7 +45,7 @@ def other(postgres: EmbeddedPostgres) -> Iterator[str]:
     yield from made(postgres)
 
 
-def made(postgres: EmbeddedPostgres) -> Iterator[str]:
+def made(postgres: EmbeddedPostgres | Postgres15) -> Iterator[str]:
     """A database for a test."""
     name = f"shop_{next(numbers)}"
     with psycopg.connect(postgres.admin_url, autocommit=True) as admin:

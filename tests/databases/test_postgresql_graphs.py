@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -14,6 +15,8 @@ from psycopg import sql
 
 from adapters.databases.postgresql.target import PostgresTarget
 from application.ports.databases import DeployOptions, Order
+from tests.databases.conftest import made
+from tests.databases.servers import Postgres15
 from tests.databases.test_postgresql_deploying import pack
 
 NAMES = ("plain", "Mixed Case", 'quo"te', "per%s cent", "select", "größe", "semi;colon", "a.b")
@@ -213,6 +216,22 @@ def test_a_few_graphs_are_the_same_elsewhere(
     trying: Callable[[Sequence[Made], bool, bool], None], made: list[Made], is_used: bool, at_once: bool
 ) -> None:
     trying(made, is_used, at_once)
+
+
+@pytest.fixture
+def trying_15(postgres_15: Postgres15) -> Iterator[Callable[[Sequence[Made], bool, bool], None]]:
+    """The same on PostgreSQL 15."""
+    database = contextmanager(made)
+    with database(postgres_15) as source, database(postgres_15) as target, asyncio.Runner() as loop:
+        yield lambda drawn, is_used, at_once: loop.run(tried(source, target, drawn, is_used, at_once))
+
+
+@settings(max_examples=10, suppress_health_check=list(HealthCheck))
+@given(drawn=schemas(), is_used=st.booleans(), at_once=st.booleans())
+def test_a_few_graphs_are_the_same_on_postgresql_15(
+    trying_15: Callable[[Sequence[Made], bool, bool], None], drawn: list[Made], is_used: bool, at_once: bool
+) -> None:
+    trying_15(drawn, is_used, at_once)
 
 
 @pytest.mark.faults

@@ -9,7 +9,7 @@ from psycopg import AsyncConnection, sql
 from domain.errors import Clash
 
 REFERRING = """
-select k.conrelid::int8, n.nspname, c.relname,
+select coalesce(pg_partition_root(k.conrelid), k.conrelid)::int8, n.nspname, c.relname,
        (select array_agg(a.attname::text order by u.place) from unnest(k.conkey) with ordinality u (number, place)
           join pg_attribute a on a.attrelid = k.conrelid and a.attnum = u.number),
        (select array_agg(a.attname::text order by u.place) from unnest(k.confkey) with ordinality u (number, place)

@@ -17,11 +17,19 @@ select c.oid::int8, n.nspname, c.relname
    and has_table_privilege(c.oid, 'select')
  order by n.nspname, c.relname
 """
-COLUMNS = """
+SEQUENCE = """case when a.attidentity <> '' or d.adbin is not null
+            then coalesce(
+                pg_get_serial_sequence(format('%%I.%%I', n.nspname, c.relname), a.attname),
+                (select format('%%I.%%I', o.nspname, s.relname)
+                   from pg_depend p join pg_class s on s.oid = p.refobjid join pg_namespace o on o.oid = s.relnamespace
+                  where p.classid = 'pg_attrdef'::regclass and p.objid = d.oid and p.refclassid = 'pg_class'::regclass
+                    and s.relkind = 'S' and pg_get_expr(d.adbin, d.adrelid) ~ '^nextval[(]''[^'']*''::regclass[)]$')
+            ) end"""
+"""What a column counts in: its own sequence, or one that no column owns and its default takes the next value of."""
+COLUMNS = f"""
 select a.attrelid::int8, a.attname, format_type(a.atttypid, a.atttypmod), not a.attnotnull, a.attgenerated <> '',
        case when a.atttypid in ('varchar'::regtype, 'bpchar'::regtype) and a.atttypmod > 4 then a.atttypmod - 4 end,
-       case when a.attidentity <> '' or d.adbin is not null
-            then pg_get_serial_sequence(format('%%I.%%I', n.nspname, c.relname), a.attname) end
+       {SEQUENCE}
   from pg_attribute a
   join pg_class c on c.oid = a.attrelid join pg_namespace n on n.oid = c.relnamespace
   left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum and a.attgenerated = ''
@@ -29,16 +37,25 @@ select a.attrelid::int8, a.attname, format_type(a.atttypid, a.atttypmod), not a.
  order by a.attrelid, a.attnum
 """
 CONSTRAINTS = """
-select k.conrelid::int8, k.contype, k.conname, k.confrelid::int8,
-       (select array_agg(a.attname::text order by u.place) from unnest(k.conkey) with ordinality u (number, place)
-          join pg_attribute a on a.attrelid = k.conrelid and a.attnum = u.number),
-       (select array_agg(a.attname::text order by u.place) from unnest(k.confkey) with ordinality u (number, place)
-          join pg_attribute a on a.attrelid = k.confrelid and a.attnum = u.number),
-       k.confdeltype, k.confupdtype
-  from pg_constraint k
- where k.conrelid = any(%s::oid[]) and k.contype in ('p', 'u', 'f') and k.conparentid = 0
- order by k.conname
+select conrelid, contype, conname, confrelid, columns, referenced, confdeltype, confupdtype
+  from (select distinct on (conrelid, contype, confrelid, columns, referenced, case when not is_partial then conname end)
+               *
+          from (select coalesce(pg_partition_root(k.conrelid), k.conrelid)::int8 as conrelid, k.contype, k.conname,
+                       coalesce(pg_partition_root(k.confrelid), k.confrelid)::int8 as confrelid,
+                       (select array_agg(a.attname::text order by u.place)
+                          from unnest(k.conkey) with ordinality u (number, place)
+                          join pg_attribute a on a.attrelid = k.conrelid and a.attnum = u.number) as columns,
+                       (select array_agg(a.attname::text order by u.place)
+                          from unnest(k.confkey) with ordinality u (number, place)
+                          join pg_attribute a on a.attrelid = k.confrelid and a.attnum = u.number) as referenced,
+                       k.confdeltype, k.confupdtype,
+                       coalesce(pg_partition_root(k.conrelid) <> k.conrelid, false) as is_partial
+                  from pg_constraint k
+                 where k.contype in ('p', 'u', 'f') and k.conparentid = 0) k
+         where conrelid = any(%s::oid[]::int8[]) and (contype = 'f' or not is_partial)) k
+ order by conname
 """
+"""What holds of a table, and the references of its partitions, which refer to the same: once."""
 ACTIONS = {"a": "NO ACTION", "r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}
 
 

@@ -58,7 +58,7 @@ async def postpone(connection: AsyncConnection[Any], found: Sequence[Edge], stag
         row = await (await connection.execute(DEFERRABLE, [edge.facts.oid, edge.key.name])).fetchone()
         if row and row[0]:
             await connection.execute(sql.SQL("set constraints {} deferred").format(edge.constraint))
-        elif edge.facts.is_owned:
+        elif row and edge.facts.is_owned:
             await connection.execute(edge.alter("deferrable initially deferred"))
             altered.append(edge)
         else:

@@ -7,7 +7,7 @@ from typing import Any
 
 from psycopg import AsyncConnection, sql
 
-from adapters.databases.postgresql.catalog import written
+from adapters.databases.postgresql.catalog import SEQUENCE, written
 
 TABLES = """
 select n.nspname, c.relname, c.oid::int8, pg_has_role(c.relowner, 'usage'),
@@ -15,10 +15,9 @@ select n.nspname, c.relname, c.oid::int8, pg_has_role(c.relowner, 'usage'),
   from pg_class c join pg_namespace n on n.oid = c.relnamespace
  where c.relkind in ('r', 'p') and n.nspname !~ '^(pg_|information_schema$)'
 """
-COLUMNS = """
+COLUMNS = f"""
 select a.attrelid::int8, a.attname, a.attidentity = 'a',
-       case when a.attidentity <> '' or d.adbin is not null
-            then pg_get_serial_sequence(format('%%I.%%I', n.nspname, c.relname), a.attname) end,
+       {SEQUENCE},
        (with recursive base (id, modifier) as (
             select a.atttypid, a.atttypmod
              union all select t.typbasetype, t.typtypmod from base join pg_type t on t.oid = id where t.typtype = 'd')

@@ -23,8 +23,9 @@ async def resolve(connection: AsyncConnection[Any], stages: Sequence[Stage]) -> 
     for stage in stages:
         await refuse_ambiguity(connection, stage)
         await give_keys(connection, stage)
-        # Without it the server goes on as if no row had a key here yet, and looks through all for each.
-        await connection.execute(sql.SQL("analyze {}").format(stage.temporary))
+        if not stage.is_first or unique_keys(stage):
+            # Without it the server goes on as if no row had a key here yet, and looks through all for each.
+            await connection.execute(sql.SQL("analyze {}").format(stage.temporary))
     for stage in stages:
         if not (stage.key and stage.source_key) and not stage.is_first:
             await by_content(connection, stage)
