@@ -63,7 +63,8 @@ class Chosen:
 
     def holders(self, keys: Sequence[str]) -> dict[str, list[str]]:
         """Which collections have documents with these keys in the package."""
-        query = "select key, collection from chosen where key in (select value from json_each(?)) order by 2"
+        query = """select chosen.key, collection from json_each(?) wanted cross join chosen on chosen.key = wanted.value
+                    order by collection"""
         found: dict[str, list[str]] = {}
         for key, collection in self.connection.execute(query, [orjson.dumps(keys).decode()]):
             found.setdefault(key, []).append(collection)
