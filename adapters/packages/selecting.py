@@ -151,6 +151,7 @@ def check(kind: DatabaseKind, selection: Selection, catalog: Mapping[str, Table]
             raise Invalid(f"where_clause is about '{name}', which is not among the {thing}s to pack")
     if kind is not DatabaseKind.MONGODB:
         check_columns(selection, catalog)
+        check_masks(selection, catalog)
     for name, condition in selection.where.items():
         check_where(kind, catalog[name], condition)
 
@@ -178,6 +179,14 @@ def check_columns(selection: Selection, catalog: Mapping[str, Table]) -> None:
     for name, left_out in selection.exclude.items():
         if needed := left_out.intersection((*catalog[name].primary_key, *selection.match_keys.get(name, ()))):
             raise Invalid(f"The column '{min(needed)}' of '{name}' is part of its key and cannot be left out")
+
+
+def check_masks(selection: Selection, catalog: Mapping[str, Table]) -> None:
+    """Invalid names a column that must have a value and would have none."""
+    for name, masks in selection.masks.items():
+        for column in catalog[name].columns:
+            if column.name in masks and masks[column.name].method == "null" and not column.is_nullable:
+                raise Invalid(f"The column '{column.name}' of '{name}' must have a value and cannot be masked by null")
 
 
 def check_where(kind: DatabaseKind, table: Table, condition: Any) -> None:

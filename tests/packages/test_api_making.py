@@ -113,6 +113,7 @@ PLAIN = {
         ({"filter": {"tables": ["orders"], "where_clauses": {}}}, "where_clauses"),
         ({"masks": {"customers": {"email": "rot13"}}}, "masks"),
         ({"masks": {"customers": {"emial": "hash"}}}, "emial"),
+        ({"masks": {"customers": {"name": "null"}}}, "'name'"),
         ({"match_keys": {"customers": ["emial"]}}, "emial"),
         ({"environment": "nowhere"}, "nowhere"),
         ({"environment": None}, "environment"),
