@@ -178,3 +178,36 @@ async def test_a_reference_to_nowhere_leaves_nothing_behind(shop: str, other: st
     with pytest.raises(Clash, match="foreign key"):
         await deploy(other, await pack(shop, "orders"), validate_references=False)
     assert rows(other, "select count(*) from orders") == [(0,)]
+
+
+LOOSE = """
+create sequence customer_seq; create sequence payment_seq;
+create table customer (id int primary key default nextval('customer_seq'::regclass), name text not null);
+create table payment (id int not null default nextval('payment_seq'::regclass), customer int not null,
+                      day date not null, primary key (day, id)) partition by range (day);
+create table january partition of payment for values from ('2026-01-01') to ('2026-02-01');
+create table february partition of payment for values from ('2026-02-01') to ('2026-03-01');
+alter table january add constraint january_fkey foreign key (customer) references customer;
+alter table february add constraint february_fkey foreign key (customer) references customer;
+"""
+PAID = "select name, day from payment join customer on customer.id = customer order by 1, 2"
+
+
+async def test_keys_of_sequences_that_no_column_owns_are_made_anew(shop: str, other: str) -> None:
+    run(shop, LOOSE + "insert into customer (name) values ('a'), ('b')")
+    run(other, LOOSE + "insert into customer (name) values ('someone else')")
+    outcome = await deploy(other, await pack(shop, "customer"))
+    assert outcome.keys["customer"] == {"1": "2", "2": "3"}
+    assert rows(other, "select name from customer where id = 1") == [("someone else",)]
+
+
+async def test_references_that_only_partitions_have_are_kept_and_undone(shop: str, other: str) -> None:
+    run(shop, LOOSE + "insert into customer (name) values ('a'), ('b')")
+    run(shop, "insert into payment (customer, day) values (1, '2026-01-05'), (2, '2026-02-05')")
+    run(other, LOOSE + "insert into customer (name) values ('someone else')")
+    package = await pack(shop, "payment", include_parent=True)
+    assert [(t.name, len(t.foreign_keys)) for t in package.tables] == [("customer", 0), ("payment", 1)]
+    await deploy(other, package)
+    assert rows(other, PAID) == rows(shop, PAID)
+    await PostgresTarget(other).roll_back("1", False, lambda table, count: None)
+    assert rows(other, "select name from customer") == [("someone else",)]

@@ -38,7 +38,8 @@ select a.attrelid::int8, a.attname, format_type(a.atttypid, a.atttypmod), not a.
 """
 CONSTRAINTS = """
 select conrelid, contype, conname, confrelid, columns, referenced, confdeltype, confupdtype
-  from (select distinct on (conrelid, contype, confrelid, columns, referenced, case when not is_partial then conname end)
+  from (select distinct on (conrelid, contype, confrelid, columns, referenced,
+                            case when not is_partial then conname end)
                *
           from (select coalesce(pg_partition_root(k.conrelid), k.conrelid)::int8 as conrelid, k.contype, k.conname,
                        coalesce(pg_partition_root(k.confrelid), k.confrelid)::int8 as confrelid,
