@@ -15,18 +15,17 @@ from pymongo.errors import PyMongoError
 
 from adapters.databases.mongodb import marks
 from adapters.databases.mongodb.checking import Checked, check
-from adapters.databases.mongodb.chosen import notes
 from adapters.databases.mongodb.classifying import Classifier
 from adapters.databases.mongodb.extended import read_line
 from adapters.databases.mongodb.fitting import Part, fitted
 from adapters.databases.mongodb.indexing import drop_indexes, missing_indexes
-from adapters.databases.mongodb.leasing import Lease, leased
+from adapters.databases.mongodb.leasing import Lease
 from adapters.databases.mongodb.progress import Telling
 from adapters.databases.mongodb.recovering import recover
 from adapters.databases.mongodb.referring import Referring
 from adapters.databases.mongodb.resolving import Resolving
 from adapters.databases.mongodb.session import Session
-from adapters.databases.mongodb.staged import STAGE, Staged
+from adapters.databases.mongodb.staged import Staged
 from adapters.databases.mongodb.undoing import Undoing
 from adapters.databases.mongodb.writing import Writer
 from application.ports.databases import Contents, Documents, Order, Outcome, Report, TableOutcome
@@ -232,19 +231,3 @@ class Deployment:
 def is_written(record: Any) -> bool:
     """Whether more was done to a document than noting it."""
     return bool(record["inserted"]) or record["before"] is not None
-
-
-async def deploy(
-    session: Session, contents: Contents, order: Order, report: Report, most: int, lease_seconds: float
-) -> Outcome:
-    """Everything, unless it was done before."""
-    if order.options.dry_run:
-        with notes(STAGE) as connection:
-            return await Deployment(session, contents, order, report, Staged(connection), most).rehearse()
-    await marks.prepare(session)
-    async with leased(session, order.package, lease_seconds) as lease:
-        await recover(session, order.package, lease)
-        if before := await marks.deployment(session, order.deployment_id):
-            return marks.read(before["outcome"])
-        with notes(STAGE) as connection:
-            return await Deployment(session, contents, order, report, Staged(connection), most, lease).make()

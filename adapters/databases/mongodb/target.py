@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from adapters.databases.mongodb import marks
 from adapters.databases.mongodb.catalog import read_catalog
 from adapters.databases.mongodb.chosen import notes
-from adapters.databases.mongodb.deploying import Deployment, deploy
+from adapters.databases.mongodb.deploying import Deployment
 from adapters.databases.mongodb.differing import differences
 from adapters.databases.mongodb.indexing import drop_indexes
 from adapters.databases.mongodb.leasing import Lease, leased
@@ -115,3 +115,19 @@ class MongoTarget:
                     batch = []
             if batch:
                 yield batch
+
+
+async def deploy(
+    session: Session, contents: Contents, order: Order, report: Report, most: int, lease_seconds: float
+) -> Outcome:
+    """Everything, unless it was done before."""
+    if order.options.dry_run:
+        with notes(STAGE) as connection:
+            return await Deployment(session, contents, order, report, Staged(connection), most).rehearse()
+    await marks.prepare(session)
+    async with leased(session, order.package, lease_seconds) as lease:
+        await recover(session, order.package, lease)
+        if before := await marks.deployment(session, order.deployment_id):
+            return marks.read(before["outcome"])
+        with notes(STAGE) as connection:
+            return await Deployment(session, contents, order, report, Staged(connection), most, lease).make()
