@@ -18,12 +18,16 @@ SELECTED = "selected"
 
 
 class Closure:
-    """Rows by where they lie (table part and ctid, which hold within one snapshot), in a temporary table a table."""
+    """Rows by where they lie (table part and ctid, which hold within one snapshot), in a temporary table a table.
+
+    Of tables that are in as a whole nothing needs to be written down.
+    """
 
     def __init__(self, connection: AsyncConnection[Any], catalog: Mapping[str, Table], selection: Selection) -> None:
         self.connection = connection
         self.catalog = catalog
         self.selection = selection
+        self.whole = {name for name in selection.tables if not selection.where.get(name)}
         self.check()
         self.keys = [*(k for t in catalog.values() for k in t.foreign_keys), *selection.virtual_foreign_keys]
         self.reached = self.reachable()
@@ -64,7 +68,7 @@ class Closure:
 
     async def prepare(self) -> None:
         """Makes the temporary tables; the last thing that writes anything anywhere."""
-        for number in self.numbers.values():
+        for number in [number for name, number in self.numbers.items() if name not in self.whole]:
             make = sql.SQL(
                 """create temporary table {} (part oid, place tid, round int, reason text, primary key (part, place))
                    on commit drop"""
@@ -74,7 +78,8 @@ class Closure:
     async def complete(self) -> None:
         """Fills them: first what the user chose, then round after round what belongs to it."""
         for name in self.selection.tables:
-            await self.choose(name)
+            if name not in self.whole:
+                await self.choose(name)
         up = [k for k in self.keys if self.selection.include_parent and self.is_followed(k)]
         down = [k for k in self.keys if self.selection.include_related and self.is_followed(k)]
         number = 0
@@ -91,10 +96,10 @@ class Closure:
         return key.table in self.numbers and key.referenced_table in self.numbers
 
     async def choose(self, name: str) -> None:
-        """What the user's where clause chooses of a table; without one, everything."""
-        table, text = self.catalog[name], self.selection.where.get(name)
+        """What the user's where clause chooses of a table."""
+        table = self.catalog[name]
         known = frozenset(column.name for column in table.columns)
-        condition = clause(where(text, table.name, known), "t") if text else sql.SQL("true")
+        condition = clause(where(self.selection.where[name], table.name, known), "t")
         query = sql.SQL("insert into {} select t.tableoid, t.ctid, 0, {} from {} t where {}")
         parts = (chosen(self.numbers[name]), sql.Literal(SELECTED), table_name(table), condition)
         await self.connection.execute(query.format(*parts))
@@ -109,30 +114,30 @@ class Closure:
 
     async def follow(self, key: ForeignKey, start: str, end: str, number: int, reason: str) -> int:
         """One step along a reference; answers how many rows it added."""
+        if end in self.whole or (start in self.whole and number > 0):
+            return 0
+        there = sql.Identifier("p" if start == key.table else "c")
+        query = sql.SQL(
+            """insert into {target} select distinct {there}.tableoid, {there}.ctid, {next}, {reason} from {pairs}
+               on conflict do nothing"""
+        )
+        facts = {"target": chosen(self.numbers[end]), "there": there, "next": sql.Literal(number + 1)}
+        facts |= {"reason": sql.Literal(reason), "pairs": self.pairs(key, start, number)}
+        return (await self.connection.execute(query.format(**facts))).rowcount
+
+    def pairs(self, key: ForeignKey, start: str, number: int) -> sql.Composed:
+        """Rows `c` with those `p` that they refer to, where the one at the start came in the last round."""
         same = [
             sql.SQL("c.{} = p.{}").format(sql.Identifier(child), sql.Identifier(parent))
             for child, parent in zip(key.columns, key.referenced_columns, strict=True)
         ]
-        here, there = ("c", "p") if start == key.table else ("p", "c")
-        query = sql.SQL(
-            """insert into {target}
-               select distinct {there}.tableoid, {there}.ctid, {next}, {reason}
-                 from {origin} s join {child} c on true join {parent} p on {same}
-                where s.round = {number} and {here}.tableoid = s.part and {here}.ctid = s.place
-               on conflict do nothing"""
-        ).format(
-            target=chosen(self.numbers[end]),
-            origin=chosen(self.numbers[start]),
-            child=table_name(self.catalog[key.table]),
-            parent=table_name(self.catalog[key.referenced_table]),
-            same=sql.SQL(" and ").join(same),
-            next=number + 1,
-            reason=reason,
-            number=number,
-            here=sql.Identifier(here),
-            there=sql.Identifier(there),
-        )
-        return (await self.connection.execute(query)).rowcount
+        tables = (table_name(self.catalog[key.table]), table_name(self.catalog[key.referenced_table]))
+        joined = sql.SQL("{} c join {} p on {}").format(*tables, sql.SQL(" and ").join(same))
+        if start in self.whole:
+            return joined
+        here = sql.Identifier("c" if start == key.table else "p")
+        query = sql.SQL("{} join {} s on s.round = {} and {here}.tableoid = s.part and {here}.ctid = s.place")
+        return query.format(joined, chosen(self.numbers[start]), sql.Literal(number), here=here)
 
     @property
     def tables(self) -> Sequence[Table]:
@@ -149,19 +154,25 @@ class Closure:
     async def reasons(self, name: str) -> Mapping[str, int]:
         """How many rows are in for which reason."""
         query = sql.SQL("select reason, count(*) from {} group by reason order by reason")
-        found = await self.connection.execute(query.format(chosen(self.numbers[name])))
-        return {reason: int(count) for reason, count in await found.fetchall()}
+        of = query.format(chosen(self.numbers[name])) if name not in self.whole else self.counted(name)
+        return {reason: int(count) for reason, count in await (await self.connection.execute(of)).fetchall()}
+
+    def counted(self, name: str) -> sql.Composed:
+        """The query for how many rows a whole table has."""
+        query = sql.SQL("select {}, count(*) from {} having count(*) > 0")
+        return query.format(sql.Literal(SELECTED), table_name(self.catalog[name]))
 
     def lines(self, name: str) -> sql.Composed:
         """The query for the rows of a table, each as one line of JSON, by primary key."""
         table = self.packed(name)
         values = [sql.SQL("{}::text").format(sql.Identifier("t", c.name)) for c in table.packed_columns]
-        order = columns("t", table.primary_key) if table.primary_key else sql.SQL("s.part, s.place")
-        query = sql.SQL(
-            """select to_json(array[{}]::text[])::text from {} s
-                 join {} t on t.tableoid = s.part and t.ctid = s.place order by {}"""
-        )
-        return query.format(sql.SQL(", ").join(values), chosen(self.numbers[name]), table_name(table), order)
+        order = columns("t", table.primary_key) if table.primary_key else sql.SQL("t.tableoid, t.ctid")
+        rows = sql.SQL("{} t").format(table_name(table))
+        if name not in self.whole:
+            place = sql.SQL("{} s join {} on t.tableoid = s.part and t.ctid = s.place")
+            rows = place.format(chosen(self.numbers[name]), rows)
+        query = sql.SQL("select to_json(array[{}]::text[])::text from {} order by {}")
+        return query.format(sql.SQL(", ").join(values), rows, order)
 
 
 def chosen(number: int) -> sql.Identifier:
