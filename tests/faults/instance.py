@@ -25,6 +25,14 @@ def is_alive(process: psutil.Process) -> bool:
         return False
 
 
+def program(process: psutil.Process) -> str:
+    """Its name; empty when it has ended by itself meanwhile."""
+    try:
+        return process.name()
+    except psutil.NoSuchProcess:
+        return ""
+
+
 class Instance:
     """One DATA_DIR, all parts or one of them, with these settings; started and killed any number of times."""
 
@@ -108,9 +116,13 @@ class Instance:
                     found |= {one.pid: one for one in (process, *process.children(recursive=True)) if is_alive(one)}
         return list(found.values())
 
+    def programs(self) -> set[str]:
+        """The names of all that runs."""
+        return {program(one) for one in self.members()} - {""}
+
     def member(self, name: str) -> psutil.Process:
         """The oldest process of a program that it runs."""
-        return min((one for one in self.members() if one.name() == name), key=lambda one: one.create_time())
+        return min((one for one in self.members() if program(one) == name), key=lambda one: one.create_time())
 
     def send(self, number: signal.Signals) -> list[psutil.Process]:
         """A signal to everything, servers first, so that nobody mourns its parent; whom it went to."""
@@ -123,7 +135,7 @@ class Instance:
     async def kill_all(self) -> set[str]:
         """kill -9 of everything at once, and proof that all of it is dead; the programs that were killed."""
         assert self.process is not None
-        programs = {one.name() for one in self.members()}
+        programs = self.programs()
         killed = self.send(signal.SIGKILL)
         await self.process.wait()
         for _ in range(200):

@@ -90,7 +90,7 @@ async def test_copies_side_by_side_keep_apart_and_ctrl_c_ends_all_of_each() -> N
             assert (await client.get(f"{second.url}/v1/deployments")).json() == []
             for instance in (first, second):
                 assert instance.process is not None
-                assert {process.name() for process in instance.members()} >= {"postgres", "nats-server"}
+                assert instance.programs() >= {"postgres", "nats-server"}
                 os.killpg(instance.process.pid, signal.SIGINT)
             for instance in (first, second):
                 assert instance.process is not None
