@@ -15,7 +15,7 @@ from domain.manifest import Part
 # Level 1 of ISA-L: three times as fast as zlib's, and smaller.
 LEVEL = 1
 GZIP = 31
-BATCH = 1 << 20
+BATCH = 1 << 18
 T = TypeVar("T")
 DAMAGED = "A part of the package is damaged: its checksum differs"
 
@@ -70,7 +70,7 @@ class PartReader:
         self.pending = bytearray()
 
     def read(self, chunk: bytes) -> Iterator[Lines]:
-        """The lines that are whole, about a megabyte at a time; never more bytes than the part has."""
+        """The lines that are whole, about a quarter of a megabyte at a time; never more bytes than the part has."""
         text = b""
         while (chunk or len(text) == BATCH) and not self.decompressor.eof:
             text = self.decompressed(chunk)

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from adapters.packages.plain_rows import PlainRows
 from application.ports.databases import Lines
 from domain.dataset import Column, DatabaseKind, Table
 from domain.errors import Invalid
@@ -50,10 +51,15 @@ class Rows:
         self.names = [column.name for column in table.packed_columns]
         found = enumerate(map(conversion, table.packed_columns))
         self.conversions = [(place, convert) for place, convert in found if convert]
+        wholes, truths = ([p for p, convert in self.conversions if convert is one] for one in (to_whole, to_truth))
+        self.plain = PlainRows(self.names, wholes, truths, LONGEST_WHOLE)
         self.written = self.documents if kind is DatabaseKind.MONGODB else self.objects
 
     def objects(self, lines: Lines) -> bytes:
         """Rows as JSON, with commas between them."""
+        if plain := self.plain.objects(lines):
+            self.sha256.update(b"\n".join([*lines, b""]))
+            return plain
         rows = self.counted(lines)
         for place, convert in self.conversions:
             for row in rows:
