@@ -83,6 +83,7 @@ async def rehearsing_concerns(work: Work, job: Job) -> Follow:
             options=job.arguments["options"],
             tables=turn.result["deployed"]["tables"] if turn.result else {},
             error=None if turn.result else turn.why or str(turn.status),
+            requested_by=job.requested_by,
         )
 
     return follow

@@ -200,14 +200,14 @@ class Job(BaseAggregate[UUID]):
         due_at: str | None,
         timeout_seconds: int,
         max_retries: int,
+        requested_by: str,
     ) -> None:
-        self.organisation = organisation
+        self.organisation, self.requested_by = organisation, requested_by
         self.handler, self.arguments = handler, arguments
         self.priority = priority
         self.due_at = due_at
         self.timeout_seconds, self.max_retries = timeout_seconds, max_retries
-        self.status = JobStatus.QUEUED
-        self.attempt, self.fence = 0, 0
+        self.status, self.attempt, self.fence = JobStatus.QUEUED, 0, 0
         self.cancelling = False
         self.cancel_reason: str | None = None
 

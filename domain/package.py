@@ -114,6 +114,7 @@ class Package(BaseAggregate[UUID]):
         options: dict[str, Any]
         tables: dict[str, dict[str, int]]
         error: str | None
+        requested_by: str
 
     class Deleted(Event):
         """Nobody sees it any more, and its name is free again."""
@@ -200,8 +201,7 @@ class Package(BaseAggregate[UUID]):
         selection: dict[str, Any] | None = None,
     ) -> None:
         self.organisation = organisation
-        self.name = name
-        self.version_name = version
+        self.name, self.version_name = name, version
         self.package_type = package_type
         self.description = description
         self.metadata = metadata

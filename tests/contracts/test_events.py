@@ -98,7 +98,7 @@ LANDED = {
     "package.packing_failed": (1, "action_id error"),
     "package.packing_finished": (1, "action_id packed"),
     "package.packing_started": (1, "action_id"),
-    "package.validated": (1, "action_id environment options tables error"),
+    "package.validated": (1, "action_id environment options tables error requested_by"),
     "rules.opened": (1, "organisation"),
     "rules.set": (1, "rules"),
     "token.issued": (1, "organisation name role scope expires_at sha256 owner"),
