@@ -23,6 +23,7 @@ BOUNDS = (
     ((PACK, ZIP), DUMP, 4.0),
     ((DEPLOY,), COPY, 2.0),
     ((DEPLOY,), SINGLE, 0.1),
+    ((DEPLOY,), PIPE, 3.0),
     ((PACK, DEPLOY), PIPE, 3.0),
     ((AGAIN,), DEPLOY, 1 / 3),
     ((DRY,), DEPLOY, 1.0),

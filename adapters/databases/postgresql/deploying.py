@@ -26,11 +26,13 @@ from adapters.databases.postgresql.progress import Telling
 from adapters.databases.postgresql.rehearsing import rehearsed
 from adapters.databases.postgresql.repeating import is_unchanged, keep_fingerprint, known_keys
 from adapters.databases.postgresql.staging import Stage
-from adapters.databases.postgresql.writing import complete, insert, move_sequences, update
+from adapters.databases.postgresql.together import checked_together
+from adapters.databases.postgresql.writing import complete, count, insert, move_sequences, update
 from application.ports.databases import Contents, Order, Outcome, Report, TableOutcome
 
 KEYS_SHOWN = 1000
 ROWS_AT_ONCE = 250_000
+BLOCKS = sql.SQL("select pg_relation_size({}::regclass) / current_setting('block_size')::int")
 COUNTS = sql.SQL(
     """select count(*) filter (where found = 0 and failed is null),
               count(*) filter (where found > 0 and failed is null),
@@ -64,7 +66,8 @@ class Deployment:
         await self.stage()
         await self.check()
         closing = edges({n: s.table for n, s in self.stages.items()}, self.facts, self.order.options.continue_on_error)
-        async with postponed(self.connection, closing, self.stages):
+        together = [] if closing or self.order.options.continue_on_error else list(self.stages.values())
+        async with checked_together(self.connection, together), postponed(self.connection, closing, self.stages):
             for stage in self.stages.values():
                 await self.write(stage)
             for stage in self.stages.values():
@@ -169,10 +172,13 @@ class Deployment:
         if own or self.order.options.continue_on_error or stage.rows <= ROWS_AT_ONCE:
             return await insert(self.connection, stage, among, dry)
         done = 0
-        for low in range(1, stage.rows + 1, ROWS_AT_ONCE):
-            some = sql.SQL("s.line between {} and {}").format(low, low + ROWS_AT_ONCE - 1)
+        blocks = await count(self.connection, BLOCKS.format(sql.Literal(f"rollbook_stage_{stage.number}")))
+        step = max(1, blocks * ROWS_AT_ONCE // stage.rows)
+        for low in range(0, blocks, step):
+            places = (sql.Literal(f"({block},0)") for block in (low, low + step))
+            some = sql.SQL("s.ctid >= {}::tid and s.ctid < {}::tid").format(*places)
             done += await insert(self.connection, stage, some, dry)
-            self.tellings[stage.name].wrote(min(1, (low + ROWS_AT_ONCE) / stage.rows))
+            self.tellings[stage.name].wrote(min(1, (low + step) / blocks))
         return done
 
     async def update_some(self, stage: Stage, among: sql.Composable) -> int:
@@ -181,14 +187,16 @@ class Deployment:
 
     async def finish(self) -> Outcome:
         """Notes what was done, and tells it."""
+        counted = {s.name: await self.outcome(s) for s in self.stages.values()}
         if not self.order.options.dry_run:
             for stage in self.stages.values():
-                updating = self.order.options.update_existing
-                await keep_lineage(self.connection, stage, self.number, updating)
+                updating, done = self.order.options.update_existing, counted[stage.name]
+                found = done.changed + done.same > 0
+                await keep_lineage(self.connection, stage, self.number, updating, found)
                 await move_sequences(self.connection, stage)
-                await keep_fingerprint(self.connection, stage, self.tellings[stage.name])
+                await keep_fingerprint(self.connection, stage, self.tellings[stage.name], done.failed)
         keys = {s.name: await keys_of(self.connection, s) for s in self.stages.values() if s.generates}
-        outcome = Outcome({s.name: await self.outcome(s) for s in self.stages.values()}, keys)
+        outcome = Outcome(counted, keys)
         await marks.end(self.connection, self.order, outcome)
         return outcome
 

@@ -5,7 +5,7 @@ from typing import Any
 from psycopg import AsyncConnection, sql
 
 from adapters.databases.postgresql.staging import Stage
-from adapters.databases.postgresql.writing import changing, count
+from adapters.databases.postgresql.writing import changing
 
 TAKES_PLACE = sql.SQL(
     """on conflict (source_key) do update
@@ -41,7 +41,9 @@ def image(stage: Stage) -> sql.Composed:
     return query.format(sql.SQL(", ").join(pairs))
 
 
-async def keep_lineage(connection: AsyncConnection[Any], stage: Stage, number: int, updating: bool) -> None:
+async def keep_lineage(
+    connection: AsyncConnection[Any], stage: Stage, number: int, updating: bool, found: bool
+) -> None:
     """Notes the new rows, and those that were met or may have been changed."""
     if not (stage.source_key and stage.key):
         return await keep_lines(connection, stage, number)
@@ -53,7 +55,7 @@ async def keep_lineage(connection: AsyncConnection[Any], stage: Stage, number: i
     if stage.is_first:
         await connection.execute(made)
         await connection.execute(sql.SQL("analyze {}").format(stage.lineage))
-    if await count(connection, sql.SQL("select count(*) from {} where found > 0").format(stage.temporary)):
+    if found:
         await keep_found(connection, stage, number, updating)
 
 

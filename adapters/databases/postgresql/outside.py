@@ -15,13 +15,14 @@ PARTS = "select part from rollbook_packages.parts where table_name = %s"
 
 async def look_up(connection: AsyncConnection[Any], stages: Sequence[Stage], facts: Mapping[str, Facts]) -> None:
     """Finds where rows went that packages brought earlier: this one, or all others that agree."""
+    fresh = {stage.part for stage in stages if stage.is_first}
     for stage in stages:
         for reference in stage.references:
             real = reference.real
             if real is None or reference.key.referenced_columns != real.primary_key:
                 continue
             found = await connection.execute(PARTS, [reference.key.referenced_table])
-            if parts := [part for (part,) in await found.fetchall()]:
+            if parts := [part for (part,) in await found.fetchall() if part not in fresh]:
                 noted = await note(connection, stage, reference, parts, facts[reference.key.referenced_table])
                 reference.is_mapped = noted > 0
 

@@ -37,10 +37,8 @@ async def is_missing_some(connection: AsyncConnection[Any], stage: Stage) -> boo
     return await count(connection, query.format(stage.lineage, stage.real, sql.SQL(" and ").join(same))) > 0
 
 
-async def keep_fingerprint(connection: AsyncConnection[Any], stage: Stage, telling: Telling) -> None:
+async def keep_fingerprint(connection: AsyncConnection[Any], stage: Stage, telling: Telling, failed: int) -> None:
     """Keeps what was deployed, unless rows were left out."""
-    query = sql.SQL("select count(*) from (select from {} where failed is not null limit 1) f")
-    failed = await count(connection, query.format(stage.temporary))
     await connection.execute(KEEP, [None if failed else fingerprint(stage, telling), stage.part])
 
 
