@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from adapters.databases.mongodb.filters import parse_filter
 from adapters.databases.where import mysql, postgresql
 from application.ports.databases import Mask, Selection, Source
-from domain.dataset import DatabaseKind, ForeignKey, Table
+from domain.dataset import DatabaseKind, ForeignKey, KeyStrategy, Table
 from domain.errors import Invalid
 from domain.manifest import Choice, DocumentReference, IdStrategy
 
@@ -182,11 +182,21 @@ def check_columns(selection: Selection, catalog: Mapping[str, Table]) -> None:
 
 
 def check_masks(selection: Selection, catalog: Mapping[str, Table]) -> None:
-    """Invalid names a column that must have a value and would have none."""
+    """Invalid names a column that must have a value and would have none, or that must keep the one that it has."""
     for name, masks in selection.masks.items():
+        if kept := made_anew(name, catalog).intersection(masks):
+            raise Invalid(f"The column '{min(kept)}' of '{name}' holds keys that are made anew and cannot be masked")
         for column in catalog[name].columns:
             if column.name in masks and masks[column.name].method == "null" and not column.is_nullable:
                 raise Invalid(f"The column '{column.name}' of '{name}' must have a value and cannot be masked by null")
+
+
+def made_anew(name: str, catalog: Mapping[str, Table]) -> set[str]:
+    """The columns whose values mean nothing elsewhere, but say which rows belong together."""
+    keys = {name: one.primary_key for name, one in catalog.items() if one.strategy is not KeyStrategy.PRESERVE}
+    references = catalog[name].foreign_keys
+    referring = [key for key in references if keys.get(key.referenced_table) == key.referenced_columns]
+    return {*keys.get(name, ()), *(column for key in referring for column in key.columns)}
 
 
 def check_where(kind: DatabaseKind, table: Table, condition: Any) -> None:

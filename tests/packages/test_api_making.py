@@ -114,6 +114,8 @@ PLAIN = {
         ({"masks": {"customers": {"email": "rot13"}}}, "masks"),
         ({"masks": {"customers": {"emial": "hash"}}}, "emial"),
         ({"masks": {"customers": {"name": "null"}}}, "'name'"),
+        ({"masks": {"customers": {"id": "hash"}}}, "'id'"),
+        ({"masks": {"orders": {"customer_id": "hash"}}}, "'customer_id'"),
         ({"match_keys": {"customers": ["emial"]}}, "emial"),
         ({"environment": "nowhere"}, "nowhere"),
         ({"environment": None}, "environment"),
