@@ -57,6 +57,19 @@ select conrelid, contype, conname, confrelid, columns, referenced, confdeltype, 
  order by conname
 """
 """What holds of a table, and the references of its partitions, which refer to the same: once."""
+INDEXES = """
+select i.indrelid::int8,
+       (select array_agg(a.attname::text order by u.place)
+          from unnest(i.indkey) with ordinality u (number, place)
+          join pg_attribute a on a.attrelid = i.indrelid and a.attnum = u.number
+         where u.place <= i.indnkeyatts)
+  from pg_index i join pg_class c on c.oid = i.indexrelid
+ where i.indrelid = any(%s::oid[]) and i.indisunique and i.indisvalid and i.indpred is null and i.indexprs is null
+   and not i.indisprimary and not exists (select from pg_constraint k where k.conindid = i.indexrelid
+                                             and k.contype in ('u', 'x') and k.conrelid = i.indrelid)
+ order by c.relname
+"""
+"""What makes all rows differ without being a constraint."""
 ACTIONS = {"a": "NO ACTION", "r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}
 
 
@@ -65,11 +78,12 @@ async def read_catalog(connection: AsyncConnection[Any]) -> Mapping[str, Table]:
     tables = await rows(connection, TABLES, [])
     names = {oid: (schema, name) for oid, schema, name in tables}
     oids = list(names)
-    columns, constraints = (
-        grouped(await rows(connection, COLUMNS, [oids])),
-        grouped(await rows(connection, CONSTRAINTS, [oids])),
-    )
-    found = [described(oid, names, columns.get(oid, []), constraints.get(oid, [])) for oid in oids]
+    columns, constraints, indexes = [
+        grouped(await rows(connection, query, [oids])) for query in (COLUMNS, CONSTRAINTS, INDEXES)
+    ]
+    found = [
+        described(oid, names, columns.get(oid, []), constraints.get(oid, []), indexes.get(oid, [])) for oid in oids
+    ]
     return {written(table.schema, table.name): table for table in found}
 
 
@@ -86,7 +100,9 @@ def written(schema: str, name: str) -> str:
     return name if schema == DEFAULT_SCHEMA else f"{schema}.{name}"
 
 
-def described(oid: int, names: dict[int, tuple[str, str]], columns: list[Any], constraints: list[Any]) -> Table:
+def described(
+    oid: int, names: dict[int, tuple[str, str]], columns: list[Any], constraints: list[Any], indexes: list[Any]
+) -> Table:
     """One table."""
     schema, name = names[oid]
     primary = next((tuple(columns) for kind, _, _, columns, *_ in constraints if kind == "p"), ())
@@ -94,6 +110,7 @@ def described(oid: int, names: dict[int, tuple[str, str]], columns: list[Any], c
     known = tuple(key for key in references if key.referenced_table)
     referring = {column for key in known for column in key.columns}
     sequences = {column: sequence for column, *_, sequence in columns if sequence}
+    unique = [columns for kind, _, _, columns, *_ in constraints if kind == "u"] + [columns for (columns,) in indexes]
     generated = len(primary) == 1 and primary[0] in sequences
     return Table(
         name=name,
@@ -101,7 +118,7 @@ def described(oid: int, names: dict[int, tuple[str, str]], columns: list[Any], c
         columns=tuple(column(primary, referring, *facts) for facts in columns),
         primary_key=primary,
         foreign_keys=known,
-        unique=tuple(tuple(columns) for kind, _, _, columns, *_ in constraints if kind == "u"),
+        unique=tuple(dict.fromkeys(tuple(columns) for columns in unique)),
         strategy=KeyStrategy.SEQUENCE if generated else KeyStrategy.PRESERVE,
         sequence=sequences[primary[0]] if generated else None,
     )

@@ -1,6 +1,6 @@
 """Which rows are in a package: those that were chosen, the rows that they need, and on request those that need them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 from psycopg import AsyncConnection, sql
 
 from adapters.databases.postgresql.masking import masks_of
+from adapters.databases.postgresql.others import divided
 from adapters.databases.postgresql.quoting import clause, columns, table_name
 from adapters.databases.where.postgresql import where
 from application.ports.databases import Selection
@@ -27,6 +28,7 @@ class Closure:
         self.connection = connection
         self.catalog = catalog
         self.selection = selection
+        self.divided: Set[str] = frozenset()
         self.whole = {name for name in selection.tables if not selection.where.get(name)}
         self.check()
         self.keys = [*(k for t in catalog.values() for k in t.foreign_keys), *selection.virtual_foreign_keys]
@@ -66,14 +68,20 @@ class Closure:
         down = [k.table for k in self.keys if k.referenced_table == name] if self.selection.include_related else []
         return list(dict.fromkeys(up + down))
 
+    @property
+    def places(self) -> Sequence[sql.Identifier]:
+        """The temporary tables."""
+        return [chosen(number) for name, number in self.numbers.items() if name not in self.whole]
+
     async def prepare(self) -> None:
         """Makes the temporary tables; the last thing that writes anything anywhere."""
-        for number in [number for name, number in self.numbers.items() if name not in self.whole]:
+        self.divided = await divided(self.connection)
+        for place in self.places:
             make = sql.SQL(
                 """create temporary table {} (part oid, place tid, round int, reason text, primary key (part, place))
                    on commit drop"""
             )
-            await self.connection.execute(make.format(chosen(number)))
+            await self.connection.execute(make.format(place))
 
     async def complete(self) -> None:
         """Fills them: first what the user chose, then round after round what belongs to it."""
@@ -101,7 +109,7 @@ class Closure:
         known = frozenset(column.name for column in table.columns)
         condition = clause(where(self.selection.where[name], table.name, known), "t")
         query = sql.SQL("insert into {} select t.tableoid, t.ctid, 0, {} from {} t where {}")
-        parts = (chosen(self.numbers[name]), sql.Literal(SELECTED), table_name(table), condition)
+        parts = (chosen(self.numbers[name]), sql.Literal(SELECTED), self.own_rows(name), condition)
         await self.connection.execute(query.format(*parts))
 
     async def follow_up(self, key: ForeignKey, number: int) -> int:
@@ -131,7 +139,7 @@ class Closure:
             sql.SQL("c.{} = p.{}").format(sql.Identifier(child), sql.Identifier(parent))
             for child, parent in zip(key.columns, key.referenced_columns, strict=True)
         ]
-        tables = (table_name(self.catalog[key.table]), table_name(self.catalog[key.referenced_table]))
+        tables = (self.own_rows(key.table), self.own_rows(key.referenced_table))
         joined = sql.SQL("{} c join {} p on {}").format(*tables, sql.SQL(" and ").join(same))
         if start in self.whole:
             return joined
@@ -151,6 +159,11 @@ class Closure:
         declared = tuple(k for k in self.selection.virtual_foreign_keys if k.table == name)
         return replace(table, columns=kept, foreign_keys=table.foreign_keys + declared)
 
+    def own_rows(self, name: str) -> sql.Composed:
+        """Where the rows of a table are read: those of tables that inherit from it are their own, those of parts are
+        its."""
+        return sql.SQL("{}" if name in self.divided else "only {}").format(table_name(self.catalog[name]))
+
     async def reasons(self, name: str) -> Mapping[str, int]:
         """How many rows are in for which reason."""
         query = sql.SQL("select reason, count(*) from {} group by reason order by reason")
@@ -160,14 +173,14 @@ class Closure:
     def counted(self, name: str) -> sql.Composed:
         """The query for how many rows a whole table has."""
         query = sql.SQL("select {}, count(*) from {} having count(*) > 0")
-        return query.format(sql.Literal(SELECTED), table_name(self.catalog[name]))
+        return query.format(sql.Literal(SELECTED), self.own_rows(name))
 
     def lines(self, name: str) -> sql.Composed:
         """The query for the rows of a table, each as one line of JSON, by primary key."""
         table = self.packed(name)
         values = [sql.SQL("{}::text").format(sql.Identifier("t", c.name)) for c in table.packed_columns]
         order = columns("t", table.primary_key) if table.primary_key else sql.SQL("t.tableoid, t.ctid")
-        rows = sql.SQL("{} t").format(table_name(table))
+        rows = sql.SQL("{} t").format(self.own_rows(name))
         if name not in self.whole:
             place = sql.SQL("{} s join {} on t.tableoid = s.part and t.ctid = s.place")
             rows = place.format(chosen(self.numbers[name]), rows)

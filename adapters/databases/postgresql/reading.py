@@ -11,7 +11,8 @@ from adapters.databases.postgresql.catalog import read_catalog
 from adapters.databases.postgresql.closure import Closure
 from adapters.databases.postgresql.connecting import connected
 from adapters.databases.postgresql.masking import hidden
-from adapters.databases.postgresql.rights import reduce_rights
+from adapters.databases.postgresql.others import refuse_others
+from adapters.databases.postgresql.rights import give_up_rights, reduce_rights
 from application.ports.databases import Found, Lines, Selection
 from domain.dataset import DatabaseKind, Table
 
@@ -46,8 +47,11 @@ class PostgresSource:
             await connection.execute(f"{EXACT}; {MEMORY}".encode())
             limit = sql.SQL("set local statement_timeout = {}").format(self.timeout_seconds * 1000)
             await connection.execute(limit)
-            closure = Closure(connection, await read_catalog(connection), selection)
+            catalog = await read_catalog(connection)
+            await refuse_others(connection, catalog, selection.tables)
+            closure = Closure(connection, catalog, selection)
             await closure.prepare()
+            await give_up_rights(connection, closure.places)
             await connection.execute("set transaction read only")
             await closure.complete()
             yield PostgresReading(connection, closure)

@@ -1,0 +1,39 @@
+"""What a PostgreSQL database holds beside plain tables: tables in parts, and views and others that are not packed."""
+
+from collections.abc import Iterable, Mapping, Set
+from typing import Any
+
+from psycopg import AsyncConnection
+
+from adapters.databases.postgresql.catalog import written
+from domain.dataset import Table
+from domain.errors import Invalid
+
+DIVIDED = """
+select n.nspname, c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.relkind = 'p'
+"""
+OTHERS = """
+select n.nspname, c.relname,
+       case when c.relispartition then 'a part of the table ' || pg_partition_root(c.oid)::regclass
+            else case c.relkind when 'v' then 'a view' when 'm' then 'a materialized view'
+                                when 'f' then 'a foreign table' end end
+  from pg_class c join pg_namespace n on n.oid = c.relnamespace
+ where c.relkind in ('v', 'm', 'f') or c.relispartition and c.relkind in ('r', 'p')
+"""
+
+
+async def divided(connection: AsyncConnection[Any]) -> Set[str]:
+    """The tables whose rows all lie in parts of them."""
+    found = await (await connection.execute(DIVIDED)).fetchall()
+    return {written(schema, name) for schema, name in found}
+
+
+async def refuse_others(connection: AsyncConnection[Any], catalog: Mapping[str, Table], names: Iterable[str]) -> None:
+    """Invalid says of what is there and is no table by itself what it is."""
+    if not (unknown := [name for name in names if name not in catalog]):
+        return
+    found = await (await connection.execute(OTHERS)).fetchall()
+    known = {written(schema, name): what for schema, name, what in found}
+    for name in unknown:
+        if name in known:
+            raise Invalid(f"'{name}' is {known[name]}; only whole tables are packed")

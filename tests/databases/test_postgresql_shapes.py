@@ -1,0 +1,102 @@
+"""Tables of all shapes: with tables that inherit from them, in parts, with unique indexes; and what is no table."""
+
+import pytest
+
+from adapters.databases.postgresql.reading import PostgresSource
+from application.ports.databases import Selection
+from domain.errors import Invalid
+from tests.databases.test_postgresql_deploying import deploy, pack, rows
+from tests.databases.test_postgresql_reading import packed, run
+
+INHERITED = """
+create table cities (id int primary key, name text);
+create table capitals (country text, primary key (id)) inherits (cities);
+create table visits (city int references cities, note text);
+insert into cities values (1, 'Bonn'), (2, 'Ulm'); insert into capitals values (3, 'Rome', 'Italy');
+insert into visits values (1, 'rain');
+"""
+DIVIDED = """
+create table sales (id int, day date, primary key (id, day)) partition by range (day);
+create table january partition of sales for values from ('2026-01-01') to ('2026-02-01');
+create table later partition of sales for values from ('2026-02-01') to ('2027-01-01') partition by range (day);
+create table february partition of later for values from ('2026-02-01') to ('2026-03-01');
+create view sold as select * from sales; create materialized view counted as select count(*) from sales;
+"""
+SOLD = "insert into sales values (1, '2026-01-05'), (2, '2026-02-05'), (3, '2026-01-06');"
+ITEMS = "create table items (id serial primary key, code text, shop int, name text);"
+
+
+async def test_rows_of_tables_that_inherit_are_packed_once(shop: str) -> None:
+    run(shop, INHERITED)
+    found = await packed(shop, tables=("cities", "capitals"))
+    assert found == {"cities": [["1", "Bonn"], ["2", "Ulm"]], "capitals": [["3", "Rome", "Italy"]]}
+    chosen = await packed(shop, tables=("cities",), where={"cities": "id > 1"}, include_related=True)
+    assert chosen == {"cities": [["2", "Ulm"]], "visits": []}
+
+
+async def test_rows_of_tables_that_inherit_are_counted_once(shop: str) -> None:
+    run(shop, INHERITED)
+    async with PostgresSource(shop).read(Selection(tables=("cities",))) as reading:
+        found = await reading.count("cities")
+    assert (found.rows, found.reasons) == (2, {"selected": 2})
+
+
+async def test_tables_that_inherit_are_deployed_each_with_its_rows(shop: str, other: str) -> None:
+    run(shop, INHERITED)
+    run(other, INHERITED.partition("insert")[0])
+    await deploy(other, await pack(shop, "cities", "capitals", "visits"))
+    each = "select tableoid::regclass::text, id, name from cities order by id"
+    assert rows(other, each) == rows(shop, each)
+
+
+@pytest.mark.parametrize("where", [{}, {"sales": "id > 0"}])
+async def test_tables_in_parts_are_packed_and_deployed_whole(shop: str, other: str, where: dict[str, str]) -> None:
+    run(shop, DIVIDED + SOLD)
+    run(other, DIVIDED)
+    package = await pack(shop, "sales", where=where)
+    assert [table.name for table in package.tables] == ["sales"]
+    await deploy(other, package)
+    each = "select tableoid::regclass::text, id from sales order by id"
+    assert rows(other, each) == rows(shop, each) != []
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("sold", "a view"),
+        ("counted", "a materialized view"),
+        ("february", "a part of the table sales"),
+        ("later", "a part of the table sales"),
+    ],
+)
+async def test_what_is_no_table_by_itself_is_refused_by_what_it_is(shop: str, name: str, what: str) -> None:
+    run(shop, DIVIDED)
+    with pytest.raises(Invalid, match=f"'{name}' is {what}; only whole tables are packed"):
+        await packed(shop, tables=(name,))
+    assert list(await PostgresSource(shop).catalog()) == ["sales"]
+
+
+async def test_unique_indexes_tell_which_rows_exist_as_constraints_do(shop: str, other: str) -> None:
+    run(shop, ITEMS + "insert into items (code, shop, name) values ('a', 1, 'new'), ('b', 1, 'b')")
+    run(other, ITEMS + "create unique index once on items (shop, code) include (name)")
+    run(other, "insert into items (id, code, shop, name) values (70, 'a', 1, 'old')")
+    outcome = await deploy(other, await pack(shop, "items"), update_existing=True)
+    assert (outcome.tables["items"].new, outcome.tables["items"].changed) == (1, 1)
+    assert outcome.keys["items"]["1"] == "70"
+    assert rows(other, "select name from items where id = 70") == [("new",)]
+
+
+@pytest.mark.parametrize("index", ["(shop) where code <> 'a'", "(lower(code))", "(shop, lower(code))"])
+async def test_indexes_that_do_not_tell_all_rows_apart_say_nothing(shop: str, other: str, index: str) -> None:
+    run(shop, ITEMS + "insert into items (code, shop) values ('B', 1)")
+    run(other, f"{ITEMS} insert into items (code, shop) values ('a', 1); create unique index once on items {index}")
+    assert (await PostgresSource(other).catalog())["items"].unique == ()
+    assert (await deploy(other, await pack(shop, "items"))).tables["items"].new == 1
+
+
+async def test_a_match_key_comes_before_unique_indexes(shop: str, other: str) -> None:
+    run(shop, ITEMS + "insert into items (code, shop, name) values ('a', 1, 'x')")
+    run(other, ITEMS + "create unique index once on items (code)")
+    run(other, "insert into items (id, code, name) values (70, 'a', 'y'), (80, 'b', 'x')")
+    package = await pack(shop, "items", match_keys={"items": ("name",)})
+    assert (await deploy(other, package)).keys["items"] == {"1": "80"}
