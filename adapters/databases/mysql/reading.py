@@ -7,10 +7,10 @@ from typing import Any
 
 import orjson
 
+from adapters.databases.masking import Masked
 from adapters.databases.mysql.catalog import read_catalog
 from adapters.databases.mysql.choosing import Choice
 from adapters.databases.mysql.closure import Closure
-from adapters.databases.mysql.masking import Masked
 from adapters.databases.mysql.session import Session, opened
 from application.ports.databases import Found, Lines, Selection
 from domain.dataset import DatabaseKind, Table
