@@ -168,7 +168,7 @@ def told(row: Row, at: datetime, user: str, progress: dict[str, Any] | None, han
         "retry_count": max(0, row["attempt"] - 1),
         **{name: utc(row[name]) for name in ("started_at", "completed_at", "created_at")},
         **{name: row[name] for name in same},
-        "progress": progress,
+        "progress": progress and {**progress, "heard_at": utc(progress["heard_at"].isoformat())},
     }
 
 

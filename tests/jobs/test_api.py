@@ -35,6 +35,7 @@ async def test_a_job_is_told_in_the_words_of_the_document(jobs: Jobs, rollbook: 
     assert (told["job_type"], told["status"], told["retry_count"]) == ("echoing", "completed", 0)
     assert told["job_data"] == {"package_id": "pkg-1", "user": "rollbook"}
     assert told["progress"]["done"] == 1
+    assert told["progress"]["heard_at"].endswith("Z")
     log = await rollbook.client.get(f"/api/jobs/echo-{job}/logs", headers=ACME)
     assert [line.split("] ")[1] for line in log.text.splitlines()] == ["line 0", "line 1", "line 2"]
 
