@@ -10,6 +10,9 @@ from psycopg import AsyncConnection, errors, sql
 from adapters.databases.postgresql.rights import refuse_event_store
 from domain.errors import Clash, Invalid, Unavailable
 
+TELL_ROWS = ("23502", "23514", "44000")
+"""What a column, a check or a view refuses: the server goes on with the whole row."""
+
 CONNECT_SECONDS = 10
 KEEPALIVE: dict[str, Any] = {"keepalives": 1, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
 
@@ -49,6 +52,7 @@ async def limit(connection: AsyncConnection[Any], timeout_seconds: int, lock_sec
 
 
 def said(problem: psycopg.Error) -> str:
-    """What the server says."""
-    parts = [problem.diag.message_primary, problem.diag.message_detail]
+    """What the server says; but never a whole row, as it may hold anything and this is kept for ever."""
+    tells_rows = problem.sqlstate in TELL_ROWS
+    parts = [problem.diag.message_primary, None if tells_rows else problem.diag.message_detail]
     return ": ".join([part.rstrip(".") for part in parts if part]) or type(problem).__name__

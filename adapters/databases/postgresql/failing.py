@@ -8,6 +8,7 @@ import psycopg
 from psycopg import AsyncConnection, sql
 
 from adapters.databases.postgresql.checking import is_meaningless, is_missing, is_written
+from adapters.databases.postgresql.connecting import said
 from adapters.databases.postgresql.staging import Stage
 from application.ports.databases import DeployOptions
 from domain.errors import Invalid
@@ -29,7 +30,7 @@ async def halved(connection: AsyncConnection[Any], stage: Stage, run: Run, rows:
                 done += await run(sql.SQL("s.line between {} and {}").format(low, high))
         except ROW_ERRORS as problem:
             if low == high:
-                failed[low] = reason(problem)
+                failed[low] = said(problem)
             else:
                 middle = (low + high) // 2
                 waiting += [(middle + 1, high), (low, middle)]
@@ -37,12 +38,6 @@ async def halved(connection: AsyncConnection[Any], stage: Stage, run: Run, rows:
             first = next(iter(failed.values()))
             raise Invalid(f"More than {MOST_FAILURES} rows of {stage.name} fail; the first: {first}")
     return done, failed
-
-
-def reason(problem: psycopg.Error) -> str:
-    """What the server says about a row."""
-    said = [problem.diag.message_primary, problem.diag.message_detail]
-    return ": ".join([part.rstrip(".") for part in said if part]) or type(problem).__name__
 
 
 async def mark(connection: AsyncConnection[Any], stage: Stage, failed: dict[int, str]) -> None:
