@@ -11,6 +11,7 @@ from domain.errors import Clash, Invalid, NotFound
 from entrypoints.http import environment_models as models
 from entrypoints.http.commands import execute
 from entrypoints.http.headers import ALLOW_STALE
+from entrypoints.http.package_answers import utc
 from entrypoints.http.packages import packages
 from entrypoints.http.reading import SHOWN, Reading, reading
 from entrypoints.http.routing import Answer, Call, answer
@@ -119,6 +120,7 @@ async def as_users_know_them(call: Call, rows: list[Row]) -> list[dict[str, Any]
 
 def told(row: Row, names: dict[str, str]) -> dict[str, Any]:
     """One environment."""
-    same = ("name", "kind", "dsn", "reader_dsn", "created_at", "updated_at")
+    same = ("name", "kind", "dsn", "reader_dsn")
+    at = {member: utc(row[member]) for member in ("created_at", "updated_at")}
     by = {member: names[row[member]] for member in ("created_by", "updated_by")}
-    return {**{member: row[member] for member in same}, **by, "origin": models.Origin.API}
+    return {**{member: row[member] for member in same}, **at, **by, "origin": models.Origin.API}

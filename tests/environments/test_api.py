@@ -16,6 +16,7 @@ async def test_an_environment_is_added_and_shown(environments: Environments) -> 
     assert added == {"environment": shown, "message": "Environment added successfully"}
     assert (shown["name"], shown["kind"], shown["origin"]) == ("staging", "postgresql", "api")
     assert (shown["dsn"], shown["reader_dsn"]) == ("file:staging", "file:reader")
+    assert shown["created_at"].endswith("Z")
     assert shown["created_by"] == shown["updated_by"] == "local-dev"
 
 
