@@ -25,7 +25,15 @@ def test_every_command_that_readme_names_exists(name: str) -> None:
 
 
 def test_every_setting_that_readme_names_exists() -> None:
-    of_clients = {"API_URL", "GITHUB_TOKEN", "SECRETS_DIR", "ROLLBOOK_TOKEN", "ROLLBOOK_LEASE"}
+    of_clients = {
+        "DEV_DSN",
+        "STAGING_DSN",
+        "API_URL",
+        "GITHUB_TOKEN",
+        "SECRETS_DIR",
+        "ROLLBOOK_TOKEN",
+        "ROLLBOOK_LEASE",
+    }
     named = set(re.findall(r"\b[A-Z]+_[A-Z_]+\b", README))
     assert named <= {name.upper() for name in Settings.model_fields} | of_clients
 
