@@ -13,7 +13,7 @@ from projections.read_model import STILL, ReadModel, table
 
 PROGRESS = """
 select rollbook.head(),
-       (select min(coalesce(c.position, 0)) from unnest(%(names)s::text[]) name
+       (select min(coalesce(c.position, -1)) from unnest(%(names)s::text[]) name
           left join checkpoints c on c.read_model = name),
        (select count(distinct stream_id) from parked_streams where read_model = any(%(names)s))
 """
@@ -26,7 +26,10 @@ select extract(epoch from clock_timestamp() - e.recorded_at)::float8
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """The end of the log, the position that every read model has reached, and how many streams are parked."""
+    """The end of the log, the position that every read model has reached, and how many streams are parked.
+
+    `projected` is -1 while a read model has not even begun: also of an empty log it cannot be asked then.
+    """
 
     head: int
     projected: int
@@ -35,7 +38,7 @@ class Progress:
     @property
     def behind(self) -> int:
         """Events of the log that some read model lacks."""
-        return max(0, self.head - self.projected)
+        return max(0, self.head - max(0, self.projected))
 
 
 async def progress(pools: Pools, models: Sequence[ReadModel]) -> Progress:

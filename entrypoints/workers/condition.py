@@ -74,7 +74,9 @@ class Condition:
         kept_up = self.keeping_up.is_so(seen, monotonic())
         if self.projector and (problem := self.of_projector(self.projector)):
             return {"projector": problem}
-        return {} if kept_up or not self.reads else {"read_models": f"{seen.behind} events behind the log"}
+        if kept_up or not self.reads:
+            return {}
+        return {"read_models": f"{seen.behind} events behind the log" if seen.projected >= 0 else "not begun yet"}
 
     def of_projector(self, projector: Projector) -> str | None:
         """Why it does not get on; what may pass by itself is given as long as a read would wait."""
@@ -92,7 +94,7 @@ class Condition:
             metrics.STORE_UP.set(0)
             return
         metrics.STORE_UP.set(1)
-        metrics.PROJECTION_POSITION.set(seen.projected)
+        metrics.PROJECTION_POSITION.set(max(0, seen.projected))
         metrics.PROJECTION_LAG.set(seen.behind)
         metrics.PARKED_STREAMS.set(seen.parked)
         metrics.QUEUE_AGE.set(age)

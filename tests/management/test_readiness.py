@@ -1,4 +1,4 @@
-"""What /ready says of a projector that cannot get on, though its tables seem to be complete."""
+"""What /ready says of read models that are not there, or not kept, though the end of the log is no further."""
 
 import asyncio
 from pathlib import Path
@@ -29,6 +29,21 @@ async def test_a_table_that_is_not_ours_to_keep_makes_it_not_ready_until_it_is_g
             admin.execute(f"drop table {name}".encode())
         while (await condition.readiness())[0]:
             await asyncio.sleep(0.01)
+        stop.set()
+        await running
+    await rollbook.close()
+
+
+async def test_who_reads_is_not_ready_before_every_read_model_has_begun(database: Database, tmp_path: Path) -> None:
+    rollbook = await build(settings_for(tmp_path), database.app_url)
+    condition = Condition(rollbook, frozenset({"serve"}), None, None)
+    assert (await condition.readiness())[0] == {"read_models": "not begun yet"}
+    projector, stop = rollbook.projector(), asyncio.Event()
+    running = asyncio.create_task(projector.run(stop))
+    async with asyncio.timeout(20):
+        while (await condition.readiness())[0]:
+            await asyncio.sleep(0.01)
+        await rollbook.views.select("acme", DEPLOYMENTS)
         stop.set()
         await running
     await rollbook.close()

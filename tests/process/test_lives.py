@@ -31,7 +31,7 @@ async def shell(line: str) -> str:
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the lines are commands for curl, which is not installed here")
 async def test_the_lines_that_it_prints_work_as_they_stand(servers: dict[str, str]) -> None:
     with open_folder("greeting") as folder:
-        async with started(folder, **servers) as instance:
+        async with started(folder, **servers, READ_WAIT_MS="20000") as instance:
             printed = (folder / "rollbook.log").read_text()
             assert instance.url in printed and instance.management_url in printed and str(folder) in printed
             lines = re.findall(r"^ +(curl .+)$", printed, re.MULTILINE)
