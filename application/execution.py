@@ -206,8 +206,9 @@ class Executor:
     async def look(self, organisation: str, kind: type[A], aggregate_id: UUID) -> A | None:
         """The aggregate as it was just now, for reading only; None when there is none."""
         stream_id = stream_of(kind, aggregate_id)
-        if (known := self.cache.get(organisation, stream_id)) is not None:
-            return known  # type: ignore[no-any-return]
+        known: A | None = self.cache.get(organisation, stream_id)
+        if known is not None:
+            return known
         return (await self.store.load(organisation, [stream_id])).get(stream_id)
 
     async def attempt(self, work: Work, handler: Handler, command: Any, key: CommandKey | None) -> Appended:

@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pkgutil import resolve_name
-from typing import Any
 
 from application.ports.databases import Source, Target
 from application.ports.environments import Access
@@ -33,14 +32,14 @@ class Kind:
     @property
     def probe(self) -> Callable[[str], Awaitable[Access]]:
         """Tries a DSN."""
-        found: Any = resolve_name(f"{DATABASES}probing.{self.module}:probe")
-        return found  # type: ignore[no-any-return]
+        found: Callable[[str], Awaitable[Access]] = resolve_name(f"{DATABASES}probing.{self.module}:probe")
+        return found
 
     @property
     def database_name(self) -> Callable[[str], str]:
         """What a DSN calls its database; ValueError when it is no DSN of this kind."""
-        found: Any = resolve_name(f"{DATABASES}probing.{self.module}:database_name")
-        return found  # type: ignore[no-any-return]
+        found: Callable[[str], str] = resolve_name(f"{DATABASES}probing.{self.module}:database_name")
+        return found
 
 
 KINDS: Mapping[DatabaseKind, Kind] = {

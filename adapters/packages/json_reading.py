@@ -51,7 +51,7 @@ class JsonReader:
     def peek(self) -> bytes:
         """The next byte that is not blank; nothing at the end."""
         while True:
-            self.at = BLANK.match(self.buffer, self.at).end()  # type: ignore[union-attr]
+            self.at = BLANK.match(self.buffer, self.at).end()  # type: ignore[union-attr]  # no blank is a match, too
             if self.at < len(self.buffer):
                 return self.buffer[self.at : self.at + 1]
             if not self.more():
@@ -128,7 +128,7 @@ class JsonReader:
             raise Invalid(f"The file is not JSON at byte {self.offset}")
         if found.end() == len(self.buffer) and self.more():
             return None
-        return SCALAR.match(self.buffer, self.at).end()  # type: ignore[union-attr]
+        return self.at + len(found[0])
 
     def nested_end(self) -> int | None:
         """Where a text, an object or an array ends; None when it is not all here."""

@@ -5,7 +5,7 @@ in their order, or for documents an object in canonical Extended JSON v2. Values
 strings, booleans and null cannot say without loss is a string in the form that the database itself reads.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
@@ -213,6 +213,6 @@ class Target(Protocol):
         """What became of a deployment, once whoever changes the package's rows has ended; None when it is not there."""
         ...
 
-    def keys(self, deployment_id: str, table: str) -> AsyncIterator[Sequence[tuple[str, str]]]:
+    def keys(self, deployment_id: str, table: str) -> AsyncGenerator[Sequence[tuple[str, str]], None]:
         """The whole mapping of source keys to target keys, in batches."""
         ...

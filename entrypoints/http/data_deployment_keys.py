@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -90,17 +90,17 @@ def offset_of(cursor: str | None) -> int:
     return int(cursor)
 
 
-async def pairs_of(call: Call, row: Row, table: str) -> AsyncIterator[Pairs]:
+async def pairs_of(call: Call, row: Row, table: str) -> AsyncGenerator[Pairs, None]:
     """The whole mapping of a table, in batches."""
     environment: Environment = await call.app.environments.find(call.caller.organisation, row["environment"])
     return environment.target().keys(row["id"], table)
 
 
-async def page(batches: AsyncIterator[Pairs], offset: int, limit: int) -> tuple[list[tuple[str, str]], bool]:
+async def page(batches: AsyncGenerator[Pairs, None], offset: int, limit: int) -> tuple[list[tuple[str, str]], bool]:
     """So many pairs behind others, and whether there are more."""
     found: list[tuple[str, str]] = []
     passed = 0
-    async with aclosing(batches) as reading:  # type: ignore[type-var]  # targets answer with generators
+    async with aclosing(batches) as reading:
         async for batch in reading:
             found += batch[max(0, offset - passed) : max(0, offset + limit + 1 - passed)]
             passed += len(batch)
@@ -113,7 +113,7 @@ async def written(call: Call, row: Row, tables: list[str], form: models.KeyForma
     """The mapping of these tables as text, in pieces; the first is there as soon as the target answers."""
     head = HEADS[form]
     for table in tables:
-        async with aclosing(await pairs_of(call, row, table)) as batches:  # type: ignore[type-var]
+        async with aclosing(await pairs_of(call, row, table)) as batches:
             async for batch in batches:
                 yield head + text_of([(table, *pair) for pair in batch], form)
                 head = b""

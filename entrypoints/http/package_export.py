@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import uuid4
 
 from adapters.packages.bundle import write_bundle
@@ -104,9 +105,9 @@ class Export:
         """No file came of it."""
         await self.record(error=why)
 
-    async def record(self, **facts: object) -> None:
+    async def record(self, **facts: Any) -> None:
         """An entry in the package's history, one a file."""
         self.ended = True
-        identity = {"package_id": parse_package_id(self.package_id), "action_id": uuid4()}
-        command = commands.RecordExport(format=self.format.value, **identity, **facts)  # type: ignore[arg-type]
+        identity: dict[str, Any] = {"package_id": parse_package_id(self.package_id), "action_id": uuid4()}
+        command = commands.RecordExport(format=self.format.value, **identity, **facts)
         await execute(self.call, commands.record_export, command)

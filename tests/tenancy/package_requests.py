@@ -58,13 +58,17 @@ def nothing(_: "Hand") -> "Facts":
     return {}
 
 
+def table(_: "Hand") -> "Facts":
+    """Which table."""
+    return {"params": {"table": "things"}}
+
+
 def sent(**body: Any) -> "Build":
     """A body in JSON, always the same but for the tenant's own mark."""
     return lambda hand: {"json": {name: value or hand.mine.mark for name, value in body.items()}}
 
 
 OFFSET_STREAM = "application/offset+octet-stream"
-TABLE: "Build" = lambda hand: {"params": {"table": "things"}}  # noqa: E731
 PACKAGE_REQUESTS: "dict[str, Build]" = {
     "GET /api/packages": past,
     "POST /api/packages": definition,
@@ -73,7 +77,7 @@ PACKAGE_REQUESTS: "dict[str, Build]" = {
     "GET /api/packages/{package_id}": past,
     "PUT /api/packages/{package_id}": sent(description=None, status="archived"),
     "DELETE /api/packages/{package_id}": nothing,
-    "GET /api/packages/{package_id}/data": TABLE,
+    "GET /api/packages/{package_id}/data": table,
     "GET /api/packages/{package_id}/actions": past,
     "POST /api/packages/{package_id}/generate": sent(format="json"),
     "POST /api/packages/{package_id}/deploy": deploying,
@@ -88,8 +92,8 @@ PACKAGE_REQUESTS: "dict[str, Build]" = {
     "GET /api/deployments": past,
     "GET /api/deployments/{deployment_id}": past,
     "POST /api/deployments/{deployment_id}/rollback": sent(reason=None),
-    "GET /api/deployments/{deployment_id}/mappings": TABLE,
-    "GET /api/deployments/{deployment_id}/mappings/download": TABLE,
+    "GET /api/deployments/{deployment_id}/mappings": table,
+    "GET /api/deployments/{deployment_id}/mappings/download": table,
     "GET /api/jobs": past,
     "GET /api/jobs/{job_id}": past,
     "POST /api/jobs/{job_id}/cancel": sent(reason=None),

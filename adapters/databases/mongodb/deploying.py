@@ -28,6 +28,7 @@ from adapters.databases.mongodb.session import Session
 from adapters.databases.mongodb.staged import Staged
 from adapters.databases.mongodb.undoing import Undoing
 from adapters.databases.mongodb.writing import Writer
+from adapters.databases.outcomes import told
 from application.ports.databases import Contents, Documents, Order, Outcome, Report, TableOutcome
 from domain.errors import Invalid, RollbookError
 
@@ -136,7 +137,7 @@ class Deployment:
         writer = Writer(session, self.order)
         await self.write_all(session, writer)
         outcome = self.outcome(writer.changed)
-        await marks.turn(session, self.order.deployment_id, marks.DONE, outcome=marks.told(outcome))
+        await marks.turn(session, self.order.deployment_id, marks.DONE, outcome=told(outcome))
         return outcome
 
     async def write_under_marker(self, planned: Mapping[str, Any]) -> Outcome:
@@ -152,7 +153,7 @@ class Deployment:
             outcome = self.outcome(writer.changed)
             if self.lease:
                 await self.lease.keep(self.session)
-            await marks.turn(self.session, self.order.deployment_id, marks.DONE, outcome=marks.told(outcome))
+            await marks.turn(self.session, self.order.deployment_id, marks.DONE, outcome=told(outcome))
             return outcome
         except BaseException:
             with suppress(PyMongoError, RollbookError):

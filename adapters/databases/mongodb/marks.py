@@ -5,14 +5,12 @@ written without a transaction is noted in `rollbook_undo` before, so that whoeve
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
-import orjson
 from pymongo import ASCENDING, IndexModel
 
 from adapters.databases.mongodb.session import Session
-from application.ports.databases import Order, Outcome, TableOutcome
+from application.ports.databases import Order
 
 DEPLOYMENTS, LINEAGE, UNDO = "rollbook_deployments", "rollbook_lineage", "rollbook_undo"
 WRITING, DONE, UNDOING, UNDONE = "writing", "done", "undoing", "undone"
@@ -55,19 +53,6 @@ async def turn(session: Session, deployment_id: str, state: str, **facts: Any) -
 async def forget(session: Session, deployment_id: str) -> None:
     """As if it had never begun."""
     await session.collection(DEPLOYMENTS).delete_one({"_id": deployment_id}, session=session.within)
-
-
-def told(outcome: Outcome) -> str:
-    """An outcome as text."""
-    tables = {name: asdict(one) for name, one in outcome.tables.items()}
-    return orjson.dumps({"tables": tables, "keys": outcome.keys}).decode()
-
-
-def read(text: str) -> Outcome:
-    """An outcome from its text; it is of a deployment that was made before."""
-    found = orjson.loads(text)
-    tables = {n: TableOutcome(**{**one, "failures": tuple(one["failures"])}) for n, one in found["tables"].items()}
-    return Outcome(tables, found["keys"], repeated=True)
 
 
 async def lineage(session: Session, package: str, collection: str, keys: Sequence[str]) -> dict[str, Any]:

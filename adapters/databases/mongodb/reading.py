@@ -22,7 +22,7 @@ from adapters.databases.mongodb.extended import (
 )
 from adapters.databases.mongodb.masking import masked
 from adapters.databases.mongodb.session import CONNECT_SECONDS, Session, opened
-from adapters.databases.postgresql.closure import ordered
+from adapters.databases.ordering import ordered
 from application.ports.databases import Found, Lines, Selection
 from domain.dataset import DatabaseKind, ForeignKey, Table
 from domain.manifest import Collection, DocumentReference, IdStrategy

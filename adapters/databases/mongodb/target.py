@@ -1,6 +1,6 @@
 """A MongoDB database that packages are deployed to, with what is needed to go back in collections of its own there."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 
@@ -15,6 +15,7 @@ from adapters.databases.mongodb.recovering import recover
 from adapters.databases.mongodb.session import CONNECT_SECONDS, Session, opened
 from adapters.databases.mongodb.staged import STAGE, Staged
 from adapters.databases.mongodb.undoing import Undoing, refuse_losses
+from adapters.databases.outcomes import read
 from application.ports.databases import Contents, Difference, Order, Outcome, Recalled, Report
 from domain.dataset import DatabaseKind, Table
 from domain.errors import Clash, NotFound
@@ -99,9 +100,9 @@ class MongoTarget:
             marker = await marks.deployment(session, deployment_id)
             if marker is None:
                 return None
-            return Recalled(marks.read(marker["outcome"]), marker["state"] == marks.UNDONE)
+            return Recalled(read(marker["outcome"]), marker["state"] == marks.UNDONE)
 
-    async def keys(self, deployment_id: str, table: str) -> AsyncIterator[Sequence[tuple[str, str]]]:
+    async def keys(self, deployment_id: str, table: str) -> AsyncGenerator[Sequence[tuple[str, str]], None]:
         """The whole mapping of source ids to target ids."""
         async with self.opened() as session:
             if (marker := await marks.deployment(session, deployment_id)) is None:
@@ -128,6 +129,6 @@ async def deploy(
     async with leased(session, order.package, lease_seconds) as lease:
         await recover(session, order.package, lease)
         if before := await marks.deployment(session, order.deployment_id):
-            return marks.read(before["outcome"])
+            return read(before["outcome"])
         with notes(STAGE) as connection:
             return await Deployment(session, contents, order, report, Staged(connection), most, lease).make()

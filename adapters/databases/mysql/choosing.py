@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from adapters.databases.postgresql.closure import ordered
+from adapters.databases.ordering import ordered
 from application.ports.databases import Selection
 from domain.dataset import ForeignKey, Table
 from domain.errors import Invalid

@@ -12,7 +12,7 @@ from adapters.databases.mysql.repeating import is_unchanged, keep_fingerprint, k
 from adapters.databases.mysql.sampling import difference
 from adapters.databases.mysql.session import Session
 from adapters.databases.mysql.staging import Stage, connected
-from adapters.databases.postgresql.closure import ordered
+from adapters.databases.ordering import ordered
 from application.ports.databases import Contents, Difference, Order, Outcome, Report, TableOutcome
 from domain.dataset import Table
 from domain.errors import Clash, Invalid

@@ -82,7 +82,7 @@ class Loading:
         """The values of a row. In one without quotes and escapes nothing needs any, which makes most rows cheap."""
         if not is_odd and self.is_all_plain and None not in values:
             try:
-                return "'" + "', '".join(values) + "'"  # type: ignore[arg-type]
+                return "'" + "', '".join(values) + "'"  # type: ignore[arg-type]  # None is not in it
             except TypeError:
                 pass
         return ", ".join(map(self.quoted, values, self.is_plain, self.columns))

@@ -11,7 +11,8 @@ import orjson
 
 from adapters.databases.mysql.quoting import literal
 from adapters.databases.mysql.session import Session
-from application.ports.databases import Order, Outcome, Recalled, TableOutcome
+from adapters.databases.outcomes import read, told
+from application.ports.databases import Order, Outcome, Recalled
 from domain.errors import Clash
 
 DEPLOYMENTS, LINEAGE, UNDO = "rollbook_deployments", "rollbook_lineage", "rollbook_undo"
@@ -81,17 +82,3 @@ async def mark(session: Session, order: Order, tables: Mapping[str, Sequence[str
         f"""insert into {DEPLOYMENTS} (deployment_id, package, tables, outcome)
             values ({", ".join(map(literal, texts))})"""
     )
-
-
-def told(outcome: Outcome) -> str:
-    """An outcome as text."""
-    return orjson.dumps({"tables": dict(outcome.tables), "keys": outcome.keys}).decode()
-
-
-def read(text: str) -> Outcome:
-    """An outcome from its text; it is of a deployment that was made before."""
-    found = orjson.loads(text)
-    tables = {
-        n: TableOutcome(**{**facts, "failures": tuple(facts["failures"])}) for n, facts in found["tables"].items()
-    }
-    return Outcome(tables, found["keys"], repeated=True)

@@ -5,7 +5,7 @@ written with its checks off and looked at by us, under locks, before the commit;
 schema, so that the tables of our own are made before the transaction. A table of another engine is refused.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -62,7 +62,7 @@ class MysqlTarget:
                 return None
             return await marks.recalled(session, deployment_id)
 
-    async def keys(self, deployment_id: str, table: str) -> AsyncIterator[Sequence[tuple[str, str]]]:
+    async def keys(self, deployment_id: str, table: str) -> AsyncGenerator[Sequence[tuple[str, str]], None]:
         """The whole mapping of source keys to target keys."""
         query = f"""select l.source_key, l.target_key from {marks.LINEAGE} l
                      where l.table_name = {literal(table)} and l.package = (

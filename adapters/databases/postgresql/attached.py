@@ -40,10 +40,10 @@ async def refuse_attached(
         ]
         query = sql.SQL("select count(*) from (select {} from {}) t join {} c on {} where {}")
         keys = sql.SQL(", ").join([sql.Identifier("t", key) for key in dict.fromkeys(referenced)])
-        stays = sql.SQL("true")
+        stays: sql.Composable = sql.SQL("true")
         if referring in leaving:
             among = sql.SQL("not exists (select from {} where t.tableoid = c.tableoid and t.ctid = c.ctid)")
-            stays = among.format(leaving[referring])  # type: ignore[assignment]
+            stays = among.format(leaving[referring])
         child = sql.Identifier(schema, table)
         parts = (keys, leaving[oid], child, sql.SQL(" and ").join(same), stays)
         row = await (await connection.execute(query.format(*parts))).fetchone()

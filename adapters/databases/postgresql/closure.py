@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
-from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from psycopg import AsyncConnection, sql
 
+from adapters.databases.ordering import ordered
 from adapters.databases.postgresql.masking import masks_of
 from adapters.databases.postgresql.others import divided
 from adapters.databases.postgresql.quoting import clause, columns, table_name
@@ -191,17 +191,3 @@ class Closure:
 def chosen(number: int) -> sql.Identifier:
     """The temporary table of the rows that are in."""
     return sql.Identifier(f"rollbook_chosen_{number}")
-
-
-def ordered(names: Sequence[str], keys: Sequence[ForeignKey]) -> list[str]:
-    """Parents before children; tables in a cycle in the order of their names' mention."""
-    graph = {
-        name: {k.referenced_table for k in keys if k.table == name and k.referenced_table in names} - {name}
-        for name in names
-    }
-    while True:
-        try:
-            return list(TopologicalSorter(graph).static_order())
-        except CycleError as cycle:
-            first, second = cycle.args[1][:2]
-            graph[second].discard(first)

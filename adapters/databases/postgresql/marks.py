@@ -6,7 +6,8 @@ from typing import Any
 import orjson
 from psycopg import AsyncConnection, sql
 
-from application.ports.databases import Order, Outcome, TableOutcome
+from adapters.databases.outcomes import read, told
+from application.ports.databases import Order, Outcome
 
 SCHEMA = """
 create schema if not exists rollbook_packages;
@@ -99,20 +100,6 @@ async def end(connection: AsyncConnection[Any], order: Order, outcome: Outcome) 
     """Records, with the rows themselves, that the deployment was made."""
     statement = "update rollbook_packages.deployments set outcome = %s where deployment_id = %s"
     await connection.execute(statement, [told(outcome), order.deployment_id])
-
-
-def told(outcome: Outcome) -> str:
-    """An outcome as text."""
-    return orjson.dumps({"tables": dict(outcome.tables), "keys": outcome.keys}).decode()
-
-
-def read(text: str) -> Outcome:
-    """An outcome from its text; it is of a deployment that was made before."""
-    found = orjson.loads(text)
-    tables = {
-        n: TableOutcome(**{**facts, "failures": tuple(facts["failures"])}) for n, facts in found["tables"].items()
-    }
-    return Outcome(tables, found["keys"], repeated=True)
 
 
 async def one(connection: AsyncConnection[Any], query: str, values: list[Any]) -> Any:

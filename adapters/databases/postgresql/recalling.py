@@ -4,6 +4,7 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
+from adapters.databases.outcomes import read
 from adapters.databases.postgresql import marks
 from application.ports.databases import Recalled
 
@@ -18,4 +19,4 @@ async def recall(connection: AsyncConnection[Any], package: str, deployment_id: 
     found = await marks.one(connection, FOUND, [deployment_id])
     if found is None or found[0] is None:
         return None
-    return Recalled(marks.read(found[0]), rolled_back=found[1] is not None)
+    return Recalled(read(found[0]), rolled_back=found[1] is not None)

@@ -228,7 +228,7 @@ def key_text(values: list[Any]) -> sql.Composed:
 
 def key_of_text(key: tuple[str, ...], facts: Facts, column: str) -> sql.Composed:
     """One column of a key out of the note `l` of it."""
-    text = sql.SQL("l.target_key")
+    text: sql.Composable = sql.SQL("l.target_key")
     if len(key) > 1:
-        text = sql.SQL("(l.target_key::json ->> {})").format(key.index(column))  # type: ignore[assignment]
+        text = sql.SQL("(l.target_key::json ->> {})").format(key.index(column))
     return sql.SQL("{}::{}").format(text, sql.SQL(facts.types[column]))

@@ -1,6 +1,6 @@
 """A PostgreSQL database that packages are deployed to: all rows in one transaction, with what is needed to go back."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -70,7 +70,7 @@ class PostgresTarget:
         async with self.transaction() as connection:
             return await recall(connection, package, deployment_id)
 
-    async def keys(self, deployment_id: str, table: str) -> AsyncIterator[Sequence[tuple[str, str]]]:
+    async def keys(self, deployment_id: str, table: str) -> AsyncGenerator[Sequence[tuple[str, str]], None]:
         """The whole mapping of source keys to target keys."""
         async with self.connected() as connection, connection.transaction():
             found = await marks.one(connection, PART_OF, [deployment_id, table])
