@@ -22,7 +22,7 @@ from domain.errors import NotFound, StorageFull, Unavailable
 
 DIGITS = 64
 DIGEST = re.compile(r"[0-9a-f]{64}")
-STEP = 4 << 20
+STEP = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)

