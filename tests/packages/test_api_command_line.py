@@ -10,10 +10,12 @@ import pytest
 from tests.cli.stand_in import Ended, rollbook
 from tests.packages.market import Market
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
 
 async def told(market: Market, *arguments: str, code: int = 0) -> Ended:
     """How a command ended."""
-    where = {"API_URL": market.rollbook.url, "ORG": "acme"}
+    where = {"API_URL": market.rollbook.url, "ORG": market.organisation}
     ended = await asyncio.to_thread(rollbook, "package", *arguments, **where)
     assert ended.code == code, ended
     return ended

@@ -97,6 +97,12 @@ class Shell:
 
 
 @pytest.fixture
+def market(alone: Market) -> Market:
+    """Whoever says no organisation has the one that is there without saying, which others have too."""
+    return alone
+
+
+@pytest.fixture
 def shell(market: Market, tmp_path: Path) -> Shell:
     """Whoever types the examples in; the operator gave them three environments."""
     staging = market.app.environments.configured[None, "staging"]

@@ -10,6 +10,8 @@ import pytest
 
 from tests.packages.market import Market
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
 
 async def generated(market: Market, package: str, **body: Any) -> bytes:
     """A file of a package."""
@@ -59,7 +61,8 @@ async def test_each_file_is_an_action_in_the_history(market: Market) -> None:
 
 async def test_a_file_that_cannot_be_made_is_a_failed_action_with_its_reason(market: Market) -> None:
     package = await market.made()
-    digest = (await market.app.executor.look("acme", *whole(package))).contents().manifest  # type: ignore[union-attr]
+    held = await market.app.executor.look(market.organisation, *whole(package))
+    digest = held.contents().manifest  # type: ignore[union-attr]
     await market.app.packages.store.delete(digest)
     await market.send("POST", f"/packages/{package}/generate", 404, json={"format": "zip"})
     failed = (await actions(market, package))[0]

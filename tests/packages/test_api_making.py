@@ -7,6 +7,7 @@ import pytest
 
 from tests.packages.market import Market
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 RECORD = {"id", "name", "version", "packagetype", "description", "databasetype", "checksum", "filesize", "status"}
 RECORD |= {"environment", "active", "createdby", "createdon"}
 
@@ -165,7 +166,7 @@ async def test_a_repeat_with_the_same_key_makes_no_second_package(market: Market
 
 
 async def test_the_environment_goes_without_saying_when_only_one_fits(market: Market) -> None:
-    market.app.environments.configured.pop((None, "staging"))
+    market.app.environments.configured.pop((market.organisation, "staging"))
     assert (await market.create(environment=None))["package"]["environment"] == "dev"
 
 
