@@ -1,5 +1,7 @@
 """Writes staged rows into their tables: new ones, changed ones, and the notes that undo both."""
 
+from collections.abc import Awaitable, Callable
+
 from adapters.databases.mysql.marks import LINEAGE, UNDO
 from adapters.databases.mysql.quoting import columns_of, digest, literal, name, row_text
 from adapters.databases.mysql.session import Refused, Session
@@ -43,38 +45,28 @@ async def insert(session: Session, stage: Stage, is_checked: bool, is_lenient: b
     """Adds the new rows. Without checks, for rows that refer to each other, they are looked at later."""
     if not is_checked:
         await session.execute("set session foreign_key_checks = 0")
-    await insert_lines(session, stage, 1, stage.rows, is_lenient)
+    await by_halves(session, stage, lambda lines: session.execute(inserting(stage, stage.real, lines)), is_lenient)
     if not is_checked:
         await session.execute("set session foreign_key_checks = 1")
 
 
-async def insert_lines(session: Session, stage: Stage, first: int, last: int, is_lenient: bool) -> None:
-    """Adds new rows; when some of them are refused and may be left out, they are sought by halves."""
+def inserting(stage: Stage, table: str, lines: str) -> str:
+    """What adds the new rows among these to a table."""
     names = [column.name for column in stage.columns]
     names += [column.name for column in stage.key if column.name not in names]
-    values = ", ".join(stage.final(column) for column in names)
-    listed = ", ".join(map(name, names))
-    try:
-        await session.execute(
-            f"""insert into {stage.real} ({listed}) select {values} from {stage.temporary} s
-                 where {NEW} and s.line between {first} and {last} order by s.line"""
-        )
-    except Refused as problem:
-        if not is_lenient:
-            raise
-        if first == last:
-            stage.count_refused(problem.message)
-            return await fail(session, stage, f"s.line = {first}", problem.message)
-        middle = (first + last) // 2
-        await insert_lines(session, stage, first, middle, is_lenient)
-        await insert_lines(session, stage, middle + 1, last, is_lenient)
+    return f"""insert into {table} ({", ".join(map(name, names))}) select {", ".join(map(stage.final, names))}
+                 from {stage.temporary} s where {NEW} and {lines} order by s.line"""
 
 
 async def update(session: Session, stage: Stage, order: Order) -> None:
     """Sets the packaged columns of rows that differ in them, and keeps what they were."""
     await keep_images(session, stage, order)
-    await update_lines(session, stage, 1, stage.rows, order.options.continue_on_error)
-    if order.options.continue_on_error:
+    sets = ", ".join([f"t.{name(column.name)} = {stage.final(column.name)}" for column in stage.free])
+    statement = f"""update {stage.temporary} s straight_join {stage.real} t on {stage.same()} set {sets}
+                     where s.found and s.changed and s.failed is null"""
+    is_lenient = order.options.continue_on_error
+    await by_halves(session, stage, lambda lines: session.execute(f"{statement} and {lines}"), is_lenient)
+    if is_lenient:
         await session.execute(
             f"""delete u from {UNDO} u join {stage.temporary} s on s.source_hash = u.hash
                  where u.deployment_id = {literal(order.deployment_id)} and u.table_name = {literal(stage.name)}
@@ -82,14 +74,17 @@ async def update(session: Session, stage: Stage, order: Order) -> None:
         )
 
 
-async def update_lines(session: Session, stage: Stage, first: int, last: int, is_lenient: bool) -> None:
-    """Updates rows, and seeks those that are refused as inserting does."""
-    sets = ", ".join([f"t.{name(column.name)} = {stage.final(column.name)}" for column in stage.free])
+async def by_halves(
+    session: Session,
+    stage: Stage,
+    write: Callable[[str], Awaitable[object]],
+    is_lenient: bool,
+    between: tuple[int, int] | None = None,
+) -> None:
+    """Writes rows; when some of them are refused and may be left out, they are sought by halves."""
+    first, last = between or (1, stage.rows)
     try:
-        await session.execute(
-            f"""update {stage.temporary} s straight_join {stage.real} t on {stage.same()} set {sets}
-                 where s.found and s.changed and s.failed is null and s.line between {first} and {last}"""
-        )
+        await write(f"s.line between {first} and {last}")
     except Refused as problem:
         if not is_lenient:
             raise
@@ -97,8 +92,8 @@ async def update_lines(session: Session, stage: Stage, first: int, last: int, is
             stage.count_refused(problem.message)
             return await fail(session, stage, f"s.line = {first}", problem.message)
         middle = (first + last) // 2
-        await update_lines(session, stage, first, middle, is_lenient)
-        await update_lines(session, stage, middle + 1, last, is_lenient)
+        await by_halves(session, stage, write, is_lenient, (first, middle))
+        await by_halves(session, stage, write, is_lenient, (middle + 1, last))
 
 
 async def fail(session: Session, stage: Stage, which: str, reason: str) -> None:
