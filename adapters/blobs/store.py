@@ -128,8 +128,10 @@ def move(path: Path, target: Path) -> None:
     os.replace(path, target)
     for folder in (target.parent, target.parent.parent):
         handle = os.open(folder, os.O_RDONLY)
-        os.fsync(handle)
-        os.close(handle)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def remove_older(folder: Path, moment: float) -> None:

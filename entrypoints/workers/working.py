@@ -125,7 +125,7 @@ class Worker:
             await offer.settle()
         except (*TROUBLES, RollbookError, psycopg.Error) as problem:
             log.warning("job.interrupted", job_id=str(offer.job.job_id), problem=type(problem).__name__)
-        except Exception:
+        except Exception:  # The worker goes on with other jobs, whatever one of them did.
             log.exception("job.broken_off", job_id=str(offer.job.job_id))
 
     def not_now(self, job: Job) -> float:

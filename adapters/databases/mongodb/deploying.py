@@ -107,7 +107,7 @@ class Deployment:
                 assert self.lease is not None
                 await self.lease.keep(within)
                 return await self.write(within)
-        except BaseException:
+        except BaseException:  # Whoever is cancelled leaves no index behind either.
             await asyncio.shield(drop_indexes(self.session, self.made))
             raise
 
