@@ -10,13 +10,14 @@ from typing import Any
 import httpx2
 import psycopg
 import pytest
+import pytest_asyncio
 
 from adapters.embedded.nats import EmbeddedNats
 from adapters.embedded.postgres import EmbeddedPostgres
 from adapters.nats.job_queue import JetStreamJobs
 from entrypoints.workers.dispatching import Dispatcher
 from entrypoints.workers.working import Worker
-from tests.conftest import Database, Running, running_rollbook, settings_for
+from tests.conftest import Database, Running, environments_of, own_organisation, running_rollbook, settings_for
 from tests.databases.conftest import made
 
 SCHEMA = """
@@ -141,10 +142,18 @@ def staging(postgres: EmbeddedPostgres) -> Iterator[str]:
 
 
 @pytest.fixture
-async def shop(
+def shop(busy: Running, source: str, staging: str, tmp_path: Path) -> Iterator[Shop]:
+    """Everything runs, for others too; this organisation is of this test's own."""
+    found = Shop(busy, "", source, staging, own_organisation())
+    with environments_of(busy.app, found.organisation, entries(source=source, staging=staging), tmp_path):
+        yield found
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def alone(
     database: Database, tmp_path: Path, nats_server: EmbeddedNats, source: str, staging: str
 ) -> AsyncIterator[Shop]:
-    """Everything runs."""
+    """Everything runs, for this test alone; the operator gave everybody the environments."""
     file = tmp_path / "environments.yaml"
     file.write_text(json.dumps(entries(source=source, staging=staging)))
     settings = settings_for(tmp_path, environments_file=file)

@@ -1,7 +1,10 @@
 """Packages that a package depends on are deployed before it, once, each as a deployment of its own."""
 
+import pytest
+
 from tests.deployments.conftest import SCHEMA, SOLD, Shop, rows, run
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 COUNT = "select count(*) from customers"
 
 

@@ -5,9 +5,11 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import psycopg
+import pytest
 
 from tests.deployments.conftest import SOLD, Shop, rows, run
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 COUNT = "select count(*) from customers"
 
 
@@ -108,9 +110,9 @@ async def test_a_repeat_under_the_same_key_answers_the_same_deployment(shop: Sho
     assert len(await shop.deployments()) == 1
 
 
-async def test_what_takes_longer_than_a_request_goes_on_as_a_job(shop: Shop) -> None:
+async def test_what_takes_longer_than_a_request_goes_on_as_a_job(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     package = await shop.pack()
-    shop.rollbook.app.settings.request_timeout_seconds = 1
+    monkeypatch.setattr(shop.rollbook.app.settings, "request_timeout_seconds", 1)
     with psycopg.connect(shop.staging) as somebody:
         somebody.execute("lock table customers in access exclusive mode")
         told = await shop.deploy(package, 202)

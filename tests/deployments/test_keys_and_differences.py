@@ -7,6 +7,7 @@ import pytest
 
 from tests.deployments.conftest import Shop, run
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 MANY = "insert into customers (name) select 'customer ' || n from generate_series(4, 1500) n"
 
 

@@ -5,8 +5,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from tests.deployments.conftest import SOLD, Shop, rows, run
+import pytest
 
+from tests.conftest import environments_of
+from tests.deployments.conftest import SOLD, Shop, entries, rows, run
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 COUNT = "select count(*) from customers"
 
 
@@ -39,25 +43,25 @@ async def test_a_failure_is_answered_by_its_kind_and_stays_in_the_history(shop: 
     assert await shop.actions(package) == [("deploy", "failed"), ("deploy", "failed"), ("pack", "completed")]
 
 
-async def test_a_manifest_that_somebody_changed_is_refused(shop: Shop) -> None:
-    package = await shop.pack()
-    for blob in blobs(shop):
+async def test_a_manifest_that_somebody_changed_is_refused(alone: Shop) -> None:
+    package = await alone.pack()
+    for blob in blobs(alone):
         if b'"format_version"' in (held := blob.read_bytes()):
             blob.chmod(0o600)
             blob.write_bytes(held.replace(b"customers", b"customerz"))
-    assert "damaged" in (await shop.deploy(package, 400))["error"]
-    assert rows(shop.staging, COUNT) == [(7,)]
+    assert "damaged" in (await alone.deploy(package, 400))["error"]
+    assert rows(alone.staging, COUNT) == [(7,)]
 
 
-async def test_a_damaged_part_is_refused_and_nothing_of_it_stays(shop: Shop) -> None:
-    package = await shop.pack()
-    for part in blobs(shop):
+async def test_a_damaged_part_is_refused_and_nothing_of_it_stays(alone: Shop) -> None:
+    package = await alone.pack()
+    for part in blobs(alone):
         held = part.read_bytes()
         if held[:2] == b"\x1f\x8b":
             part.chmod(0o600)
             part.write_bytes(held[:-9] + bytes([held[-9] ^ 1]) + held[-8:])
-    assert "damaged" in (await shop.deploy(package, 400))["error"]
-    assert rows(shop.staging, COUNT) == [(7,)]
+    assert "damaged" in (await alone.deploy(package, 400))["error"]
+    assert rows(alone.staging, COUNT) == [(7,)]
 
 
 def blobs(shop: Shop) -> list[Path]:
@@ -68,7 +72,7 @@ def blobs(shop: Shop) -> list[Path]:
 
 async def test_nobody_else_sees_or_takes_back_a_deployment(shop: Shop) -> None:
     made = (await shop.deploy(await shop.pack()))["deployment"]
-    shop.organisation = "globex"
+    shop.organisation = f"not-{shop.organisation}"
     assert await shop.deployments() == []
     for method, tail in (("GET", ""), ("GET", "/mappings"), ("GET", "/mappings/download"), ("POST", "/rollback")):
         facts: dict[str, Any] = {"json": {}} if method == "POST" else {}
@@ -77,23 +81,27 @@ async def test_nobody_else_sees_or_takes_back_a_deployment(shop: Shop) -> None:
     assert rows(shop.staging) == SOLD
 
 
-async def test_packages_of_one_name_of_two_organisations_are_apart_in_one_database(shop: Shop) -> None:
+async def test_packages_of_one_name_of_two_organisations_are_apart_in_one_database(shop: Shop, tmp_path: Path) -> None:
     made = (await shop.deploy(await shop.pack()))["deployment"]
     run(shop.staging, "alter table customers drop constraint customers_name_key")
-    shop.organisation = "globex"
-    theirs = (await shop.deploy(await shop.pack()))["deployment"]
-    assert theirs["tables"]["customers"]["new"] == made["tables"]["customers"]["new"] == 3
-    await shop.roll_back(theirs["id"])
+    shop.organisation = f"not-{shop.organisation}"
+    known = entries(source=shop.source, staging=shop.staging)
+    with environments_of(shop.rollbook.app, shop.organisation, known, tmp_path):
+        theirs = (await shop.deploy(await shop.pack()))["deployment"]
+        assert theirs["tables"]["customers"]["new"] == made["tables"]["customers"]["new"] == 3
+        await shop.roll_back(theirs["id"])
     assert rows(shop.staging, COUNT) == [(10,)]
 
 
-async def test_a_package_that_nobody_signed_goes_nowhere_where_signatures_are_required(shop: Shop) -> None:
+async def test_a_package_that_nobody_signed_goes_nowhere_where_signatures_are_required(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
     own = await shop.pack()
     document = await shop.ask("POST", f"/packages/{own}/generate", json={"format": "json"})
     document |= {"name": "imported"}
     imported = (await shop.ask("POST", "/packages/import", 201, json={"package_data": document}))["package"]["id"]
     waiting = (await shop.deploy(imported, 202, schedule_at=in_seconds(3)))["job_id"]
-    shop.rollbook.app.settings.require_signed_packages = True
+    monkeypatch.setattr(shop.rollbook.app.settings, "require_signed_packages", True)
     assert "trusted key" in (await shop.deploy(imported, 400))["error"]
     assert "trusted key" in (await shop.job(waiting, "failed"))["last_error"]
     assert rows(shop.staging) == []

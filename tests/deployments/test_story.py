@@ -1,6 +1,10 @@
 """A package's life: packed, deployed, packed anew and deployed over itself, taken back; and all of it remembered."""
 
+import pytest
+
 from tests.deployments.conftest import SOLD, Shop, rows, run
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def test_a_package_is_deployed_updated_deployed_again_and_taken_back(shop: Shop) -> None:

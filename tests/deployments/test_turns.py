@@ -43,24 +43,26 @@ from domain.package import Package
 from domain.packed import Packed
 from domain.status import Status
 from entrypoints.workers.acting import circumstances
-from tests.conftest import Running
+from tests.conftest import Running, own_organisation
 from tests.deployments.conftest import SOLD, Shop, rows
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 PACKED = Packed("0" * 64, "0" * 64, 1, "postgresql", {"customers": 1})
 DONE: dict[str, Any] = {"database_name": "shop", "tables": {}, "keys": {}, "mapped": {}, "warnings": []}
 OPTIONS = {"dry_run": False}
 
 
 class Ground:
-    """Commands as acme runs them, with nobody at work."""
+    """Commands as an organisation runs them."""
 
-    def __init__(self, rollbook: Running) -> None:
+    def __init__(self, rollbook: Running, organisation: str) -> None:
         self.app = rollbook.app
+        self.organisation = organisation
 
     async def run(self, handle: Handler, command: Any) -> str:
         """What the command answers."""
-        around = await circumstances(self.app, "acme", "test")
-        return (await self.app.executor.execute("acme", around, handle, command)).resource
+        around = await circumstances(self.app, self.organisation, "test")
+        return (await self.app.executor.execute(self.organisation, around, handle, command)).resource
 
     async def package(self, name: str, *dependencies: UUID, package_id: UUID | None = None) -> UUID:
         """A package that is said to hold something."""
@@ -77,20 +79,20 @@ class Ground:
     async def deployment(self, deployment_id: UUID) -> Status:
         """Where a deployment is in its life."""
         stream = f"data_deployment-{deployment_id}"
-        found: DataDeployment = (await self.app.store.load("acme", [stream]))[stream]
+        found: DataDeployment = (await self.app.store.load(self.organisation, [stream]))[stream]
         return found.status
 
     async def holder(self, package: str) -> UUID | None:
         """Which job changes what of a package is in staging."""
-        stream = f"installation-{Installation.id_of('acme', 'staging', package)}"
-        found: Installation = (await self.app.store.load("acme", [stream]))[stream]
+        stream = f"installation-{Installation.id_of(self.organisation, 'staging', package)}"
+        found: Installation = (await self.app.store.load(self.organisation, [stream]))[stream]
         return found.holder
 
 
 @pytest.fixture
-def ground(rollbook: Running) -> Ground:
+def ground(quiet: Running) -> Ground:
     """Nobody is at work."""
-    return Ground(rollbook)
+    return Ground(quiet, own_organisation())
 
 
 @pytest.mark.parametrize(("end", "status"), [(time_out_job, Status.FAILED), (cancel_job, Status.CANCELLED)])
@@ -184,7 +186,9 @@ async def test_a_long_chain_of_packages_is_refused(ground: Ground) -> None:
                 "requested_by": "me",
             }
             origin = {"original_id": None, "signed_by": None, "action_id": str(uuid4())}
-            made = Package.import_(uuid4(), work.now, organisation="acme", name=f"{number}", **facts, **about, **origin)
+            made = Package.import_(
+                uuid4(), work.now, organisation=work.organisation, name=f"{number}", **facts, **about, **origin
+            )
             work.add(made)
             last = (made.id,)
         return str(last[0])
@@ -220,12 +224,12 @@ async def test_what_was_called_off_after_the_targets_commit_was_done(
 async def test_a_job_gives_way_to_one_that_nobody_works_on(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deploying, "GIVE_WAY_SECONDS", 0.0)
     package = await shop.pack()
-    ground = Ground(shop.rollbook)
+    ground = Ground(shop.rollbook, shop.organisation)
     held = DeployPackage(UUID(package[4:]), "staging", {**OPTIONS})
 
     async def hold(work: Work, command: DeployPackage) -> str:
         job = UUID(await deploy_package(work, command))
-        place = Installation.open(work.now, "acme", "staging", "shop-data")
+        place = Installation.open(work.now, work.organisation, "staging", "shop-data")
         place.occupy(job, work.now)
         work.add(place)
         return str(job)
