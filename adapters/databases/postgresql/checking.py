@@ -69,6 +69,16 @@ def is_missing(stage: Stage, reference: Reference) -> sql.Composable:
     return sql.SQL(" and ").join(conditions)
 
 
+async def refuse_incomplete(connection: AsyncConnection[Any], stage: Stage) -> None:
+    """New rows need a value for what may not be null, unless a trigger may find one."""
+    lacking = sorted(stage.facts.required - set(stage.names) - set(stage.key))
+    if not lacking or stage.facts.is_adorned:
+        return
+    query = sql.SQL("select from {} s where s.found = 0 and s.failed is null limit 1").format(stage.temporary)
+    if (await connection.execute(query)).rowcount:
+        raise Invalid(f"The target's table '{stage.name}' needs a value for '{lacking[0]}', which is not packed")
+
+
 async def refuse_existing(connection: AsyncConnection[Any], stages: Sequence[Stage], options: DeployOptions) -> None:
     """Rows that are there must be skipped or updated."""
     if options.skip_existing or options.update_existing:

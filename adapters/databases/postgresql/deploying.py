@@ -12,7 +12,12 @@ from psycopg import AsyncConnection, sql
 
 from adapters.databases.postgresql import marks
 from adapters.databases.postgresql.catalog import read_catalog
-from adapters.databases.postgresql.checking import check_references, refuse_drift, refuse_existing
+from adapters.databases.postgresql.checking import (
+    check_references,
+    refuse_drift,
+    refuse_existing,
+    refuse_incomplete,
+)
 from adapters.databases.postgresql.cycles import edges, postponed
 from adapters.databases.postgresql.drifting import drifted
 from adapters.databases.postgresql.facts import Facts, read_facts
@@ -135,6 +140,8 @@ class Deployment:
         if options.continue_on_error:
             await drop_dependants(self.connection, stages, options)
         else:
+            for stage in stages:
+                await refuse_incomplete(self.connection, stage)
             await check_references(self.connection, stages, options)
         if options.update_existing and not options.force:
             for stage in stages:

@@ -18,6 +18,8 @@ select n.nspname, c.relname, c.oid::int8, pg_has_role(c.relowner, 'usage'),
 COLUMNS = f"""
 select a.attrelid::int8, a.attname, a.attidentity = 'a',
        {SEQUENCE},
+       a.attnotnull and a.attidentity = '' and not a.atthasdef
+         and (select y.typdefault is null from pg_type y where y.oid = a.atttypid),
        (with recursive base (id, modifier) as (
             select a.atttypid, a.atttypmod
              union all select t.typbasetype, t.typtypmod from base join pg_type t on t.oid = id where t.typtype = 'd')
@@ -38,7 +40,8 @@ TEXTS = re.compile(rf"text|character varying{LIMIT}|character{LIMIT}")
 @dataclass(frozen=True, slots=True)
 class Facts:
     """Of one table. `fixed` columns are always identities; `types` are the columns' types, of domains what they are
-    made of; `is_adorned` says that triggers may write other values than they were given."""
+    made of; `required` ones take no null and have no default; `is_adorned` says that triggers may write other values
+    than they were given."""
 
     oid: int
     is_owned: bool
@@ -46,6 +49,7 @@ class Facts:
     fixed: frozenset[str]
     sequences: Mapping[str, str]
     types: Mapping[str, str]
+    required: frozenset[str] = frozenset()
 
     def exact(self, column: str, value: sql.Composable) -> sql.Composable:
         """A value so that what compares as equal is equal: some types have no equality, some a lax one."""
@@ -78,7 +82,8 @@ def facts(table: list[Any], columns: list[Any]) -> Facts:
         oid,
         is_owned,
         is_adorned,
-        frozenset(name for name, fixed, _, _ in columns if fixed),
-        {name: sequence for name, _, sequence, _ in columns if sequence},
-        {name: data_type for name, _, _, data_type in columns},
+        frozenset(name for name, fixed, *_ in columns if fixed),
+        {name: sequence for name, _, sequence, *_ in columns if sequence},
+        {name: data_type for name, *_, data_type in columns},
+        frozenset(name for name, _, _, required, _ in columns if required),
     )

@@ -1,10 +1,11 @@
 """Copies packaged rows into a target's temporary tables, with next to no work here for a row that is as we write it."""
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
 import orjson
-from psycopg import AsyncConnection, sql
+from psycopg import AsyncConnection, DataError, sql
 
 from adapters.databases.postgresql.progress import Telling
 from adapters.databases.postgresql.staging import Stage
@@ -13,6 +14,8 @@ from domain.errors import Invalid
 
 # A line of JSON texts is a line of CSV, but for escapes, and for space that only JSON overlooks.
 SPACED = (b'" ', b' "', b"null ", b" null", b"[ ", b" ]", b"\t", b"\r")
+# Where the server says that a value is which it cannot read.
+PLACE = re.compile(r"COPY rollbook_stage_\d+, line \d+, column v(\d+)")
 FORM = "(format csv, quote '\"', escape '\\', null 'null', encoding 'UTF8')"
 
 
@@ -25,14 +28,25 @@ async def fill(
     copy = sql.SQL("copy {} ({}) from stdin {}").format(table, names, sql.SQL(FORM))
     width = len(stage.names)
     async with connection.cursor() as cursor:
-        async with cursor.copy(copy) as target:
-            async for lines in contents.rows(stage.name):
-                await target.write(as_csv(lines, stage.name, width))
-                telling.read(lines)
+        try:
+            async with cursor.copy(copy) as target:
+                async for lines in contents.rows(stage.name):
+                    await target.write(as_csv(lines, stage.name, width))
+                    telling.read(lines)
+        except DataError as problem:
+            raise unfit(stage, problem) from None
         if cursor.rowcount != telling.rows:
             raise Invalid(f"The rows of {stage.name} are not lines of JSON as packages have them")
     stage.rows = telling.rows
     await connection.execute(sql.SQL("analyze {}").format(table))
+
+
+def unfit(stage: Stage, problem: DataError) -> Invalid:
+    """What the server says of a value, with the table and the column as users know them."""
+    place = PLACE.match(problem.diag.context or "")
+    where = f"column '{stage.names[int(place[1])]}'" if place else "table"
+    what = problem.diag.message_primary or type(problem).__name__
+    return Invalid(f"Rows of {stage.name} do not fit the target's {where}: {what}")
 
 
 def as_csv(lines: Lines, name: str, width: int) -> bytes:
