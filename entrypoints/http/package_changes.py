@@ -22,9 +22,9 @@ from entrypoints.http.package_reading import ONE, PATH
 from entrypoints.http.packages import packages
 from entrypoints.http.reading import SHOWN, reading
 from entrypoints.http.routing import Answer, Call, answer
-from entrypoints.http.waiting import refuse, until_ended
+from entrypoints.http.waiting import present_job, refuse, until_ended
 from projections.read_model import Row
-from projections.registry import ENVIRONMENTS, JOBS
+from projections.registry import ENVIRONMENTS
 
 PREVIEW_SECONDS = 300
 KINDS = {
@@ -99,11 +99,6 @@ async def only_one(call: Call, kinds: tuple[DatabaseKind, ...]) -> str:
     return str(names.pop())
 
 
-async def present_job(call: Call, job_id: UUID) -> Row:
-    """The job as it is."""
-    return (await (await reading(call)).select(JOBS, [equals("key", str(job_id))], order="key"))[0]
-
-
 async def created(call: Call, package_id: UUID, job: Row) -> Answer:
     """The new package, packed or on its way."""
     present = await reading(call)
@@ -126,13 +121,7 @@ async def created(call: Call, package_id: UUID, job: Row) -> Answer:
 async def preview_package(call: Call, body: models.PreviewBody) -> Answer:
     """Say which rows of which tables a package would hold, why each is in, how many and how large."""
     environment = await source_of(call, body.package_type, body.environment)
-    source = environment.source()
-    asked = body.model_dump(mode="json", include=set(models.SELECTION), exclude_unset=True)
-    selection, _ = await call.app.select(call.caller.organisation, source, asked)
-    async with source.read(selection) as found:
-        tables = [
-            told(environment.kind, table, await found.count(name_of(environment.kind, table))) for table in found.tables
-        ]
+    tables = await found_in(call, environment, body)
     totals = {"total_records": sum(t["rows"] for t in tables), "total_bytes": sum(t["bytes"] for t in tables)}
     return answer({"environment": environment.name, "databasetype": environment.kind, "tables": tables, **totals})
 

@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from adapters.postgres.conditions import equals
 from application import data_deployments as commands
 from application.deploying import lineage_of, refuse_other_kind
 from application.ports.databases import Order
@@ -22,9 +21,8 @@ from entrypoints.http.package_reading import ONE
 from entrypoints.http.packages import packages
 from entrypoints.http.reading import reading
 from entrypoints.http.routing import Answer, Call, answer
-from entrypoints.http.waiting import refuse, until_ended
+from entrypoints.http.waiting import present_job, refuse, until_ended
 from projections.read_model import Row
-from projections.registry import JOBS
 
 
 @packages.post(
@@ -81,11 +79,6 @@ async def fitting(call: Call, package_id: str, name: str) -> tuple[Row, Environm
     refuse_other_kind(row["packed"]["database_type"], environment)
     refuse_unsigned(call.app.settings, row)
     return row, environment
-
-
-async def present_job(call: Call, job_id: UUID) -> Row:
-    """The job as it is."""
-    return (await (await reading(call)).select(JOBS, [equals("key", str(job_id))], order="key"))[0]
 
 
 async def deployed(call: Call, job: Row) -> Answer:

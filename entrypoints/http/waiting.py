@@ -22,6 +22,11 @@ REFUSALS: dict[str, type[errors.RollbookError]] = {
 }
 
 
+async def present_job(call: Call, job_id: UUID) -> Row:
+    """The job as it is."""
+    return (await (await reading(call)).select(JOBS, [equals("key", str(job_id))], order="key"))[0]
+
+
 async def until_ended(call: Call, job_id: UUID) -> Row:
     """The job once it has ended; else as it is when the time of the request is nearly over."""
     until = call.began + call.app.settings.request_timeout_seconds * SHARE_OF_TIME
