@@ -116,9 +116,23 @@ class Contents(Protocol):
         ...
 
 
+@runtime_checkable
+class Digested(Protocol):
+    """What contents have beside rows when somebody noted what they are, so that to know them they need not be read."""
+
+    def digest(self, table: str) -> tuple[str, int]:
+        """SHA-256 of the lines of a table, each with its line end, and how many there are."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class DeployOptions:
-    """The options of the document, with its example values as defaults."""
+    """The options of the document, with its example values as defaults.
+
+    Rows of tables are made with all that the package holds of what they refer to; `create_missing` also makes documents
+    of collections that are otherwise skipped. What the package does not hold, or holds without the column that is
+    referred to, is looked for in the target and never invented.
+    """
 
     skip_existing: bool = True
     update_existing: bool = False
