@@ -1,7 +1,6 @@
 """Real servers for the tests: one Postgres and one NATS a session, a fresh database a test."""
 
 import asyncio
-import json
 import socket
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -16,19 +15,14 @@ import httpx2
 import hypothesis
 import psycopg
 import pytest
-import pytest_asyncio
 from psycopg.conninfo import make_conninfo
 
 from adapters.embedded.nats import EmbeddedNats
 from adapters.embedded.postgres import EmbeddedPostgres
-from adapters.environment_file import read_environments
-from adapters.nats.job_queue import JetStreamJobs
 from adapters.postgres.migrations import migrate
 from adapters.settings import Settings
 from entrypoints.composition import Rollbook, build
-from entrypoints.workers.dispatching import Dispatcher
 from entrypoints.workers.listening import server
-from entrypoints.workers.working import Worker
 from projections.read_model import table
 from projections.registry import READ_MODELS
 
@@ -37,6 +31,7 @@ hypothesis.settings.register_profile(
     "patient", deadline=None, derandomize=True, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("patient")
+pytest_plugins = ["tests.sharing"]
 TEMPLATE = "migrated"
 numbers = count(1)
 reserved: list[socket.socket] = []
@@ -221,49 +216,3 @@ class running_rollbook:
 
     async def __aexit__(self, *_: object) -> None:
         await self.stack.aclose()
-
-
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def quiet(
-    postgres: EmbeddedPostgres, template: str, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Running]:
-    """One Rollbook for all tests that have organisations of their own; nobody is at work there."""
-    with fresh_database(postgres, template) as database:
-        async with running_rollbook(settings_for(tmp_path_factory.mktemp("quiet")), database) as running:
-            yield running
-
-
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def busy(
-    postgres: EmbeddedPostgres, template: str, tmp_path_factory: pytest.TempPathFactory, background: Background
-) -> AsyncIterator[Running]:
-    """Another one, with a worker; on a NATS of its own, as workers take whatever is offered there."""
-    stop = asyncio.Event()
-    with fresh_database(postgres, template) as database, running_nats(background) as nats:
-        async with running_rollbook(settings_for(tmp_path_factory.mktemp("busy")), database) as running:
-            app = running.app
-            dispatcher = Dispatcher(app, JetStreamJobs(nats.url), True)
-            worker = Worker(app, JetStreamJobs(nats.url), app.handlers, 4)
-            tasks = [asyncio.create_task(one.run(stop)) for one in (dispatcher, worker)]
-            yield running
-            stop.set()
-            await asyncio.wait_for(asyncio.gather(*tasks), 20)
-
-
-def own_organisation() -> str:
-    """An organisation that no other test has."""
-    return f"acme-{next(numbers)}"
-
-
-@contextmanager
-def environments_of(app: Rollbook, organisation: str, entries: list[dict[str, str]], folder: Path) -> Iterator[None]:
-    """As if the operator's file gave this organisation these environments."""
-    file = folder / "environments.yaml"
-    file.write_text(json.dumps([{**entry, "organisation": organisation} for entry in entries]))
-    found = {(one.organisation, one.name): one for one in read_environments(file)}
-    app.environments.configured.update(found)
-    try:
-        yield
-    finally:
-        for key in found:
-            app.environments.configured.pop(key, None)

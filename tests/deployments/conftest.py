@@ -17,8 +17,9 @@ from adapters.embedded.postgres import EmbeddedPostgres
 from adapters.nats.job_queue import JetStreamJobs
 from entrypoints.workers.dispatching import Dispatcher
 from entrypoints.workers.working import Worker
-from tests.conftest import Database, Running, environments_of, own_organisation, running_rollbook, settings_for
+from tests.conftest import Database, Running, running_rollbook, settings_for
 from tests.databases.conftest import made
+from tests.sharing import environments_of, own_organisation
 
 SCHEMA = """
 create table customers (id int generated always as identity primary key, name text unique, mail text);

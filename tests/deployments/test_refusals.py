@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import environments_of
 from tests.deployments.conftest import SOLD, Shop, entries, rows, run
+from tests.sharing import environments_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 COUNT = "select count(*) from customers"

@@ -43,8 +43,9 @@ from domain.package import Package
 from domain.packed import Packed
 from domain.status import Status
 from entrypoints.workers.acting import circumstances
-from tests.conftest import Running, own_organisation
+from tests.conftest import Running
 from tests.deployments.conftest import SOLD, Shop, rows
+from tests.sharing import own_organisation
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 PACKED = Packed("0" * 64, "0" * 64, 1, "postgresql", {"customers": 1})

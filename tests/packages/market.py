@@ -16,8 +16,9 @@ from adapters.nats.job_queue import JetStreamJobs
 from entrypoints.composition import Rollbook
 from entrypoints.workers.dispatching import Dispatcher
 from entrypoints.workers.working import Worker
-from tests.conftest import Database, Running, environments_of, own_organisation, running_rollbook, settings_for
+from tests.conftest import Database, Running, running_rollbook, settings_for
 from tests.databases.conftest import made
+from tests.sharing import environments_of, own_organisation
 
 SCHEMA = """
 create table customers (
@@ -86,6 +87,11 @@ class Market:
 @pytest.fixture
 def dev(postgres: EmbeddedPostgres) -> Iterator[str]:
     """A database with rows."""
+    yield from filled(postgres)
+
+
+def filled(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """A database with rows for a test."""
     for dsn in made(postgres):
         with psycopg.connect(dsn, autocommit=True) as connection:
             connection.execute(f"{SCHEMA}{ROWS}".encode())
@@ -101,10 +107,16 @@ def staging(postgres: EmbeddedPostgres) -> Iterator[str]:
         yield dsn
 
 
+@pytest.fixture(scope="session")
+def looked_at(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """A database with rows, which nobody changes."""
+    yield from filled(postgres)
+
+
 @pytest.fixture
-def idle(quiet: Running, dev: str, staging: str, tmp_path: Path) -> Iterator[Market]:
-    """Nobody works there."""
-    yield from among_others(quiet, dev, staging, tmp_path)
+def idle(quiet: Running, looked_at: str, tmp_path: Path) -> Iterator[Market]:
+    """Nobody works there, so that nobody writes: one database is enough for all."""
+    yield from among_others(quiet, looked_at, looked_at, tmp_path)
 
 
 @pytest.fixture
