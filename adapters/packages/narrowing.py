@@ -26,11 +26,6 @@ class Narrowing:
     tables: Sequence[str] = ()
     where: Mapping[str, Any] = field(default_factory=dict)
 
-    @property
-    def is_nothing(self) -> bool:
-        """Whether the whole package is wanted."""
-        return not self.tables and not self.where
-
 
 async def narrowed(
     manifest: Manifest, narrowing: Narrowing, store: BlobStore, pools: Pools, organisation: str
