@@ -1,7 +1,7 @@
 """How far the rows of a table have come: half of the way is into the stage, half is into the table."""
 
 from dataclasses import dataclass, field
-from hashlib import blake2b
+from hashlib import sha256
 from typing import Any
 
 from application.ports.databases import Lines, Report
@@ -15,7 +15,7 @@ class Telling:
     name: str
     rows: int = 0
     told: int = 0
-    fingerprint: Any = field(default_factory=lambda: blake2b(digest_size=16))
+    fingerprint: Any = field(default_factory=sha256)
 
     def read(self, lines: Lines) -> None:
         """More rows are in the stage."""
