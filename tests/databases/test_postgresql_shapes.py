@@ -3,6 +3,7 @@
 import pytest
 
 from adapters.databases.postgresql.reading import PostgresSource
+from adapters.databases.postgresql.target import PostgresTarget
 from application.ports.databases import Selection
 from domain.errors import Invalid
 from tests.databases.test_postgresql_deploying import deploy, pack, rows
@@ -47,6 +48,20 @@ async def test_tables_that_inherit_are_deployed_each_with_its_rows(shop: str, ot
     await deploy(other, await pack(shop, "cities", "capitals", "visits"))
     each = "select tableoid::regclass::text, id, name from cities order by id"
     assert rows(other, each) == rows(shop, each)
+
+
+async def test_rows_of_tables_that_inherit_are_never_taken_for_those_of_the_table(shop: str, other: str) -> None:
+    run(shop, INHERITED)
+    run(other, INHERITED.partition("insert")[0] + "insert into capitals values (1, 'Oslo', 'Norway'), (2, 'Ulm', 'x')")
+    package = await pack(shop, "cities")
+    assert (await deploy(other, package)).tables["cities"].new == 2
+    assert (await deploy(other, package, "2", update_existing=True)).tables["cities"].same == 2
+    run(shop, "update cities set name = 'Berlin' where id = 1")
+    changed = await deploy(other, await pack(shop, "cities"), "3", update_existing=True)
+    assert changed.tables["cities"].changed == 1
+    for name in ("3", "2", "1"):
+        await PostgresTarget(other).roll_back(name, False, lambda table, count: None)
+    assert rows(other, "select name from cities order by id") == [("Oslo",), ("Ulm",)]
 
 
 @pytest.mark.parametrize("where", [{}, {"sales": "id > 0"}])

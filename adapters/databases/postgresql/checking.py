@@ -97,7 +97,7 @@ async def refuse_existing(connection: AsyncConnection[Any], stages: Sequence[Sta
 async def refuse_drift(connection: AsyncConnection[Any], stage: Stage, condition: sql.Composable) -> None:
     """Rows that somebody changed since this package left them are not overwritten."""
     query = sql.SQL("select count(*) over (), {} from {} join {} t on {} where {} limit {}")
-    parts = (stage.target_key_text(), stage.sources, stage.real, stage.same_key(), condition, NAMED)
+    parts = (stage.target_key_text(), stage.sources, stage.own_rows, stage.same_key(), condition, NAMED)
     if found := await (await connection.execute(query.format(*parts))).fetchall():
         keys = ", ".join(key for _, key in found)
         raise Clash(

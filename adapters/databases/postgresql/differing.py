@@ -47,7 +47,7 @@ def with_target(stage: Stage) -> sql.Composable:
     if not stage.key:
         return stage.sources
     query = sql.SQL("{} left join {} t on s.found > 0 and {}")
-    return query.format(stage.sources, stage.real, stage.same_key())
+    return query.format(stage.sources, stage.own_rows, stage.same_key())
 
 
 async def samples_of(deployment: Deployment, stage: Stage, kind: sql.Composable) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from psycopg import AsyncConnection, sql
 from adapters.databases.postgresql.catalog import SEQUENCE, written
 
 TABLES = """
-select n.nspname, c.relname, c.oid::int8, pg_has_role(c.relowner, 'usage'),
+select n.nspname, c.relname, c.oid::int8, c.relkind = 'p', pg_has_role(c.relowner, 'usage'),
        exists (select from pg_trigger g where g.tgrelid = c.oid and not g.tgisinternal and g.tgtype & 3 = 3)
   from pg_class c join pg_namespace n on n.oid = c.relnamespace
  where c.relkind in ('r', 'p') and n.nspname !~ '^(pg_|information_schema$)'
@@ -50,6 +50,11 @@ class Facts:
     sequences: Mapping[str, str]
     types: Mapping[str, str]
     required: frozenset[str] = frozenset()
+    is_divided: bool = False
+
+    def own_rows(self, table: sql.Composable) -> sql.Composed:
+        """The rows of the table itself: those of tables that inherit from it are none, those of its parts are."""
+        return sql.SQL("{}" if self.is_divided else "only {}").format(table)
 
     def exact(self, column: str, value: sql.Composable) -> sql.Composable:
         """A value so that what compares as equal is equal: some types have no equality, some a lax one."""
@@ -77,7 +82,7 @@ async def read_facts(connection: AsyncConnection[Any], names: set[str]) -> Mappi
 
 def facts(table: list[Any], columns: list[Any]) -> Facts:
     """The facts of one table."""
-    oid, is_owned, is_adorned = table
+    oid, is_divided, is_owned, is_adorned = table
     return Facts(
         oid,
         is_owned,
@@ -86,4 +91,5 @@ def facts(table: list[Any], columns: list[Any]) -> Facts:
         {name: sequence for name, _, sequence, *_ in columns if sequence},
         {name: data_type for name, *_, data_type in columns},
         frozenset(name for name, _, _, required, _ in columns if required),
+        is_divided,
     )

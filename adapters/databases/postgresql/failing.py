@@ -132,7 +132,7 @@ async def remove_dropped(connection: AsyncConnection[Any], stages: Sequence[Stag
     for stage in reversed(stages):
         if stage.key:
             query = sql.SQL("delete from {} t using {} s where s.found = 0 and s.failed is not null and {}")
-            await connection.execute(query.format(stage.real, stage.temporary, stage.same_key()))
+            await connection.execute(query.format(stage.own_rows, stage.temporary, stage.same_key()))
 
 
 async def failures(connection: AsyncConnection[Any], stage: Stage) -> tuple[dict[str, Any], ...]:

@@ -40,7 +40,7 @@ async def by_lineage(connection: AsyncConnection[Any], stage: Stage) -> None:
         """update {stage} s set found = {known}, {keys} from {lineage} l join {real} t on {same}
             where l.source_key = {source} and s.failed is null"""
     )
-    facts = {"stage": stage.temporary, "real": stage.real, "known": sql.Literal(KNOWN), "lineage": stage.lineage}
+    facts = {"stage": stage.temporary, "real": stage.own_rows, "known": sql.Literal(KNOWN), "lineage": stage.lineage}
     facts |= {"keys": found_keys(stage, "t"), "same": sql.SQL(" and ").join(same)}
     await connection.execute(query.format(**facts, source=stage.source_key_text()))
 
@@ -56,7 +56,7 @@ async def by_content(connection: AsyncConnection[Any], stage: Stage) -> None:
              join (select {there} as digest, count(*) as most from {real} t group by 1) r on r.digest = o.digest
             where o.line = s.line and o.number <= least(l.most, r.most)"""
     )
-    facts = {"stage": stage.temporary, "sources": stage.sources, "real": stage.real, "known": sql.Literal(KNOWN)}
+    facts = {"stage": stage.temporary, "sources": stage.sources, "real": stage.own_rows, "known": sql.Literal(KNOWN)}
     values = {name: stage.mapped(name) for name in stage.names}
     facts |= {"digest": stage.facts.digest(values), "there": stage.facts.digest_of(stage.names)}
     await connection.execute(query.format(**facts, lineage=stage.lineage))
@@ -90,7 +90,7 @@ async def by_match(connection: AsyncConnection[Any], stage: Stage, columns: tupl
     places = [(sql.Identifier(f"k{n}"), sql.Identifier("t", name)) for n, name in enumerate(stage.key)]
     keys = sql.Composed([sql.SQL(", {0} = m.{0}").format(place) for place, _ in places])
     listed = [sql.SQL(", {} as {}").format(column, place) for place, column in places]
-    facts = {"stage": stage.temporary, "sources": stage.sources, "real": stage.real, "met": sql.Literal(MET)}
+    facts = {"stage": stage.temporary, "sources": stage.sources, "real": stage.own_rows, "met": sql.Literal(MET)}
     facts |= {"columns": sql.Composed(listed), "same": sql.SQL(" and ").join(same), "keys": keys}
     return (await connection.execute(query.format(**facts))).rowcount
 
@@ -116,7 +116,7 @@ async def refuse_ambiguity(connection: AsyncConnection[Any], stage: Stage) -> No
             group by {own} having count(*) > 1 limit 1"""
     )
     values = sql.SQL(", ").join([stage.mapped(name) for name in stage.match])
-    found = await connection.execute(query.format(real=stage.real, own=own, values=values, sources=stage.sources))
+    found = await connection.execute(query.format(real=stage.own_rows, own=own, values=values, sources=stage.sources))
     if await found.fetchone():
         raise Clash(f"The match key ({', '.join(stage.match)}) does not tell the target's rows of {stage.name} apart")
 

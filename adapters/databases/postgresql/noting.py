@@ -30,7 +30,7 @@ async def keep_images(connection: AsyncConnection[Any], stage: Stage, number: in
     facts = {"number": sql.Literal(number), "part": sql.Literal(stage.part), "target": stage.target_key_text()}
     facts["lineage"] = stage.lineage
     facts |= {"source": stage.source_key_text() if stage.source_key else sql.SQL("null::text")}
-    facts |= {"sources": stage.sources, "real": stage.real, "same": stage.same_key(), "before": image(stage)}
+    facts |= {"sources": stage.sources, "real": stage.own_rows, "same": stage.same_key(), "before": image(stage)}
     await connection.execute(query.format(**facts, changing=changing(stage)))
 
 
@@ -64,7 +64,7 @@ async def keep_new(connection: AsyncConnection[Any], stage: Stage, number: int) 
     digest, sources = stage.facts.digest({name: stage.value(name) for name in stage.names}), stage.sources
     if stage.facts.is_adorned:
         digest = stage.facts.digest_of(stage.names)
-        sources = sql.SQL("{} join {} t on {}").format(stage.sources, stage.real, stage.same_key())
+        sources = sql.SQL("{} join {} t on {}").format(stage.sources, stage.own_rows, stage.same_key())
     query = sql.SQL(
         """insert into {lineage} as l
            select {number}, {number}, {digest}, {source}, {target}
@@ -83,7 +83,7 @@ async def keep_found(connection: AsyncConnection[Any], stage: Stage, number: int
              from {sources} join {real} t on {same} where s.found > {least} and s.failed is null {conflict}"""
     )
     facts = {"lineage": stage.lineage, "number": sql.Literal(number), "sources": stage.sources}
-    facts |= {"digest": stage.facts.digest_of(stage.names), "source": stage.source_key_text(), "real": stage.real}
+    facts |= {"digest": stage.facts.digest_of(stage.names), "source": stage.source_key_text(), "real": stage.own_rows}
     facts |= {"target": stage.target_key_text(), "same": stage.same_key(), "least": sql.Literal(0 if updating else 1)}
     await connection.execute(query.format(**facts, conflict=TAKES_PLACE))
 

@@ -82,6 +82,11 @@ class Stage:
         return table_name(self.table)
 
     @property
+    def own_rows(self) -> sql.Composed:
+        """Its rows in the target, without those of tables that inherit from it."""
+        return self.facts.own_rows(self.real)
+
+    @property
     def columns(self) -> tuple[Column, ...]:
         """The packaged columns as the target has them, in the order of the package."""
         known = {column.name: column for column in self.table.columns}

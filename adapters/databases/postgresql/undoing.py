@@ -95,7 +95,7 @@ class Undoing:
         self.connection, self.name, self.facts, self.key = connection, name, facts, table.primary_key
         self.columns = [c for c in columns if c not in self.key and c not in facts.fixed]
         self.parts: dict[str, sql.Composable] = {
-            "real": table_name(table),
+            "real": facts.own_rows(table_name(table)),
             "number": sql.Literal(number),
             "part": sql.Literal(part),
             "lineage": marks.lineage(part),

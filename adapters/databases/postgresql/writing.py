@@ -33,7 +33,7 @@ async def complete(connection: AsyncConnection[Any], stage: Stage) -> None:
     """Fills in the references of new rows that had to wait for other new rows."""
     sets = [sql.SQL("{} = {}").format(sql.Identifier(name), stage.mapped(name)) for name in sorted(stage.late)]
     query = sql.SQL("update {} t set {} from {} where s.found = 0 and s.failed is null and {}")
-    parts = (stage.real, sql.SQL(", ").join(sets), stage.sources, stage.same_key())
+    parts = (stage.own_rows, sql.SQL(", ").join(sets), stage.sources, stage.same_key())
     await connection.execute(query.format(*parts))
 
 
@@ -43,7 +43,7 @@ async def update(connection: AsyncConnection[Any], stage: Stage, among: sql.Comp
         return 0
     sets = [sql.SQL("{} = {}").format(sql.Identifier(name), stage.mapped(name)) for name in stage.free]
     query = sql.SQL("update {} t set {} from {} where {} and {} and {}")
-    parts = (stage.real, sql.SQL(", ").join(sets), stage.sources, stage.same_key(), changing(stage), among)
+    parts = (stage.own_rows, sql.SQL(", ").join(sets), stage.sources, stage.same_key(), changing(stage), among)
     return (await connection.execute(query.format(*parts))).rowcount
 
 
