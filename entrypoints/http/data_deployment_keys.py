@@ -34,9 +34,9 @@ MISTAKABLE = ("=", "+", "-", "@", "\t", "\r")
 )
 async def read_keys(call: Call, deployment_id: str, query: models.ReadKeys) -> Answer:
     """Page through the mapping of a table's keys, in the order of the keys in the package."""
+    offset = offset_of(query.cursor)
     row = await deployment_with_keys(call, deployment_id)
     table = table_of(row, query.table)
-    offset = offset_of(query.cursor)
     found, more = await page(await pairs_of(call, row, table), offset, query.limit)
     mappings = [{"source": source, "target": target} for source, target in found]
     following = str(offset + len(found)) if more else None

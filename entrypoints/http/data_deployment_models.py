@@ -11,7 +11,7 @@ from entrypoints.http.fields import Flag, Lenient, Moment, OptionalText, Past, n
 
 Called = Annotated[str, StringConstraints(min_length=1, max_length=255)]
 Rows = Annotated[int, Field(ge=1, le=1_000_000), BeforeValidator(number)]
-MOST_KEYS = 10_000
+MOST_KEYS = 1000
 
 
 class DeploymentStatus(StrEnum):

@@ -32,7 +32,7 @@ create operator public.= (leftarg = mood, rightarg = mood, function = spy);
 create table moods (id int, mood mood); insert into moods values (1, 'sad'), (2, 'ok');
 """
 CHOSEN = Selection(tables=("orders",), where={"orders": "id < 3"}, include_parent=True)
-ROLES = "select rolname from pg_roles where rolname like 'rollbook\\_reader%'"
+ROLES = "select rolname from pg_roles where rolname like 'rollbook\\_reader\\_%'"
 
 
 @pytest.fixture(params=[PLAIN, POLICIES, NO_TEMPORARY], ids=["plain", "policies", "no temporary tables"])
