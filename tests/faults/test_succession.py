@@ -35,8 +35,8 @@ def ports_of(instance: Instance) -> set[int]:
 
 
 async def test_whoever_leads_is_killed_and_the_other_takes_over(ground: Ground) -> None:
-    apis = [await ground.start("serve") for _ in range(2)]
     projectors = [await ground.start("project") for _ in range(2)]
+    apis = [await ground.start("serve") for _ in range(2)]
     relays = [await ground.start("relay") for _ in range(2)]
     ledger = Ledger()
     async with Load(apis[0].url, ledger, clients=4) as one, Load(apis[1].url, ledger, clients=4) as two:
@@ -52,8 +52,8 @@ async def test_whoever_leads_is_killed_and_the_other_takes_over(ground: Ground) 
 
 
 async def test_whoever_leads_is_paused_and_the_other_takes_over_for_good(ground: Ground) -> None:
-    api, ledger = await ground.start("serve"), Ledger()
     projectors = [await ground.start("project") for _ in range(2)]
+    api, ledger = await ground.start("serve"), Ledger()
     relays = [await ground.start("relay") for _ in range(2)]
     async with Load(api.url, ledger) as load:
         for relay in relays:

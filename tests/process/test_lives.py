@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import httpx2
 import psycopg
@@ -32,12 +33,18 @@ async def shell(line: str) -> str:
 async def test_the_lines_that_it_prints_work_as_they_stand(servers: dict[str, str]) -> None:
     with open_folder("greeting") as folder:
         async with started(folder, **servers, READ_WAIT_MS="20000") as instance:
+            await eventually(lambda: has_greeted(folder))
             printed = (folder / "rollbook.log").read_text()
             assert instance.url in printed and instance.management_url in printed and str(folder) in printed
             lines = re.findall(r"^ +(curl .+)$", printed, re.MULTILINE)
             created, listed, lanes = [json.loads(await shell(f"{line} --silent --fail")) for line in lines]
             assert [one["id"] for one in listed] == [created["id"]]
             assert [one["name"] for one in lanes] == [created["name"]]
+
+
+async def has_greeted(folder: Path) -> bool:
+    """Whether it has said all; it may be ready a moment before."""
+    return "Ctrl-C stops everything." in (folder / "rollbook.log").read_text()
 
 
 async def test_a_request_in_flight_is_answered_before_the_process_ends(servers: dict[str, str]) -> None:
