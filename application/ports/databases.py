@@ -168,7 +168,8 @@ class TableOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a deployment or a rollback did, by table. `keys` maps a few source keys to target keys, for the answer."""
+    """What a deployment or a rollback did, by table. `keys` maps a few source keys to target keys, for the answer: has
+    each table with generated keys, and of a dry run only the keys of rows that are there."""
 
     tables: Mapping[str, TableOutcome]
     keys: Mapping[str, Mapping[str, str]] = field(default_factory=dict)

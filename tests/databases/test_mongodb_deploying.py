@@ -141,7 +141,10 @@ async def test_the_same_deployment_is_only_made_once(target: MongoTarget, packag
 async def test_a_dry_run_tells_the_same_and_leaves_nothing(target: MongoTarget, package: Packed) -> None:
     dry = await deploy(target, package, dry_run=True)
     assert everything(target.dsn) == {}
-    assert (await deploy(target, package)).tables == dry.tables
+    assert dry.keys == {"customers": {}, "products": {}, "orders": {}}
+    real = await deploy(target, package)
+    assert real.tables == dry.tables
+    assert (await deploy(target, package, "2", dry_run=True)).keys == real.keys
 
 
 async def test_fields_that_change_are_updated_and_others_stay(target: MongoTarget, package: Packed) -> None:

@@ -103,6 +103,15 @@ async def test_a_dry_run_tells_the_same_and_leaves_nothing(other: str, package: 
     assert (await deploy(other, package)).tables == dry.tables
 
 
+async def test_a_dry_run_tells_only_the_keys_of_rows_that_are_there(shop: str, other: str) -> None:
+    run(other, DEFINITIONS + "insert into customers (id, name) overriding system value values (500, 'Cid')")
+    run(shop, SCHEMA)
+    package = await pack(shop, "customers", "orders", match_keys={"customers": ("name",)})
+    cid = rows(shop, "select id from customers where name = 'Cid'")[0][0]
+    dry = await deploy(other, package, dry_run=True)
+    assert dry.keys == {"customers": {str(cid): "500"}, "orders": {}}
+
+
 async def test_rows_that_a_match_key_finds_keep_their_keys_and_children_attach_to_them(
     shop: str, other: str, package: Packed
 ) -> None:

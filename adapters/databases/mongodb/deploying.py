@@ -218,14 +218,15 @@ class Deployment:
         return self.staged.fail(part.name, written) > 0
 
     def outcome(self, changed: Mapping[str, int]) -> Outcome:
-        """What happened to the documents of each collection."""
+        """What happened to the documents of each collection; a dry run knows no ids but of documents that are there."""
         tables = {}
         for name in self.parts:
             new, found = self.staged.counts(name)
             failed, failures = self.staged.failures(name, LISTED)
             done = changed.get(name, 0)
             tables[name] = TableOutcome(new, done, found - done, failed, failures)
-        keys = {name: self.staged.pairs(name, KEYS_SHOWN) for name, part in self.parts.items() if part.generates}
+        dry, generating = self.order.options.dry_run, [name for name, part in self.parts.items() if part.generates]
+        keys = {name: self.staged.pairs(name, KEYS_SHOWN, dry) for name in generating}
         return Outcome(tables, keys)
 
 

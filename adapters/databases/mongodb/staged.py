@@ -119,11 +119,11 @@ class Staged:
         told = tuple({"row": line, "key": shown(orjson.loads(one)), "reason": why} for line, one, why, _ in found)
         return (found[0][3] if found else 0), told
 
-    def pairs(self, collection: str, most: int) -> dict[str, str]:
+    def pairs(self, collection: str, most: int, only_found: bool = False) -> dict[str, str]:
         """Some of the ids, each with its id in the target, as people write them."""
         query = """select source, target from staged where collection = ? and failed is null and target is not null
-                    and (found or not left_out) order by line limit ?"""
-        found = self.connection.execute(query, [collection, most])
+                    and (found or not (left_out or ?)) order by line limit ?"""
+        found = self.connection.execute(query, [collection, only_found, most])
         return {shown(orjson.loads(source)): shown(orjson.loads(target)) for source, target in found}
 
     def outside(self, collection: str, keys: Iterable[str]) -> dict[str, tuple[Any, bool]]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from adapters.databases.mysql.quoting import hashed, literal, name
+from adapters.databases.mysql.quoting import hashed, key_shown, literal, name
 from adapters.databases.mysql.session import Session
 from adapters.databases.mysql.staging import Reference, Stage
 from application.ports.databases import DeployOptions
@@ -30,7 +30,7 @@ async def refuse_missing(
 async def refuse_missing_of(session: Session, stage: Stage, reference: Reference, condition: str) -> None:
     """The same for one reference."""
     query = f"from {stage.temporary} s where {WRITTEN} and {condition}"
-    if found := await session.rows(f"select s.line, s.source_key {query} order by s.line limit {NAMED}"):
+    if found := await session.rows(f"select s.line, {key_shown('s.source_key')} {query} order by s.line limit {NAMED}"):
         count = await session.count(f"select count(*) {query}")
         such = ", ".join(str(source or f"line {line}") for line, source in found)
         raise Invalid(f"{count} rows of {stage.name} {lacking(reference.key)}: {such}")

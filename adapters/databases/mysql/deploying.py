@@ -7,6 +7,7 @@ from adapters.databases.mysql import checking, marks, writing
 from adapters.databases.mysql.catalog import read_catalog, read_types, refuse_without_transactions
 from adapters.databases.mysql.keys import resolve, resolve_late
 from adapters.databases.mysql.loading import Loading
+from adapters.databases.mysql.quoting import key_shown
 from adapters.databases.mysql.rehearsing import rehearse
 from adapters.databases.mysql.repeating import is_unchanged, keep_fingerprint, known_keys
 from adapters.databases.mysql.sampling import difference
@@ -193,16 +194,17 @@ class Deploying:
         )
         new, changed, same, failed = map(int, row)
         found = await self.session.rows(
-            f"""select line, source_key, failed from {stage.temporary}
+            f"""select line, {key_shown("source_key")}, failed from {stage.temporary}
                  where failed is not null order by line limit {LISTED}"""
         )
         listed = tuple({"row": line, "key": key, "reason": reason} for line, key, reason in found)
         return TableOutcome(new, changed, same, failed, listed)
 
     async def keys(self, stage: Stage) -> dict[str, str]:
-        """Some of the mapping, for the answer."""
-        query = f"""select source_key, cast(k0 as char) from {stage.temporary}
-                     where source_key is not null and failed is null order by line limit {KEYS_SHOWN}"""
+        """Some of the mapping, for the answer; of a dry run that of rows that are there, as others have no key yet."""
+        which = "found and source_key is not null" if self.is_dry else "source_key is not null"
+        query = f"""select {key_shown("source_key")}, cast(k0 as char) from {stage.temporary}
+                     where {which} and failed is null order by line limit {KEYS_SHOWN}"""
         return dict(await self.session.rows(query))
 
     async def differences(self, contents: Contents) -> Mapping[str, Difference]:

@@ -113,6 +113,11 @@ def member(array: str, place: int) -> str:
     return f"if(json_type({found}) = 'NULL', null, json_unquote({found}))"
 
 
+def key_shown(array: str) -> str:
+    """A key, kept as a JSON array in SQL, as users read it: that of one column as it is, of several as JSON."""
+    return f"if(json_length({array}) = 1, coalesce({member(array, 0)}, {array}), {array})"
+
+
 def columns_of(alias: str, columns: Iterable[Column]) -> list[str]:
     """Columns of an alias."""
     return [f"{alias}.{name(column.name)}" for column in columns]

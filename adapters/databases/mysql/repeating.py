@@ -5,7 +5,7 @@ from hashlib import blake2b
 from typing import Any
 
 from adapters.databases.mysql.marks import FINGERPRINTS, LINEAGE
-from adapters.databases.mysql.quoting import from_text, literal, member, name
+from adapters.databases.mysql.quoting import from_text, key_shown, literal, member, name
 from adapters.databases.mysql.session import Session
 from adapters.databases.mysql.staging import Stage
 from application.ports.databases import Contents
@@ -52,7 +52,7 @@ async def is_missing_some(session: Session, stage: Stage, package: str) -> bool:
 
 async def known_keys(session: Session, stage: Stage, package: str, most: int) -> dict[str, str]:
     """Some of the mapping, for the answer."""
-    query = f"""select l.source_key, {member("l.target_key", 0)} from {LINEAGE} l
+    query = f"""select {key_shown("l.source_key")}, {member("l.target_key", 0)} from {LINEAGE} l
                  where l.package = {literal(package)} and l.table_name = {literal(stage.name)}
                  order by length(l.source_key), l.source_key limit {most}"""
     return dict(await session.rows(query))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from adapters.databases.mysql.quoting import as_text, columns_of
+from adapters.databases.mysql.quoting import as_text, columns_of, key_shown
 from adapters.databases.mysql.session import Session
 from adapters.databases.mysql.staging import Stage
 from adapters.databases.mysql.writing import drifted
@@ -45,7 +45,7 @@ async def samples_of(session: Session, stage: Stage, origin: str, which: str) ->
     else:
         theirs = ["null"] * len(names)
     found = await session.rows(
-        f"""select s.source_key, s.found, {", ".join([*packed, *theirs])}
+        f"""select {key_shown("s.source_key")}, s.found, {", ".join([*packed, *theirs])}
               from {origin} where {which} order by s.line limit {SAMPLES}"""
     )
     return [

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from adapters.databases.mysql import marks
 from adapters.databases.mysql.catalog import read_catalog
 from adapters.databases.mysql.deploying import Deploying
-from adapters.databases.mysql.quoting import literal
+from adapters.databases.mysql.quoting import key_shown, literal
 from adapters.databases.mysql.session import Session, opened
 from adapters.databases.mysql.undoing import undo
 from application.ports.databases import Contents, Difference, Order, Outcome, Recalled, Report
@@ -64,7 +64,7 @@ class MysqlTarget:
 
     async def keys(self, deployment_id: str, table: str) -> AsyncGenerator[Sequence[tuple[str, str]], None]:
         """The whole mapping of source keys to target keys."""
-        query = f"""select l.source_key, l.target_key from {marks.LINEAGE} l
+        query = f"""select {key_shown("l.source_key")}, {key_shown("l.target_key")} from {marks.LINEAGE} l
                      where l.table_name = {literal(table)} and l.package = (
                            select d.package from {marks.DEPLOYMENTS} d where d.deployment_id = {literal(deployment_id)})
                      order by l.source_key"""

@@ -202,7 +202,8 @@ class Deployment:
                 await keep_lineage(self.connection, stage, self.number, updating, found)
                 await move_sequences(self.connection, stage)
                 await keep_fingerprint(self.connection, stage, self.tellings[stage.name], done.failed)
-        keys = {s.name: await keys_of(self.connection, s) for s in self.stages.values() if s.generates}
+        dry, generating = self.order.options.dry_run, [s for s in self.stages.values() if s.generates]
+        keys = {s.name: await keys_of(self.connection, s, dry) for s in generating}
         outcome = Outcome(counted, keys)
         await marks.end(self.connection, self.order, outcome)
         return outcome
@@ -216,10 +217,11 @@ class Deployment:
         return TableOutcome(new, changed, found - changed, failed, left_out)
 
 
-async def keys_of(connection: AsyncConnection[Any], stage: Stage) -> dict[str, str]:
-    """Some of the mapping, for the answer."""
+async def keys_of(connection: AsyncConnection[Any], stage: Stage, dry: bool) -> dict[str, str]:
+    """Some of the mapping, for the answer; of a dry run that of rows that are there, as others have no key yet."""
     if not stage.source_key:
         return {}
-    query = sql.SQL("select {}, {} from {} s where s.failed is null and s.line <= {} order by s.line")
-    parts = (stage.source_key_text(), stage.target_key_text(), stage.temporary, KEYS_SHOWN)
+    which = sql.SQL("s.found > 0 and " if dry else "")
+    query = sql.SQL("select {}, {} from {} s where {}s.failed is null and s.line <= {} order by s.line")
+    parts = (stage.source_key_text(), stage.target_key_text(), stage.temporary, which, KEYS_SHOWN)
     return dict(await (await connection.execute(query.format(*parts))).fetchall())
