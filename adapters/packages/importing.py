@@ -17,6 +17,7 @@ from adapters.packages.bundle import MANIFEST, Bundle
 from adapters.packages.document import checksum
 from adapters.packages.files import METADATA
 from adapters.packages.json_reading import BLOCK, JsonReader
+from adapters.packages.keys import refuse_repeated_keys
 from adapters.packages.limits import Limits, limited
 from adapters.packages.outline import MEMBERS, Outline, TableOutline, outlined
 from adapters.packages.parts import in_thread, write_part
@@ -67,6 +68,7 @@ class Importer:
             staged = FolderBlobs.below(Path(name) / "blobs")
             imported = await self.staged(path, staged, Path(name))
             self.trust.check(imported.signed_by)
+            await refuse_repeated_keys(imported.manifest, staged, Path(name))
             for packed in imported.manifest.tables:
                 await self.store.put(staged.read(packed.part.blob))
         return imported

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adapters.blobs.store import Blobs
+from adapters.blobs.store import Blobs, FolderBlobs
 from adapters.packages.bundle import write_bundle
 from adapters.packages.files import write_json, write_zip
 from adapters.packages.importing import Imported, Importer
@@ -21,16 +21,17 @@ from domain.dataset import Column, DatabaseKind, Table
 from domain.errors import Invalid
 from domain.manifest import Choice, Collection, DocumentReference, IdStrategy, Manifest
 from tests.packages.conftest import pieces
-from tests.packages.made import INFO, ROWS, lines_of, packed, whole
+from tests.packages.made import CUSTOMERS, INFO, ROWS, lines_of, packed, whole
 
 SLOW = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=12)
 FORMATS = ["json", "zip", "bundle"]
 
 
 async def file_of(format: str, manifest: Manifest, store: BlobStore, signer: Signer) -> bytes:
+    info = replace(INFO, package_type="document") if manifest.kind is DatabaseKind.MONGODB else INFO
     if format == "bundle":
-        return await whole(write_bundle(manifest, INFO, store, signer))
-    return await whole((write_zip if format == "zip" else write_json)(manifest, INFO, store))
+        return await whole(write_bundle(manifest, info, store, signer))
+    return await whole((write_zip if format == "zip" else write_json)(manifest, info, store))
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -50,8 +51,10 @@ async def test_documents_come_back_as_they_were(format: str, store: Blobs, impor
         store,
         [Table("people", "", (), ("_id",)), Table("empty", "", (), ("_id",))],
         {
-            "people": [{"_id": {"$oid": "5f1a6a9e0000400080000000"}, "z": {"$numberDouble": "NaN"}, "a": [{"b": []}]}]
-            * 3
+            "people": [
+                {"_id": {"$oid": f"5f1a6a9e000040008000000{n}"}, "z": {"$numberDouble": "NaN"}, "a": [{"b": []}]}
+                for n in range(3)
+            ]
         },
         DatabaseKind.MONGODB,
         collections={
@@ -61,9 +64,7 @@ async def test_documents_come_back_as_they_were(format: str, store: Blobs, impor
         references=(DocumentReference("people", "a.b", "people", "_id", "array"),),
     )
     info = replace(INFO, package_type="document")
-    written = {"json": write_json, "zip": write_zip}.get(format)
-    file = await whole(written(manifest, info, store) if written else write_bundle(manifest, info, store, signer))
-    imported = await importer.import_stream(pieces(file))
+    imported = await importer.import_stream(pieces(await file_of(format, manifest, store, signer)))
     assert imported.manifest == manifest
     assert imported.info == info
 
@@ -87,7 +88,8 @@ def tables(draw: st.DrawFn) -> tuple[Table, list[list[str | None]]]:
     schema = draw(st.sampled_from(["public", "other", 'Odd "schema".']))
     table = Table(draw(NAMES), schema, tuple(columns), (names[0],), unique=((names[-1],),))
     width = len(table.packed_columns)
-    return table, draw(st.lists(st.lists(VALUES, min_size=width, max_size=width), max_size=10))
+    rows = st.lists(VALUES, min_size=width, max_size=width)
+    return table, draw(st.lists(rows, max_size=10, unique_by=lambda row: row[0]))
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -119,16 +121,12 @@ DOCUMENTS = st.recursive(
 async def test_any_documents_come_back(
     format: str, documents: list[Any], store: Blobs, importer: Importer, signer: Signer
 ) -> None:
-    kind, info = DatabaseKind.MONGODB, replace(INFO, package_type="document")
+    kind = DatabaseKind.MONGODB
     collections = {"things": Collection()}
     manifest = await packed(
         store, [Table("things", "", (), ("_id",))], {"things": documents}, kind, collections=collections
     )
-    if format == "bundle":
-        file = await whole(write_bundle(manifest, info, store, signer))
-    else:
-        file = await whole((write_zip if format == "zip" else write_json)(manifest, info, store))
-    imported = await importer.import_stream(pieces(file))
+    imported = await importer.import_stream(pieces(await file_of(format, manifest, store, signer)))
     assert imported.manifest == manifest
 
 
@@ -236,6 +234,43 @@ async def test_a_harmed_document_is_refused_and_nothing_stays(
         await imported_from(importer, document)
     assert {*(tmp_path / "blobs").rglob("*")} == before
     assert list(importer.folder.iterdir()) == []
+
+
+REPEATED: dict[str, tuple[DatabaseKind, Table, list[Any]]] = {
+    "1": (DatabaseKind.POSTGRESQL, CUSTOMERS, [[key, "a", None, None, None] for key in ("1", "2", "1")]),
+    r'\["1","b"\]': (
+        DatabaseKind.MYSQL,
+        Table("lines", "", (Column("a", "int"), Column("b", "text")), ("a", "b")),
+        [["1", "a"], ["1", "b"], ["2", "b"], ["1", "b"]],
+    ),
+    r'\{"a":1,"b":2\}': (
+        DatabaseKind.MONGODB,
+        Table("things", "", (), ("_id",)),
+        [{"_id": {"b": 2, "a": 1}}, {"_id": {"a": 1, "b": 2}}, {"_id": {"a": 1, "b": 2}}],
+    ),
+}
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("key", REPEATED)
+async def test_a_key_that_stands_twice_in_a_table_is_refused_and_nothing_stays(
+    key: str, format: str, store: Blobs, importer: Importer, signer: Signer, tmp_path: Path
+) -> None:
+    kind, table, rows = REPEATED[key]
+    collections = {table.name: Collection()} if kind is DatabaseKind.MONGODB else {}
+    elsewhere = FolderBlobs.below(tmp_path / "elsewhere")
+    manifest = await packed(elsewhere, [table], {table.name: rows}, kind, collections=collections)
+    file = await file_of(format, manifest, elsewhere, signer)
+    with pytest.raises(Invalid, match=f"'{table.name}' holds the key {key} twice"):
+        await importer.import_stream(pieces(file))
+    assert [path for path in (tmp_path / "blobs").rglob("*") if path.is_file()] == []
+    assert list(importer.folder.iterdir()) == []
+
+
+async def test_rows_that_lack_their_key_are_no_twins(store: Blobs, importer: Importer, signer: Signer) -> None:
+    rows = {"customers": [[None, "a", None, None, None], [None, "b", None, None, None]]}
+    manifest = await packed(store, [CUSTOMERS], rows)
+    assert (await importer.import_stream(pieces(await file_of("json", manifest, store, signer)))).manifest == manifest
 
 
 async def test_a_document_that_ends_anywhere_too_early_is_refused(store: Blobs, importer: Importer) -> None:
