@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from adapters.packages.conditions import stated
 from adapters.packages.evaluating import clause_of
 from adapters.packages.matching import matcher
 from adapters.packages.parts import read_part, write_part
@@ -35,7 +36,7 @@ async def narrowed(
     Nothing refers to the new parts: they are swept with other blobs of that kind, when they are old.
     """
     tables = wanted(manifest, narrowing)
-    sieves = {name: sieve(manifest, name, said, pools, organisation) for name, said in conditions(narrowing)}
+    sieves = {name: sieve(manifest, name, said, pools, organisation) for name, said in stated(narrowing.where).items()}
     found = [await sieved(one, sieves.get(one.name), store) for one in tables]
     return without_others(replace(manifest, tables=tuple(found)), narrowing)
 
@@ -48,11 +49,6 @@ def wanted(manifest: Manifest, narrowing: Narrowing) -> list[PackedTable]:
     if other := [name for name in narrowing.where if name not in names]:
         raise Invalid(f"where_clause is about '{other[0]}', which is not among the tables")
     return [one for one in manifest.tables if one.name in names]
-
-
-def conditions(narrowing: Narrowing) -> list[tuple[str, Any]]:
-    """The conditions that say something."""
-    return [(name, said) for name, said in narrowing.where.items() if said not in (None, "", {})]
 
 
 def sieve(manifest: Manifest, name: str, said: Any, pools: Pools, organisation: str) -> Sieve:
@@ -99,7 +95,7 @@ def without_others(manifest: Manifest, narrowing: Narrowing) -> Manifest:
 def both(said: Mapping[str, Any], narrowing: Narrowing) -> Mapping[str, Any]:
     """The conditions of the package and those of the export, which both hold."""
     found = dict(said)
-    for name, condition in conditions(narrowing):
+    for name, condition in stated(narrowing.where).items():
         first = found.get(name)
         if first in (None, "", {}):
             found[name] = condition

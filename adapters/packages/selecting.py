@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from adapters.databases.mongodb.filters import parse_filter
 from adapters.databases.where import mysql, postgresql
+from adapters.packages.conditions import stated
 from application.ports.databases import Mask, Selection, Source
 from domain.dataset import DatabaseKind, ForeignKey, KeyStrategy, Table
 from domain.errors import Invalid
@@ -101,7 +102,7 @@ def selected(kind: DatabaseKind, request: Request, key: str) -> Selection:
     tables, excluded = request.chosen(kind)
     return Selection(
         tables=tuple(dict.fromkeys(tables)),
-        where={name: text for name, text in request.filter.where_clause.items() if text is not None},
+        where=stated(request.filter.where_clause),
         exclude={name: frozenset(columns) for name, columns in excluded.items()},
         masks={
             name: {column: Mask(method, key) for column, method in columns.items()}
@@ -206,5 +207,4 @@ def check_where(kind: DatabaseKind, table: Table, condition: Any) -> None:
         return
     if not isinstance(condition, str):
         raise Invalid(f"where_clause of '{table.name}' must be a text")
-    if condition.strip():
-        WHERE[kind](condition, table.name, frozenset(column.name for column in table.columns))
+    WHERE[kind](condition, table.name, frozenset(column.name for column in table.columns))

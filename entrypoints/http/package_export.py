@@ -50,8 +50,7 @@ async def generate_package(call: Call, package_id: str, body: models.GenerateBod
 
 def narrowing_of(body: models.GenerateBody) -> Narrowing:
     """Which rows the file is to hold."""
-    where = {name: condition for name, condition in body.where_clause.items() if condition is not None}
-    return Narrowing((*body.tables, *body.collections), where)
+    return Narrowing((*body.tables, *body.collections), body.where_clause)
 
 
 @dataclass(slots=True)

@@ -184,6 +184,15 @@ async def test_a_file_may_hold_some_tables_and_rows(market: Market) -> None:
     assert (exported["recordsprocessed"], exported["tablesprocessed"]) == (2, 1)
 
 
+@pytest.mark.parametrize("empty", ["", "  "])
+async def test_an_empty_condition_is_never_everything(market: Market, empty: str) -> None:
+    package = await market.made()
+    body = {"format": "json", "where_clause": {"customers": empty}}
+    refused = await market.ask("POST", f"/packages/{package}/generate", 400, json=body)
+    assert "'customers' is empty" in refused["error"]
+    assert len(json.loads(await generated(market, package, format="json", where_clause={"customers": None}))) > 1
+
+
 async def test_a_condition_that_is_refused_is_a_failed_export(market: Market) -> None:
     package = await market.made()
     body = {"format": "json", "where_clause": {"customers": "id = (select 1)"}}

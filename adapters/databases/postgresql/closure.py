@@ -29,7 +29,7 @@ class Closure:
         self.catalog = catalog
         self.selection = selection
         self.divided: Set[str] = frozenset()
-        self.whole = {name for name in selection.tables if not selection.where.get(name)}
+        self.whole = {name for name in selection.tables if name not in selection.where}
         self.check()
         self.keys = [*(k for t in catalog.values() for k in t.foreign_keys), *selection.virtual_foreign_keys]
         self.reached = self.reachable()
