@@ -8,6 +8,7 @@ LONGEST_ENVIRONMENT = 100
 ENVIRONMENTS = 20
 OTHER = "other"
 FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+LONG = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
 # When each counter was made is a series of its own that nobody asks for. The library gives this function no types.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
@@ -43,6 +44,15 @@ PARKED_STREAMS = fact("rollbook_parked_streams", "Streams that a fault of ours h
 QUEUE_AGE = fact("rollbook_queue_age_seconds", "Age of the oldest scheduled deployment, 0 when none waits")
 RELAY_LAG = fact("rollbook_relay_lag_events", "Events of the log that the feed does not have yet")
 RELAY_POSITION = fact("rollbook_relay_position", "Position in the log up to which the feed is complete")
+
+JOBS_WAITING = fact("rollbook_jobs_waiting", "Jobs that may start and wait for a worker")
+JOBS_RUNNING = fact("rollbook_jobs_running", "Jobs that workers have")
+JOB_AGE = fact("rollbook_job_age_seconds", "For how long one of the waiting jobs could have started, 0 when none waits")
+JOB_WAIT_SECONDS = Histogram(
+    "rollbook_job_wait_seconds", "Time from when a job may start to its start", ["handler"], buckets=LONG
+)
+JOB_SECONDS = Histogram("rollbook_job_seconds", "Time of one try at a job", ["handler"], buckets=LONG)
+JOB_TRIES = Counter("rollbook_job_tries_total", "Tries at jobs, by what the job was afterwards", ["handler", "status"])
 
 _seen: dict[str, set[str]] = {}
 

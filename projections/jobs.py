@@ -70,16 +70,32 @@ def requested(event: RecordedEvent, data: dict[str, Any], at: str) -> Row:
         "created_at": at,
         "updated_at": at,
         "actor": data["requested_by"],
+        **cause(event),
         "version_number": event.version,
         "created_position": event.position,
         "position": event.commit_position,
     }
 
 
+def why_ended(event: RecordedEvent, data: dict[str, Any]) -> str | None:
+    """Why it did not complete; None where it did."""
+    if event.topic == "job.timed_out":
+        return f"It took longer than {data['after_seconds']} s"
+    if event.topic == "job.cancelled":
+        return data["reason"] or "It was cancelled"
+    error: str | None = data.get("error")
+    return error
+
+
+def cause(event: RecordedEvent) -> Row:
+    """Because of what it is done."""
+    return {name: event.envelope["cause"].get(name) for name in ("correlation_id", "traceparent")}
+
+
 def changes(row: Row, event: RecordedEvent, data: dict[str, Any], at: str) -> Row:
     """The members that an event sets."""
     if ending := ENDINGS.get(event.topic):
-        error = {"last_error": data["error"]} if "error" in data else {}
+        error = {"last_error": why} if (why := why_ended(event, data)) else {}
         return {"status": ending, "completed_at": at, "result": data.get("result"), "cancelling": False, **error}
     match event.topic:
         case "job.started":
@@ -92,7 +108,7 @@ def changes(row: Row, event: RecordedEvent, data: dict[str, Any], at: str) -> Ro
         case "job.released":
             return {"status": "queued", "due_at": at, "worker": None, "attempt": row["attempt"] - 1}
         case "job.retried":
-            return {"status": "queued", "due_at": at, "attempt": 0, "completed_at": None}
+            return {"status": "queued", "due_at": at, "attempt": 0, "completed_at": None, **cause(event)}
         case "job.cancel_requested":
             return {"cancelling": True}
     return {}

@@ -156,7 +156,8 @@ class JetStreamJobs:
 
     async def publish(self, job: WaitingJob) -> None:
         """One offer, under an id that keeps out its double."""
-        body = orjson.dumps([job.organisation, job.job_id, job.priority, job.version])
+        facts = (job.organisation, job.job_id, job.priority, job.version, job.correlation_id, job.traceparent)
+        body = orjson.dumps(facts)
         headers = {"Nats-Msg-Id": f"{job.job_id}:{job.version}"}
         await self.jetstream.publish(f"{SUBJECT}.{class_of(job.priority)}", body, stream=NAME, headers=headers)
 
@@ -219,8 +220,8 @@ def class_of(priority: int) -> str:
 
 def job_of(body: bytes) -> WaitingJob:
     """The job that a message offers."""
-    organisation, job_id, priority, version = orjson.loads(body)
-    return WaitingJob(organisation, UUID(job_id), priority, version)
+    organisation, job_id, *facts = orjson.loads(body)
+    return WaitingJob(organisation, UUID(job_id), *facts)
 
 
 async def quiet(problem: Exception) -> None:

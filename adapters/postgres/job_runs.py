@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import psycopg
 from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
@@ -33,17 +34,24 @@ returning fence
 """
 RUNNING = f"""
 select j.organisation, j.key::uuid, (j.document::json ->> 'fence')::int,
-       case when r.fence = (j.document::json ->> 'fence')::int then r.beats else 0 end
+       case when r.fence = (j.document::json ->> 'fence')::int then r.beats else 0 end,
+       j.document::json ->> 'correlation_id'
   from {JOBS} j left join rollbook.job_runs r on r.job_id = j.key::uuid
  where j.to_position = {STILL} and j.status = 'processing'
 """
 MAY_START = f"j.to_position = {STILL} and j.status in ('queued', 'retry') and j.due_at <= %s"
 WAITING = f"""
-select j.organisation, j.key::uuid, j.priority, (j.document::json ->> 'version_number')::int, j.from_position, j.due_at
+select j.organisation, j.key::uuid, j.priority, (j.document::json ->> 'version_number')::int,
+       j.document::json ->> 'correlation_id', j.document::json ->> 'traceparent', j.from_position, j.due_at
   from {JOBS} j where {MAY_START}
 """
 BEGAN_TO_WAIT = f"{WAITING} and j.from_position > %s order by j.from_position limit %s"
 CAME_DUE = f"{WAITING} and (j.due_at, j.key) > (%s, %s) order by j.due_at, j.key limit %s"
+STATE = f"""
+select (select count(*) from {JOBS} j where {MAY_START}),
+       (select count(*) from {JOBS} where to_position = {STILL} and status = 'processing'),
+       (select coalesce(extract(epoch from %s - min(j.due_at)), 0)::float8 from {JOBS} j where {MAY_START})
+"""
 FORGET = f"""
 select r.organisation, r.job_id from rollbook.job_runs r left join {JOBS} j
        on j.key = r.job_id::text and j.to_position = {STILL}
@@ -60,6 +68,15 @@ class Due:
 
 
 @dataclass(frozen=True, slots=True)
+class JobsState:
+    """How many jobs may start, how many workers have, and for how many seconds one of the former could have started."""
+
+    waiting: int = 0
+    running: int = 0
+    age: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class RunningJob:
     """A job that some worker has; `beats` counts what was heard of that worker."""
 
@@ -67,6 +84,7 @@ class RunningJob:
     job_id: UUID
     fence: int
     beats: int
+    correlation_id: str | None = None
 
 
 class JobRuns:
@@ -108,15 +126,23 @@ class JobRuns:
         """How many jobs may start."""
         return int((await self.look(f"select count(*) from {JOBS} j where {MAY_START}", [now]))[0][0])
 
+    async def state(self) -> JobsState:
+        """How the queue stands; as if it were empty before its read model is there."""
+        now = await self.now()
+        try:
+            return JobsState(*(await self.look(STATE, [now, now, now]))[0])
+        except psycopg.errors.UndefinedTable:
+            return JobsState()
+
     async def began_to_wait(self, now: datetime, position: int, limit: int) -> tuple[list[WaitingJob], int]:
         """Jobs that may start and began to wait behind a position, and the position to go on from."""
         rows = await self.look(BEGAN_TO_WAIT, [now, position, limit])
-        return [WaitingJob(*row[:4]) for row in rows], rows[-1][4] if rows else position
+        return [WaitingJob(*row[:6]) for row in rows], rows[-1][6] if rows else position
 
     async def came_due(self, now: datetime, place: Due, limit: int) -> tuple[list[WaitingJob], Due]:
         """Jobs whose time came behind a place, and the place to go on from."""
         rows = await self.look(CAME_DUE, [now, place.at, str(place.job_id), limit])
-        return [WaitingJob(*row[:4]) for row in rows], Due(rows[-1][5], rows[-1][1]) if rows else place
+        return [WaitingJob(*row[:6]) for row in rows], Due(rows[-1][7], rows[-1][1]) if rows else place
 
     async def progress(self, organisation: str, job_ids: Sequence[UUID]) -> dict[str, dict[str, Any]]:
         """What their workers said last, by job; nothing for those of which none said anything."""

@@ -8,12 +8,17 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True)
 class WaitingJob:
-    """A job that may start; `version`, that of its stream, tells this wait from earlier ones of the same job."""
+    """A job that may start; `version`, that of its stream, tells this wait from earlier ones of the same job.
+
+    What is done for it is a consequence of what `correlation_id` names; `traceparent` is that of who asked for it.
+    """
 
     organisation: str
     job_id: UUID
     priority: int
     version: int
+    correlation_id: str | None = None
+    traceparent: str | None = None
 
 
 class Offer(Protocol):

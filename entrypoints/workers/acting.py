@@ -1,5 +1,6 @@
 """What Rollbook does by itself is recorded as its own doing, in a trace of its own."""
 
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,12 @@ if TYPE_CHECKING:
     from entrypoints.composition import Rollbook
 
 ACTOR = "rollbook"
+_correlation: ContextVar[str | None] = ContextVar("correlation", default=None)
+
+
+def act_because_of(correlation_id: str | None) -> None:
+    """What the present task does from here on, and whatever it starts, is recorded as a consequence of that."""
+    _correlation.set(correlation_id)
 
 
 async def circumstances(rollbook: "Rollbook", organisation: str, interface: str) -> Circumstances:
@@ -20,6 +27,6 @@ async def circumstances(rollbook: "Rollbook", organisation: str, interface: str)
         actor=await rollbook.people.actor(organisation, ACTOR),
         origin=Origin(interface=interface).facts(),
         occurred_at=datetime.now(UTC),
-        correlation_id=trace_id(traceparent),
+        correlation_id=_correlation.get() or trace_id(traceparent),
         traceparent=traceparent,
     )

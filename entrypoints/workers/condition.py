@@ -90,6 +90,7 @@ class Condition:
             async with asyncio.timeout(MEASURE_SECONDS):
                 seen = await progress(self.rollbook.pools, READ_MODELS)
                 age = await queue_age(self.rollbook.pools, DEPLOYMENTS)
+                jobs = await self.rollbook.runs.state()
         except (RollbookError, psycopg.Error, TimeoutError):
             metrics.STORE_UP.set(0)
             return
@@ -98,6 +99,9 @@ class Condition:
         metrics.PROJECTION_LAG.set(seen.behind)
         metrics.PARKED_STREAMS.set(seen.parked)
         metrics.QUEUE_AGE.set(age)
+        metrics.JOBS_WAITING.set(jobs.waiting)
+        metrics.JOBS_RUNNING.set(jobs.running)
+        metrics.JOB_AGE.set(jobs.age)
 
     async def be_seen(self, stop: asyncio.Event) -> None:
         """Says every few seconds which tables this process uses, so that nobody drops them."""

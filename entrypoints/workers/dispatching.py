@@ -20,7 +20,7 @@ from application.ports.job_queue import WaitingJob
 from domain.errors import RollbookError
 from domain.job import Job
 from entrypoints.composition import Rollbook
-from entrypoints.workers.acting import circumstances
+from entrypoints.workers.acting import act_because_of, circumstances
 from entrypoints.workers.silence import Silence
 
 log = structlog.get_logger()
@@ -55,12 +55,13 @@ class Dispatcher:
         """A job that was asked for here need not wait until somebody looks."""
         for events in commit.streams.values():
             for event in events:
-                if job := self.startable(commit.organisation, event):
+                if job := self.startable(commit, event):
                     self.asked.append(job)
                     self.asked_now.set()
 
-    def startable(self, organisation: str, event: Any) -> WaitingJob | None:
+    def startable(self, commit: Commit, event: Any) -> WaitingJob | None:
         """The job that this event lets start at once; None where we do not know how urgent it is, too."""
+        organisation, around = commit.organisation, commit.circumstances
         if isinstance(event, Job.Requested):
             due, priority = event.due_at is None, event.priority
         elif isinstance(event, WAIT_AGAIN):
@@ -68,7 +69,10 @@ class Dispatcher:
             due, priority = known is not None, known.priority if known else 0
         else:
             return None
-        return WaitingJob(organisation, event.originator_id, priority, event.originator_version) if due else None
+        if not due:
+            return None
+        cause = (around.correlation_id, around.traceparent)
+        return WaitingJob(organisation, event.originator_id, priority, event.originator_version, *cause)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until told to stop; what fails is found again by the next look."""
@@ -130,6 +134,7 @@ class Dispatcher:
         """Lets another worker have a job whose own is silent; an outcome that came in between stands."""
         if not await self.rollbook.runs.give_up(job):
             return
+        act_because_of(job.correlation_id)
         try:
             around = await circumstances(self.rollbook, job.organisation, "dispatcher")
             command = EndJob(job.job_id, job.fence, concern=await self.concern(job))

@@ -7,13 +7,16 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from random import uniform
+from time import monotonic
 from typing import Any
 
 import psycopg
 import structlog
 
+from adapters import metrics
 from adapters.failpoints import failpoint
 from adapters.nats.job_queue import TROUBLES, JetStreamJobs, JetStreamOffer
+from adapters.tracing import linked_span
 from application.execution import Handler as CommandHandler
 from application.execution import stream_of
 from application.handlers import Handler
@@ -22,7 +25,7 @@ from domain.errors import Clash, NotFound, RollbookError
 from domain.job import Job
 from domain.job_status import WAITING
 from entrypoints.composition import Rollbook
-from entrypoints.workers.acting import circumstances
+from entrypoints.workers.acting import act_because_of, circumstances
 from entrypoints.workers.attempt import RunningAttempt
 from entrypoints.workers.outcomes import Outcomes, TimedOut
 
@@ -114,14 +117,16 @@ class Worker:
 
     async def work(self, offer: JetStreamOffer) -> None:
         """One offer; what is not to be done any more is only taken off."""
+        act_because_of(offer.job.correlation_id)
         try:
             job = await self.rollbook.executor.look(offer.job.organisation, Job, offer.job.job_id)
             waits = job is not None and job.status in WAITING
             if job is not None and waits and (seconds := self.not_now(job)):
                 await offer.give_back(seconds)
                 return
-            if waits:
-                await self.start(offer)
+            if job is not None and waits:
+                with linked_span(f"job {job.handler}", [offer.job.traceparent], **{"rollbook.job_id": str(job.id)}):
+                    await self.start(offer, waited(job, self.rollbook.executor.clock()))
             await offer.settle()
         except (*TROUBLES, RollbookError, psycopg.Error) as problem:
             log.warning("job.interrupted", job_id=str(offer.job.job_id), problem=type(problem).__name__)
@@ -139,8 +144,8 @@ class Worker:
             return 0
         return min((datetime.fromisoformat(job.due_at) - now).total_seconds(), LONGEST_GIVE_BACK_SECONDS)
 
-    async def start(self, offer: JetStreamOffer) -> None:
-        """Takes the job, unless somebody else was faster."""
+    async def start(self, offer: JetStreamOffer, seconds: float) -> None:
+        """Takes the job, unless somebody else was faster; it has waited for so long."""
         try:
             await self.record(offer, start_job, StartJob(offer.job.job_id, NAME))
         except (Clash, NotFound):
@@ -148,6 +153,7 @@ class Worker:
         failpoint("after_job_start")
         job = await self.rollbook.executor.look(offer.job.organisation, Job, offer.job.job_id)
         if job is not None:
+            metrics.JOB_WAIT_SECONDS.labels(job.handler).observe(seconds)
             await self.attempt(RunningAttempt(self.rollbook, offer, job))
 
     async def attempt(self, attempt: RunningAttempt) -> None:
@@ -162,15 +168,29 @@ class Worker:
                 attempt.end_by("stopped")
             await asyncio.wait([keeping])
             await self.outcomes.record(attempt, working, handler)
+            await self.count(attempt)
         finally:
             self.attempts.discard(attempt)
             working.cancel()
             keeping.cancel()
 
+    async def count(self, attempt: RunningAttempt) -> None:
+        """Tells how long the try took, and what came of it."""
+        job = await self.rollbook.executor.look(attempt.organisation, Job, attempt.job_id)
+        metrics.JOB_SECONDS.labels(attempt.job.handler).observe(monotonic() - attempt.began)
+        if job is not None:
+            metrics.JOB_TRIES.labels(attempt.job.handler, job.status).inc()
+
     async def record(self, offer: JetStreamOffer, handle: CommandHandler, command: Any) -> None:
         """Appends what happened to the job."""
         around = await circumstances(self.rollbook, offer.job.organisation, "worker")
         await self.rollbook.executor.execute(offer.job.organisation, around, handle, command)
+
+
+def waited(job: Job, now: datetime) -> float:
+    """For how many seconds a job that waits could have started."""
+    since = datetime.fromisoformat(job.due_at) if job.due_at else job.modified_on
+    return max(0.0, (now - since).total_seconds())
 
 
 async def within(handler: Handler, attempt: RunningAttempt) -> dict[str, Any]:

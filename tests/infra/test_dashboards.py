@@ -10,6 +10,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.conftest import Running
 from tests.infra.ground import INFRA, described
+from tests.jobs.conftest import Jobs
+from tests.jobs.test_working import ECHO
 from tests.management.scrape import scraped
 
 SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "gauge": ("",)}
@@ -45,7 +47,7 @@ def labels_of(expression: str) -> set[str]:
 
 
 @pytest.fixture
-async def told(rollbook: Running) -> dict[str, set[str]]:
+async def told(rollbook: Running, jobs: Jobs) -> dict[str, set[str]]:
     """Each name that /metrics tells after some traffic, with its labels."""
     body = {"name": "shop", "version": "1", "provider": "gcp", "environment": "production", "type": "k8s"}
     made = [(await rollbook.client.post("/v1/deployments", json=body)).json()["id"] for _ in range(2)]
@@ -55,6 +57,10 @@ async def told(rollbook: Running) -> dict[str, set[str]]:
     await rollbook.client.post("/v1/deployments", json=body)
     newest = (await rollbook.client.post("/v1/deployments", json=body)).json()["id"]
     await rollbook.client.patch(f"/v1/deployments/{newest}", json={"status": "deployed"})
+    jobs.handle(ECHO)
+    jobs.dispatch()
+    jobs.work()
+    await jobs.until(await jobs.ask(), "completed")
     found: dict[str, set[str]] = {}
     for family in text_string_to_metric_families(await scraped(rollbook)):
         for suffix in SUFFIXES.get(family.type, ()):
