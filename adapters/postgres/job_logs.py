@@ -1,7 +1,7 @@
 """The logs of jobs: lines while a job may go on, then text in the store of blobs; read as one stream of bytes."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 from adapters.blobs.store import Blobs
@@ -76,7 +76,7 @@ class JobLogs:
         after = 0
         while found := await self.runs.read(organisation, LINES, [job_id, after, last, TOGETHER]):
             after = found[-1][0]
-            yield "".join(f"{at.isoformat()} [{attempt}] {line}\n" for _, at, attempt, line in found).encode()
+            yield "".join(f"{in_utc(at)} [{attempt}] {line}\n" for _, at, attempt, line in found).encode()
 
     async def keep(self, organisation: str, job_id: UUID) -> Blob | None:
         """Makes the lines of a job that has ended a blob; None when there are none, or another was faster."""
@@ -101,3 +101,8 @@ class JobLogs:
             if not await self.runs.look(SHARED, [digest]):
                 await self.blobs.delete(digest)
         return len(found)
+
+
+def in_utc(moment: datetime) -> str:
+    """A moment with its Z, whatever the session's time zone is."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

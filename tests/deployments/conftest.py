@@ -73,6 +73,7 @@ class Shop:
         headers: dict[str, str] = {"X-Organisation": self.organisation, **facts.pop("headers", {})}
         answered = await self.rollbook.client.request(method, f"/api{path}", headers=headers, **facts)
         assert answered.status_code == expect, answered.text
+        assert b"+00:00" not in answered.content, "Times are in UTC, with a Z"
         return answered
 
     async def pack(self, name: str = "shop-data", version: str = "1.0.0", *tables: str, **facts: Any) -> str:

@@ -38,6 +38,7 @@ class Environments:
         answer = await self.rollbook.client.request(method, f"/api/environments{path}", headers=headers, **facts)
         assert answer.status_code == expect, answer.text
         assert PASSWORD not in answer.text
+        assert "+00:00" not in answer.text, "Times are in UTC, with a Z"
         return answer.json()
 
     def keep(self, name: str, secret: str) -> str:

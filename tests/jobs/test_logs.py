@@ -61,7 +61,8 @@ async def text_of(rollbook: Running, job: UUID, **query: Any) -> str:
 
 
 def said(text: str) -> list[str]:
-    """The lines, without when they were written."""
+    """The lines, without when they were written, which is told in UTC."""
+    assert all(line.split(" ")[0].endswith("Z") for line in text.splitlines())
     return [line.split("] ", 1)[1] for line in text.splitlines()]
 
 

@@ -63,6 +63,7 @@ class Market:
         headers = {"X-Organisation": self.organisation, **facts.pop("headers", {})}
         answered = await self.rollbook.client.request(method, f"/api{path}", headers=headers, **facts)
         assert answered.status_code == expect, answered.text[:2000]
+        assert b"+00:00" not in answered.content, "Times are in UTC, with a Z"
         return answered
 
     async def ask(self, method: str, path: str, expect: int = 200, **facts: Any) -> Any:
