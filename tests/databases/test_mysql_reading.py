@@ -238,4 +238,5 @@ async def test_a_source_that_takes_too_long_says_so(maria_shop: Shop) -> None:
 async def test_a_source_that_is_not_there_is_refused_without_a_word_of_its_address() -> None:
     with pytest.raises(Unavailable) as problem:
         await MysqlSource("mysql://me:secret@127.0.0.1:9/shop").catalog()
-    assert problem.value.message == "The source does not answer (OperationalError)"
+    why = "nobody listens there, or its host's name is not known"
+    assert problem.value.message == f"The source does not answer as it should: {why}"

@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -99,10 +100,12 @@ async def test_why_there_is_no_access_is_told_without_the_address(owner: str) ->
         ({"host": "role.database.invalid"}, "host's name is not known"),
         ({"sslmode": "require"}, "encryption"),
     ):
-        with pytest.raises(Unavailable, match=reason) as refused:
-            await postgresql.probe(make_conninfo(owner, **change))
-        for part in (facts["user"], facts["dbname"], facts["host"], *map(str, change.values())):
-            assert str(part) not in refused.value.message
+        dsn = make_conninfo(owner, **change)
+        for use in (partial(postgresql.probe, dsn), PostgresSource(dsn).catalog):
+            with pytest.raises(Unavailable, match=reason) as refused:
+                await use()
+            for part in (facts["user"], facts["dbname"], facts["host"], *map(str, change.values())):
+                assert str(part) not in refused.value.message
 
 
 async def test_problems_of_both_addresses_are_told(environments: Environments, owner: str) -> None:

@@ -11,6 +11,7 @@ from asyncmy.cursors import Cursor, SSCursor
 from asyncmy.errors import Error
 
 from adapters.databases.mysql.address import address
+from adapters.databases.mysql.reasons import reason
 from domain.errors import Clash, Invalid, RollbookError, Unavailable
 
 CONNECT_SECONDS = 10
@@ -105,7 +106,7 @@ async def opened(dsn: str, timeout_seconds: int, side: str) -> AsyncIterator[Ses
             **facts, connect_timeout=CONNECT_SECONDS, charset="utf8mb4", autocommit=True, program_name="rollbook"
         )
     except (Error, OSError, ValueError) as problem:
-        raise Unavailable(f"The {side} does not answer ({type(problem).__name__})") from None
+        raise Unavailable(f"The {side} does not answer as it should: {reason(problem)}") from None
     session = Session(connection)
     number, is_over = connection.thread_id(), False
     try:

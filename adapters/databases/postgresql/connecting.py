@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 from psycopg import AsyncConnection, errors, sql
 
+from adapters.databases.postgresql.reasons import reason
 from adapters.databases.postgresql.rights import refuse_event_store
 from domain.errors import Clash, Invalid, Unavailable
 
@@ -36,7 +37,7 @@ async def connected(
     except psycopg.IntegrityError as problem:
         raise Clash(f"The {what} refused: {said(problem)}") from None
     except errors.OperationalError as problem:
-        raise Unavailable(f"The {what} does not answer ({type(problem).__name__})") from None
+        raise Unavailable(f"The {what} does not answer as it should: {reason(problem)}") from None
     except psycopg.DatabaseError as problem:
         raise Invalid(f"The {what} refused: {said(problem)}") from None
 

@@ -7,6 +7,7 @@ import asyncmy
 from asyncmy.errors import Error
 
 from adapters.databases.mysql.address import address
+from adapters.databases.mysql.reasons import reason
 from application.ports.environments import Access
 from domain.errors import Unavailable
 
@@ -23,17 +24,6 @@ select version(), @@global.read_only,
                    where grantee = me.grantee and privilege_type = 'INSERT' and table_schema = database())
   from (select concat('''', replace(current_user(), '@', '''@'''), '''') as grantee) me
 """
-REASONS = {
-    1044: "it lets this user into no such database",
-    1045: "it refuses the user or the password",
-    1049: "it does not have the database",
-    1040: "it has no connection left",
-    1130: "it lets nobody in from here",
-    2002: "nobody listens there",
-    2003: "nobody listens there, or its host's name is not known",
-    2005: "its host's name is not known",
-    2013: "the connection broke",
-}
 
 
 async def probe(dsn: str) -> Access:
@@ -62,12 +52,6 @@ async def access(connection: Any) -> Access:
     number, _, _ = str(version).partition("-")
     product = "MariaDB" if "mariadb" in str(version).lower() else "MySQL"
     return Access(f"{product} {number}", round(latency, 2), can_write, bool(is_superuser))
-
-
-def reason(fault: Exception) -> str:
-    """Why there is no access, in words of ours: those of others repeat hosts and users."""
-    number = fault.args[0] if fault.args else None
-    return REASONS.get(number, type(fault).__name__) if isinstance(number, int) else type(fault).__name__
 
 
 def database_name(dsn: str) -> str:

@@ -1,6 +1,5 @@
 """Tries a PostgreSQL database, without a word of its address in what is told."""
 
-import re
 from time import perf_counter
 from typing import Any
 
@@ -8,6 +7,7 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg.conninfo import conninfo_to_dict
 
+from adapters.databases.postgresql.reasons import reason
 from adapters.databases.postgresql.rights import refuse_event_store
 from application.ports.environments import Access
 from domain.errors import Unavailable
@@ -22,24 +22,6 @@ select r.rolsuper, current_setting('server_version'),
                   and has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, 'insert, update, delete')))
   from pg_roles r where r.rolname = current_user
 """
-# What the server or libpq says, and what of it may be repeated.
-REASONS = (
-    ("password authentication failed", "it refuses the password"),
-    ("no password supplied", "it wants a password"),
-    ("pg_hba[.]conf", "it lets nobody in from here (pg_hba.conf)"),
-    ("too many", "it has no connection left"),
-    ("starting up", "it is starting"),
-    ("shutting down", "it is shutting down"),
-    ('role ".*" does not exist', "it does not know the role"),
-    ('database ".*" does not exist', "it does not have the database"),
-    ("translate host name", "its host's name is not known"),
-    ("resolve host", "its host's name is not known"),
-    ("Connection refused", "nobody listens there"),
-    ("timeout", f"no answer within {CONNECT_SECONDS} s"),
-    ("No such file", "nobody listens there"),
-    ("SSL", "no agreement about encryption"),
-    ("certificate", "its certificate is not trusted"),
-)
 
 
 async def probe(dsn: str) -> Access:
@@ -63,12 +45,6 @@ async def access(connection: AsyncConnection[Any]) -> Access:
     assert row is not None
     is_superuser, version, can_write = row
     return Access(f"PostgreSQL {version.split()[0]}", round(latency, 2), can_write, is_superuser)
-
-
-def reason(fault: psycopg.Error) -> str:
-    """Why there is no access, in words of ours: those of others repeat hosts and users."""
-    said = str(fault)
-    return next((ours for theirs, ours in REASONS if re.search(theirs, said)), type(fault).__name__)
 
 
 def database_name(dsn: str) -> str:
