@@ -312,3 +312,10 @@ async def test_names_that_are_no_collections_are_refused(mongo_other: str, packa
     package.tables = [replace(package.tables[0], name=name)]
     with pytest.raises(Invalid, match="cannot be the name"):
         await deploy(MongoTarget(mongo_other), package)
+
+
+async def test_a_view_is_not_deployed_into(target: MongoTarget, package: Packed) -> None:
+    with MongoClient[Any](target.dsn) as client:
+        client.get_default_database().create_collection("customers", viewOn="people", pipeline=[])
+    with pytest.raises(Invalid, match="'customers' is a view; only collections are deployed to"):
+        await deploy(target, package)

@@ -75,6 +75,19 @@ async def test_tables_in_parts_are_packed_and_deployed_whole(shop: str, other: s
     assert rows(other, each) == rows(shop, each) != []
 
 
+async def test_tables_in_parts_are_updated_and_taken_back_whole(shop: str, other: str) -> None:
+    noted = DIVIDED.replace("day date,", "day date, note text,")
+    run(shop, noted + "insert into sales values (1, '2026-01-05', 'a'), (2, '2026-02-05', 'b')")
+    run(other, noted + "insert into sales values (2, '2026-02-05', 'old'), (3, '2026-02-06', 'mine')")
+    outcome = (await deploy(other, await pack(shop, "sales"), update_existing=True)).tables["sales"]
+    assert (outcome.new, outcome.changed) == (1, 1)
+    again = (await deploy(other, await pack(shop, "sales"), "2", update_existing=True)).tables["sales"]
+    assert (again.new, again.changed, again.same) == (0, 0, 2)
+    for name in ("2", "1"):
+        await PostgresTarget(other).roll_back(name, False, lambda table, count: None)
+    assert rows(other, "select id, note from sales order by id") == [(2, "old"), (3, "mine")]
+
+
 @pytest.mark.parametrize(
     ("name", "what"),
     [
@@ -89,6 +102,35 @@ async def test_what_is_no_table_by_itself_is_refused_by_what_it_is(shop: str, na
     with pytest.raises(Invalid, match=f"'{name}' is {what}; only whole tables are packed"):
         await packed(shop, tables=(name,))
     assert list(await PostgresSource(shop).catalog()) == ["sales"]
+
+
+FOREIGN = """
+create schema elsewhere; create foreign data wrapper nowhere; create server far foreign data wrapper nowhere;
+create foreign table {} (id int, day date) server far;
+"""
+
+
+@pytest.mark.parametrize(
+    ("there", "what"),
+    [
+        ("create view {} as select 1 as id, now()::date as day", "a view"),
+        ("create materialized view {} as select 1 as id, now()::date as day", "a materialized view"),
+        (FOREIGN, "a foreign table"),
+        (
+            "create table years (id int, day date) partition by range (day);"
+            "create table {} partition of years for values from ('2026-01-01') to ('2027-01-01')",
+            "a part of the table years",
+        ),
+    ],
+    ids=lambda text: text[:20],
+)
+async def test_what_is_no_table_by_itself_is_not_deployed_into_and_told_by_what_it_is(
+    shop: str, other: str, there: str, what: str
+) -> None:
+    run(shop, "create table sales (id int primary key, day date); insert into sales values (1, '2026-01-05')")
+    run(other, there.format("sales"))
+    with pytest.raises(Invalid, match=f"'sales' is {what}; only whole tables are deployed to"):
+        await deploy(other, await pack(shop, "sales"))
 
 
 async def test_unique_indexes_tell_which_rows_exist_as_constraints_do(shop: str, other: str) -> None:

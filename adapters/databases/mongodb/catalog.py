@@ -1,6 +1,6 @@
 """What a MongoDB database holds: collections with the types of their ids and their indexes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
@@ -21,6 +21,14 @@ async def read_catalog(session: Session) -> Mapping[str, Table]:
     found = await session.database.list_collections()
     kinds = {one["name"]: one.get("type", "collection") async for one in found}
     return {name: table(name) for name in sorted(kinds) if kinds[name] == "collection" and is_ordinary(name)}
+
+
+async def refuse_others(session: Session, names: Iterable[str]) -> None:
+    """Invalid says of what is there and is no collection that documents can be written to what it is."""
+    found = await session.database.list_collections(filter={"name": {"$in": list(names)}})
+    async for one in found:
+        if (kind := one.get("type", "collection")) != "collection":
+            raise Invalid(f"'{one['name']}' is a {kind}; only collections are deployed to")
 
 
 def table(name: str) -> Table:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from adapters.databases.mongodb.catalog import read_indexes, refuse_name
+from adapters.databases.mongodb.catalog import read_indexes, refuse_name, refuse_others
 from adapters.databases.mongodb.extended import Json
 from adapters.databases.mongodb.session import Session
 from application.ports.databases import Contents, Documents
@@ -67,6 +67,7 @@ async def fitted(session: Session, contents: Contents) -> dict[str, Part]:
             raise Invalid(f"The ids of '{table.name}' must be in the field _id, not in '{facts.id_field[:100]}'")
         match = tuple(path_of(one) for one in contents.match_keys.get(table.name, ()))
         parts[table.name] = Part(table.name, facts, match)
+    await refuse_others(session, parts)
     for name, part in parts.items():
         part.unique = [fields for one in await read_indexes(session, name) if (fields := unique_fields(one))]
     for reference in references:

@@ -39,6 +39,10 @@ TYPES = """
 select column_name, column_type, character_set_name, collation_name
   from information_schema.columns where table_schema = database() and table_name = {}
 """
+OTHERS = f"""
+select table_name, table_type from information_schema.tables
+ where {HERE} and table_type in ('VIEW', 'SEQUENCE') and table_name in ({{}})
+"""
 PRIMARY = "PRIMARY"
 
 
@@ -110,6 +114,13 @@ async def read_types(session: Session, table: str) -> Mapping[str, str]:
         column: f"{data_type}{f' character set {charset} collate {collation}' if charset else ''} null default null"
         for column, data_type, charset, collation in await session.rows(TYPES.format(literal(table)))
     }
+
+
+async def refuse_others(session: Session, names: Iterable[str], what_tables_are: str) -> None:
+    """Invalid says of what is there and is no table what it is; `packed` or `deployed to`, only tables are."""
+    found = await session.one(OTHERS.format(", ".join(map(literal, names)) or "''"))
+    if found:
+        raise Invalid(f"'{found[0]}' is a {found[1].lower()}; only tables are {what_tables_are}")
 
 
 async def refuse_without_transactions(session: Session, tables: Iterable[str]) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from adapters.databases.mysql import checking, marks, writing
-from adapters.databases.mysql.catalog import read_catalog, read_types, refuse_without_transactions
+from adapters.databases.mysql.catalog import read_catalog, read_types, refuse_others, refuse_without_transactions
 from adapters.databases.mysql.keys import resolve, resolve_late
 from adapters.databases.mysql.loading import Loading
 from adapters.databases.mysql.quoting import key_shown
@@ -37,6 +37,7 @@ class Deploying:
         """Holds the package against the target; Invalid names what the target lacks."""
         catalog = await read_catalog(session)
         stages: dict[str, Stage] = {}
+        await refuse_others(session, [packed.name for packed in contents.tables], "deployed to")
         for number, packed in enumerate(contents.tables):
             table = fitting(packed, catalog, stages)
             match = contents.match_keys.get(table.name, ())

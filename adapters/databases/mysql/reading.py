@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from adapters.databases.masking import Masked
-from adapters.databases.mysql.catalog import read_catalog
+from adapters.databases.mysql.catalog import read_catalog, refuse_others
 from adapters.databases.mysql.choosing import Choice
 from adapters.databases.mysql.closure import Closure
 from adapters.databases.mysql.session import Session, opened
@@ -40,6 +40,7 @@ class MysqlSource:
     async def read(self, selection: Selection) -> AsyncIterator["MysqlReading"]:
         """Opens the snapshot; from the moment at which the user's own words are run it is read-only."""
         async with opened(self.dsn, self.timeout_seconds, "source") as session:
+            await refuse_others(session, selection.tables, "packed")
             closure = Closure(session, Choice(await read_catalog(session), selection))
             await closure.prepare()
             await session.execute("set session transaction isolation level repeatable read")

@@ -11,7 +11,7 @@ from typing import Any
 from psycopg import AsyncConnection, sql
 
 from adapters.databases.postgresql import marks
-from adapters.databases.postgresql.catalog import read_catalog
+from adapters.databases.postgresql.catalog import read_catalog, written
 from adapters.databases.postgresql.checking import (
     check_references,
     refuse_drift,
@@ -26,6 +26,7 @@ from adapters.databases.postgresql.fitting import fitted
 from adapters.databases.postgresql.keys import resolve
 from adapters.databases.postgresql.loading import fill
 from adapters.databases.postgresql.noting import keep_images, keep_lineage
+from adapters.databases.postgresql.others import refuse_others
 from adapters.databases.postgresql.outside import look_up
 from adapters.databases.postgresql.progress import Telling
 from adapters.databases.postgresql.rehearsing import rehearsed
@@ -102,6 +103,8 @@ class Deployment:
     async def prepare(self) -> None:
         """Looks at the target."""
         catalog = await read_catalog(self.connection)
+        names_of_package = [written(table.schema, table.name) for table in self.contents.tables]
+        await refuse_others(self.connection, catalog, names_of_package, "deployed to")
         self.facts = await read_facts(self.connection, set(catalog))
         self.stages = fitted(self.contents, catalog, self.facts)
         names = {name: stage.names for name, stage in self.stages.items()}

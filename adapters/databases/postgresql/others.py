@@ -1,4 +1,4 @@
-"""What a PostgreSQL database holds beside plain tables: tables in parts, and views and others that are not packed."""
+"""What a PostgreSQL database holds beside plain tables: tables in parts, and views and others that are no tables."""
 
 from collections.abc import Iterable, Mapping, Set
 from typing import Any
@@ -28,12 +28,14 @@ async def divided(connection: AsyncConnection[Any]) -> Set[str]:
     return {written(schema, name) for schema, name in found}
 
 
-async def refuse_others(connection: AsyncConnection[Any], catalog: Mapping[str, Table], names: Iterable[str]) -> None:
-    """Invalid says of what is there and is no table by itself what it is."""
+async def refuse_others(
+    connection: AsyncConnection[Any], catalog: Mapping[str, Table], names: Iterable[str], what_tables_are: str
+) -> None:
+    """Invalid says of what is there and is no table by itself what it is; `packed` or `deployed to`, only those are."""
     if not (unknown := [name for name in names if name not in catalog]):
         return
     found = await (await connection.execute(OTHERS)).fetchall()
     known = {written(schema, name): what for schema, name, what in found}
     for name in unknown:
         if name in known:
-            raise Invalid(f"'{name}' is {known[name]}; only whole tables are packed")
+            raise Invalid(f"'{name}' is {known[name]}; only whole tables are {what_tables_are}")

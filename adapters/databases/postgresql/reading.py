@@ -48,7 +48,7 @@ class PostgresSource:
             limit = sql.SQL("set local statement_timeout = {}").format(self.timeout_seconds * 1000)
             await connection.execute(limit)
             catalog = await read_catalog(connection)
-            await refuse_others(connection, catalog, selection.tables)
+            await refuse_others(connection, catalog, selection.tables, "packed")
             closure = Closure(connection, catalog, selection)
             await closure.prepare()
             await give_up_rights(connection, closure.places)
