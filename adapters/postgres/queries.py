@@ -23,13 +23,17 @@ NOW = Condition(sql.SQL(f"to_position = {STILL}"))
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Rows of one organisation that meet all conditions, in an order ("column" or "column desc")."""
+    """Rows of one organisation that meet all conditions, in an order ("column" or "column desc").
+
+    Of the first `limit` so many are passed over.
+    """
 
     organisation: str
     model: ReadModel
     conditions: Sequence[Condition] = ()
     order: str = "created_position desc"
     limit: int | None = None
+    passed_over: int = 0
 
     @property
     def churns(self) -> bool:
@@ -84,7 +88,7 @@ def present_each(asked: Asked, several: Condition) -> Query:
     each = Condition(sql.SQL("status = wanted.one"))
     where, values = all_of(Asked(asked.organisation, asked.model, others), [NOW, each])
     inner, values = paged(
-        sql.SQL("select document, {} from {} where {}").format(ordered_by(asked), asked.source, where), values, asked
+        sql.SQL("select document, {} from {} where {}").format(ordered_by(asked), asked.source, where), values, asked, 1
     )
     query = sql.SQL("select document from unnest(%s::text[]) as wanted (one) cross join lateral ({}) found")
     return paged(query.format(inner), [several.values[0], *values], asked)
@@ -157,10 +161,13 @@ def ordered_by(asked: Asked) -> sql.Identifier:
     return sql.Identifier(asked.order.split()[0])
 
 
-def paged(query: sql.Composed, values: list[Any], asked: Asked, times: int = 1) -> Query:
-    """In order, and not more than so many."""
+def paged(query: sql.Composed, values: list[Any], asked: Asked, times: int | None = None) -> Query:
+    """In order, and not more than so many: a page, or that many times what leads to its end."""
     direction = sql.SQL(" desc" if asked.order.endswith(" desc") else "")
     query = query + sql.SQL(" order by ") + ordered_by(asked) + direction
     if asked.limit is None:
         return query, values
-    return query + sql.SQL(" limit %s"), [*values, asked.limit * times]
+    if times is None and asked.passed_over:
+        page = [asked.limit - asked.passed_over, asked.passed_over]
+        return query + sql.SQL(" limit %s offset %s"), [*values, *page]
+    return query + sql.SQL(" limit %s"), [*values, asked.limit * (times or 1)]

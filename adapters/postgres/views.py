@@ -76,9 +76,13 @@ class PostgresViews:
         limit: int | None = None,
         as_of: int | None = None,
         patient: bool = True,
+        passed_over: int = 0,
     ) -> Page:
-        """The rows that meet all conditions, now or as of a position; who is not patient takes what is there."""
-        asked = queries.Asked(organisation, model, conditions, order, limit)
+        """The rows that meet all conditions, now or as of a position; who is not patient takes what is there.
+
+        Of the first `limit` so many are passed over.
+        """
+        asked = queries.Asked(organisation, model, conditions, order, limit, passed_over)
         if as_of is not None:
             return Page(rows_of(await self.past_documents(asked, as_of)), as_of)
         if asked.single:
@@ -105,7 +109,7 @@ class PostgresViews:
         if projected < min(as_of, last):
             await self.visible(asked.organisation, asked.model, as_of)
             documents = await self.documents(asked, query)
-        if asked.fills_quickly and len(documents) < (asked.limit or 0):
+        if asked.fills_quickly and len(documents) < (asked.limit or 0) - asked.passed_over:
             return await self.documents(asked, queries.filed_past(asked, as_of))
         return documents
 

@@ -15,7 +15,7 @@ from entrypoints.http.headers import ALLOW_STALE
 from entrypoints.http.package_answers import PREFIX as PACKAGE
 from entrypoints.http.package_answers import parse_package_id
 from entrypoints.http.packages import packages
-from entrypoints.http.reading import SHOWN, reading
+from entrypoints.http.reading import COUNTED, PAGED, SHOWN, reading
 from entrypoints.http.routing import Answer, Call, answer
 from entrypoints.http.waiting import refuse, until_ended
 from projections.registry import DATA_DEPLOYMENTS
@@ -23,12 +23,11 @@ from projections.registry import DATA_DEPLOYMENTS
 ONE = f"{PATH}/{{deployment_id}}"
 
 
-@packages.get(PATH, action="deployment.read", answer=models.DeploymentList, takes=(ALLOW_STALE,), gives=SHOWN)
+@packages.get(PATH, action="deployment.read", answer=models.DeploymentList, takes=PAGED, gives=COUNTED)
 async def list_data_deployments(call: Call, query: models.ListDeployments) -> Answer:
     """List deployments of packages, newest first."""
     past = await reading(call, query.as_of)
-    rows = await past.select(DATA_DEPLOYMENTS, wanted(query), limit=query.limit + query.offset)
-    listed = await records_of(call, rows[query.offset :])
+    listed = await records_of(call, await past.page(DATA_DEPLOYMENTS, wanted(query), query.limit, query.offset))
     body = {"deployments": listed, "count": len(listed), "limit": query.limit, "offset": query.offset}
     return answer(body, headers=past.headers())
 

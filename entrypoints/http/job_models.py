@@ -66,3 +66,5 @@ class JobList(BaseModel):
 
     jobs: list[JobObject]
     count: int
+    limit: int
+    offset: int

@@ -14,10 +14,9 @@ from domain.errors import Clash, NotFound
 from domain.job_status import ENDED, JobStatus
 from entrypoints.http import job_models as models
 from entrypoints.http.commands import execute
-from entrypoints.http.headers import ALLOW_STALE
 from entrypoints.http.package_answers import utc
 from entrypoints.http.packages import packages
-from entrypoints.http.reading import SHOWN, Reading, reading
+from entrypoints.http.reading import COUNTED, PAGED, SHOWN, Reading, reading
 from entrypoints.http.routing import Answer, Call, answer
 from projections.read_model import STILL, Row
 from projections.registry import JOBS
@@ -28,16 +27,16 @@ PREFIXES = {"package_id": "pkg-", "deployment_id": "deploy-"}
 TEXT = "text/plain; charset=utf-8"
 
 
-@packages.get("/api/jobs", action="job.read", answer=models.JobList, takes=(ALLOW_STALE,), gives=SHOWN)
+@packages.get("/api/jobs", action="job.read", answer=models.JobList, takes=PAGED, gives=COUNTED)
 async def list_jobs(call: Call, query: models.ListJobs) -> Answer:
     """List jobs, newest first."""
     past, at = await reading(call, query.as_of), await moment_of(call, query.as_of)
     wanted = [equals("handler", query.handler)] if query.handler else []
     if query.status:
         wanted.append(has_status(set(query.status), at or datetime.now(UTC)))
-    rows = await past.select(JOBS, wanted, limit=query.limit + query.offset)
-    jobs = await as_users_know_them(call, rows[query.offset :], at)
-    return answer({"jobs": jobs, "count": len(jobs)}, headers=past.headers())
+    jobs = await as_users_know_them(call, await past.page(JOBS, wanted, query.limit, query.offset), at)
+    body = {"jobs": jobs, "count": len(jobs), "limit": query.limit, "offset": query.offset}
+    return answer(body, headers=past.headers())
 
 
 @packages.get("/api/jobs/{job_id}", action="job.read", answer=models.JobObject, raises=(NotFound,), gives=SHOWN)

@@ -14,7 +14,7 @@ from entrypoints.http import package_objects as objects
 from entrypoints.http.headers import ALLOW_STALE, LINK
 from entrypoints.http.package_answers import PREFIX, actions_of, find_package, logins, records_of, utc
 from entrypoints.http.packages import packages
-from entrypoints.http.reading import SHOWN, reading
+from entrypoints.http.reading import COUNTED, PAGED, SHOWN, reading
 from entrypoints.http.routing import Answer, Call, answer
 from projections.packages import info_of
 from projections.read_model import Row
@@ -26,12 +26,11 @@ LIVE = [status.value for status in PackageStatus if status is not PackageStatus.
 RECENT = 10
 
 
-@packages.get(PATH, action="package.read", answer=objects.PackageList, takes=(ALLOW_STALE,), gives=SHOWN)
+@packages.get(PATH, action="package.read", answer=objects.PackageList, takes=PAGED, gives=COUNTED)
 async def list_packages(call: Call, query: models.ListPackages) -> Answer:
     """List packages, newest first."""
     past = await reading(call, query.as_of)
-    rows = await past.select(PACKAGES, wanted(query), limit=query.limit + query.offset)
-    listed = await records_of(call, rows[query.offset :])
+    listed = await records_of(call, await past.page(PACKAGES, wanted(query), query.limit, query.offset))
     body = {"packages": listed, "count": len(listed), "limit": query.limit, "offset": query.offset}
     return answer(body, headers=past.headers())
 
@@ -150,13 +149,13 @@ def mark_of(row: Row) -> str:
     action="package.read",
     answer=objects.ActionList,
     raises=(NotFound,),
-    takes=(ALLOW_STALE,),
-    gives=SHOWN,
+    takes=PAGED,
+    gives=COUNTED,
 )
 async def list_actions(call: Call, package_id: str, query: models.ListActions) -> Answer:
     """List what was done with a package, newest first, also what failed."""
     past = await reading(call, query.as_of)
     row = await find_package(past, package_id)
-    acted = await past.select(PACKAGE_ACTIONS, [equals("package_id", row["id"])], limit=query.limit + query.offset)
-    actions = await actions_of(call, acted[query.offset :])
+    of_package = [equals("package_id", row["id"])]
+    actions = await actions_of(call, await past.page(PACKAGE_ACTIONS, of_package, query.limit, query.offset))
     return answer({"actions": actions, "count": len(actions)}, headers=past.headers())

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 
 from adapters.postgres.conditions import Condition
 from entrypoints.http.epochs import refuse_other_epoch
-from entrypoints.http.headers import ALLOW_STALE, AS_OF, EPOCH, POSITION, STALE
+from entrypoints.http.headers import ALLOW_STALE, AS_OF, EPOCH, POSITION, PREFER, STALE, TOTAL_COUNT
 from entrypoints.http.routing import Call
 from projections.read_model import ReadModel, Row
 
 TAKEN = (ALLOW_STALE, EPOCH)
 SHOWN = (POSITION, AS_OF, STALE)
+PAGED = (PREFER, ALLOW_STALE)
+COUNTED = (*SHOWN, TOTAL_COUNT)
 
 
 @dataclass(slots=True)
@@ -26,6 +28,7 @@ class Reading:
     position: int = 0
     late: bool = False
     stale: int = 0
+    total: int | None = None
 
     async def select(
         self,
@@ -33,16 +36,24 @@ class Reading:
         conditions: Sequence[Condition] = (),
         order: str = "created_position desc",
         limit: int | None = None,
+        passed_over: int = 0,
     ) -> list[Row]:
-        """The rows that meet all conditions."""
+        """The rows that meet all conditions; of the first `limit` so many are passed over."""
         organisation = self.call.caller.organisation
         page = await self.call.app.views.select(
-            organisation, model, conditions, order, limit, self.as_of, patient=self.patient
+            organisation, model, conditions, order, limit, self.as_of, self.patient, passed_over
         )
         self.position = page.position
         self.late = self.late or page.late
         self.stale += sum("stale_since" in row for row in page.rows)
         rows: list[Row] = page.rows
+        return rows
+
+    async def page(self, model: ReadModel, conditions: Sequence[Condition], limit: int, offset: int) -> list[Row]:
+        """A page of the newest rows; and how many there are, where `Prefer: count=exact` asks for that."""
+        rows = await self.select(model, conditions, limit=limit + offset, passed_over=offset)
+        if "count=exact" in self.call.headers.get("prefer", ""):
+            self.total = await self.count(model, conditions)
         return rows
 
     async def count(self, model: ReadModel, conditions: Sequence[Condition]) -> int:
@@ -55,6 +66,8 @@ class Reading:
         told = {"x-rollbook-position": str(self.position)}
         if self.late or self.as_of is not None:
             told["x-rollbook-as-of"] = str(self.position if self.as_of is None else self.as_of)
+        if self.total is not None:
+            told["x-total-count"] = str(self.total)
         if self.stale:
             told["x-rollbook-stale"] = str(self.stale)
         return told

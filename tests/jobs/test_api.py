@@ -4,7 +4,12 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
+from adapters.postgres.conditions import Condition, equals, one_of
 from application.handlers import Attempt, Handler
+from application.jobs import CancelJob, cancel_job
+from projections.registry import JOBS
 from tests.conftest import Running
 from tests.jobs.conftest import Jobs
 from tests.queue.conftest import ACME
@@ -140,3 +145,46 @@ async def test_a_job_of_another_organisation_is_not_there(jobs: Jobs, rollbook: 
         answered = await rollbook.client.request(method, f"/api/jobs/echo-{job}{tail}", headers=other, json={})
         assert answered.status_code == 404, (method, tail)
     assert (await jobs.row(job))["status"] == "queued"
+
+
+@pytest.mark.parametrize("past", [False, True])
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        [],
+        [equals("status", "cancelled")],
+        [one_of("status", ["cancelled", "queued"])],
+        [one_of("status", ["cancelled", "completed"])],
+    ],
+)
+async def test_the_pages_of_a_list_hold_it_all_and_each_row_once(
+    jobs: Jobs, rollbook: Running, past: bool, wanted: list[Condition]
+) -> None:
+    asked = [await jobs.ask(arguments={"n": n}) for n in range(7)]
+    for one in asked[::2]:
+        await jobs.run(cancel_job, CancelJob(one))
+    at = (await jobs.row(asked[-1]))["position"] if past else None
+    rows = (await rollbook.app.views.select("acme", JOBS, wanted, limit=7, as_of=at)).rows
+    pages = [
+        (await rollbook.app.views.select("acme", JOBS, wanted, limit=n + 3, as_of=at, passed_over=n)).rows
+        for n in (0, 3, 6, 9)
+    ]
+    assert rows
+    assert [row["id"] for page in pages for row in page] == [row["id"] for row in rows]
+
+
+async def test_how_many_there_are_is_told_to_who_asks(jobs: Jobs, rollbook: Running) -> None:
+    asked = [await jobs.ask() for _ in range(3)]
+    ask = rollbook.client.get
+    listed = await ask("/api/jobs?limit=1&offset=1", headers={**ACME, "Prefer": "count=exact"})
+    assert listed.headers["x-total-count"] == "3"
+    assert [one["job_id"] for one in listed.json()["jobs"]] == [f"echo-{asked[1]}"]
+    assert {name: listed.json()[name] for name in ("count", "limit", "offset")} == {"count": 1, "limit": 1, "offset": 1}
+    assert "x-total-count" not in (await ask("/api/jobs", headers=ACME)).headers
+
+
+async def test_why_a_job_was_cancelled_is_told(jobs: Jobs, rollbook: Running) -> None:
+    for reason, told in (("no need", "no need"), (None, "It was cancelled")):
+        path = f"/api/jobs/echo-{await jobs.ask()}"
+        assert (await rollbook.client.post(f"{path}/cancel", json={"reason": reason}, headers=ACME)).status_code == 200
+        assert (await rollbook.client.get(path, headers=ACME)).json()["last_error"] == told
