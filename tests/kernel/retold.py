@@ -1,12 +1,11 @@
 """A second opinion on read models: every row told anew from the raw bytes of the log, with none of our own folding."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-Event = dict[str, Any]
-Document = dict[str, Any]
+from tests.kernel import retold_packages as packages
+from tests.kernel.log_words import Document, Event, at, last, newest, own_id, said
+
 FOR_EVER = 2**63 - 1
 STATUS_AFTER = {
     "deployment.scheduled": "scheduled",
@@ -33,31 +32,10 @@ class Version:
     document: Document
 
 
-def at(event: Event) -> str:
-    """When an event was recorded, as read models write it."""
-    return str(event["told"]["recorded_at"]).replace("Z", "+00:00")
-
-
-def said(event: Event) -> Any:
-    """What an event says of its own."""
-    return json.loads(event["payload"])
-
-
-def own_id(event: Event) -> str:
-    """The id in the name of an event's stream."""
-    return str(event["stream_id"].partition("-")[2])
-
-
-def last(events: list[Event], *topics: str) -> Event | None:
-    """The newest event of these topics."""
-    return next((e for e in reversed(events) if e["topic"] in topics), None)
-
-
 def deployment(events: list[Event], log: list[Event]) -> Document:
     """A deployment, each member looked up in the events that set it."""
     first, now = events[0], events[-1]
-    scheduled, moved = said(first), last(events, *STATUS_AFTER)
-    assert moved is not None
+    scheduled, moved = said(first), newest(events, *STATUS_AFTER)
     claimed, skipped = last(events, "deployment.claimed"), moved["topic"] == "deployment.skipped"
     held = said(moved) if moved["topic"] == "deployment.claimed" else {"runner": None, "lease_until": None}
     document = {
@@ -167,6 +145,11 @@ TOLD: dict[str, tuple[Callable[[Event], str | None], Callable[[list[Event], list
     "lanes": (of_stream("lane"), lane),
     "freezes": (freeze_id, freeze),
     "tokens": (of_stream("token"), token),
+    "jobs": (of_stream("job"), packages.job),
+    "environments": (of_stream("environment"), packages.environment),
+    "packages": (of_stream("package"), packages.package),
+    "package_actions": (packages.action_id, packages.action),
+    "data_deployments": (of_stream("data_deployment"), packages.data_deployment),
 }
 
 
