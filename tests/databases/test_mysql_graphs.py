@@ -140,9 +140,9 @@ async def test_a_graph_that_lacks_a_row_is_refused_or_deployed_without_what_need
            insert into people values (1, 3, null, 'n1'), (2, 3, 99, 'n2'), (3, 6, null, 'n3')"""
     )
     package = await pack(maria_shop, *TABLES)
-    with pytest.raises(Invalid, match=r'people refer to rows of people.*\["2"\]'):
+    with pytest.raises(Invalid, match=r"people refer to rows of people.*: 2$"):
         await deploy(maria_other, package)
     outcome = await deploy(maria_other, package, continue_on_error=True)
     left_out = {table: [f["key"] for f in o.failures] for table, o in outcome.tables.items() if o.failed}
-    assert left_out == {"people": ['["1"]', '["2"]'], "teams": ['["3"]']}
+    assert left_out == {"people": ["1", "2"], "teams": ["3"]}
     assert await maria_other.rows("select tag from people") == [("n3",)]

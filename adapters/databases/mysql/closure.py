@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from adapters.databases.mysql.catalog import read_types
 from adapters.databases.mysql.choosing import Choice
 from adapters.databases.mysql.masking import masks_of
-from adapters.databases.mysql.quoting import as_text, clause, columns_of, digest, family, literal, name
+from adapters.databases.mysql.quoting import as_text, clause, columns_of, digest, family, is_bytes, literal, name
 from adapters.databases.mysql.session import Refused, Session
 from adapters.databases.where.mysql import where
 from domain.dataset import Column, ForeignKey, Table
@@ -72,6 +72,10 @@ class Closure:
         self.rows: dict[str, Rows] = {}
         told = choice.selection.masks
         self.masks = {table.name: masks_of(table.packed_columns, told.get(table.name, {})) for table in self.tables}
+        self.bytes = {
+            table.name: [place for place, column in enumerate(table.packed_columns) if is_bytes(column)]
+            for table in self.tables
+        }
 
     @property
     def tables(self) -> Sequence[Table]:
@@ -166,9 +170,10 @@ class Closure:
         return f"{chosen(rows)} s straight_join {name(table)} t on {rows.same('t', 's')}"
 
     def lines(self, table: str) -> str:
-        """The query for the rows of a table, every value as text, by primary key."""
+        """The query for the rows of a table, every value as text or as bytes, by primary key."""
         rows, columns = self.rows[table], self.choice.packed(table).packed_columns
-        values = ", ".join(as_text(c, value) for c, value in zip(columns, columns_of("t", columns), strict=True))
+        told = zip(columns, columns_of("t", columns), strict=True)
+        values = ", ".join(value if is_bytes(column) else as_text(column, value) for column, value in told)
         primary = [f"t.{name(column)}" for column in rows.table.primary_key]
         order = [f"s.{place}" for place in rows.places] if rows.key and self.choice.is_closed else primary
         by = f" order by {', '.join(order)}" if order else ""

@@ -71,6 +71,11 @@ def as_text(column: Column, value: str) -> str:
     return f"cast({value} as char)"
 
 
+def is_bytes(column: Column) -> bool:
+    """Whether the driver gives the bytes as they are; as text in SQL they would have to fit a packet twice."""
+    return family(column) in BYTES - {"vector"}
+
+
 def from_text(column: Column, text: str) -> str:
     """The value in SQL that such a text in SQL means, where it is assigned to such a column."""
     kind = family(column)

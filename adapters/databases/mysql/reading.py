@@ -74,9 +74,9 @@ class MysqlReading:
     async def rows(self, table: str) -> AsyncIterator[Lines]:
         """The rows of a table, about a megabyte at a time."""
         held, size = list[bytes](), 0
-        masks = self.closure.masks[table]
+        places, masks = self.closure.bytes[table], self.closure.masks[table]
         async for batch in self.session.stream(self.closure.lines(table)):
-            lines = list(map(orjson.dumps, hidden(batch, masks) if masks else batch))
+            lines = list(map(orjson.dumps, told(batch, places, masks) if places or masks else batch))
             held += lines
             size += sum(map(len, lines))
             if size >= BATCH_BYTES:
@@ -86,10 +86,15 @@ class MysqlReading:
             yield held
 
 
-def hidden(batch: Sequence[Any], masks: Sequence[tuple[int, Masked]]) -> Iterator[list[str | None]]:
-    """Rows with masks in the places of some values; nothing stays nothing."""
+def told(
+    batch: Sequence[Any], places: Sequence[int], masks: Sequence[tuple[int, Masked]]
+) -> Iterator[list[str | None]]:
+    """Rows with digits in the places of bytes, and masks in those of some values; nothing stays nothing."""
     for row in batch:
         values = list(row)
+        for place in places:
+            if values[place] is not None:
+                values[place] = values[place].hex().upper()
         for place, masked in masks:
             if values[place] is not None:
                 values[place] = masked(values[place])

@@ -16,11 +16,20 @@ from domain.errors import Clash, Invalid, RollbookError, Unavailable
 
 CONNECT_SECONDS = 10
 END_SECONDS = 5
-ROWS_AT_ONCE = 1000
+# Few: each may be as large as a server lets it be.
+ROWS_AT_ONCE = 10
 # What makes texts of values that any server reads back exactly, and quotes that mean what we think they mean. Values
-# that a server let in once may be copied; what it would cut or round may not.
-EXACT = """set session time_zone = '+00:00', session sql_mode =
- 'STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES,NO_ENGINE_SUBSTITUTION'"""
+# that a server let in once may be copied; what it would cut or round may not. Whatever the server's owner chose for
+# others, a query answers all of its rows and references are checked.
+EXACT = (
+    "set names utf8mb4",
+    "set session transaction read write",
+    """set session time_zone = '+00:00', session sql_mode =
+ 'STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES,NO_ENGINE_SUBSTITUTION'""",
+    """set session sql_select_limit = 18446744073709551615, session sql_big_selects = 1, session sql_safe_updates = 0,
+ session sql_auto_is_null = 0, session foreign_key_checks = 1, session unique_checks = 1,
+ session net_write_timeout = 600""",
+)
 REFUSED = frozenset({1022, 1048, 1062, 1169, 1216, 1217, 1364, 1451, 1452, 1557, 1586, 1761, 3819, 4025})
 TOO_LONG = frozenset({1969, 3024})
 # The server or the way to it fails for a while; from 2000 on the numbers are the driver's own.
@@ -130,7 +139,8 @@ async def opened(dsn: str, timeout_seconds: int, side: str) -> AsyncIterator[Ses
 
 async def prepare(session: Session, timeout_seconds: int) -> None:
     """Sets what our statements rely on."""
-    await session.execute(EXACT)
+    for statement in EXACT:
+        await session.execute(statement)
     limit = "max_statement_time" if session.is_mariadb else "max_execution_time"
     scale = 1 if session.is_mariadb else 1000
     await session.execute(f"set session {limit} = {int(timeout_seconds) * scale}")

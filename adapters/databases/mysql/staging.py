@@ -18,7 +18,8 @@ KNOWN, MET = 1, 2
 
 @dataclass(slots=True)
 class Reference:
-    """References of a stage's rows, as the target or the package knows them. `parent` has the rows in the package.
+    """References of a stage's rows, as the target or the package knows them. `parent` has the rows in the package,
+    unless they lack the columns that are referred to: then only rows of the target are meant.
 
     Its temporary table maps what a reference says in the package (`h`, a digest) to what it is in the target (`q0`...).
     """
@@ -178,9 +179,11 @@ def connected(stages: Mapping[str, Stage], catalog: Mapping[str, Table], order: 
     numbers = count()
     for stage in stages.values():
         for key, is_real in keys_of(stage):
-            parent = stages.get(key.referenced_table)
-            if not stage.packs(key.columns) or not refers_to_packed(key, parent, catalog):
+            if not stage.packs(key.columns) or not is_known(key, catalog):
                 continue
+            parent = stages.get(key.referenced_table)
+            if parent is not None and not parent.packs(key.referenced_columns):
+                parent = None
             is_late = parent is not None and order.index(parent.name) >= order.index(stage.name)
             stage.references.append(Reference(f"rollbook_map_{next(numbers)}", key, parent, is_real, is_late))
     for stage in stages.values():
@@ -197,13 +200,12 @@ def keys_of(stage: Stage) -> list[tuple[ForeignKey, bool]]:
     return [*((key, True) for key in stage.table.foreign_keys), *((key, False) for key in told)]
 
 
-def refers_to_packed(key: ForeignKey, parent: Stage | None, catalog: Mapping[str, Table]) -> bool:
-    """Whether both sides of a reference are there, as far as anybody can tell: names in packages may be invented."""
+def is_known(key: ForeignKey, catalog: Mapping[str, Table]) -> bool:
+    """Whether what is referred to is there in the target: names in packages may be invented."""
     table = catalog.get(key.referenced_table)
     if table is None or len(key.columns) != len(key.referenced_columns):
         return False
-    known = {column.name for column in table.columns}
-    return set(key.referenced_columns) <= known and (parent is None or parent.packs(key.referenced_columns))
+    return set(key.referenced_columns) <= {column.name for column in table.columns}
 
 
 def spread(stage: Stage, catalog: Mapping[str, Table]) -> int:
