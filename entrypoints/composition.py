@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 from adapters import tracing
@@ -181,7 +180,7 @@ async def build(settings: Settings, database_url: str) -> Rollbook:
         pools=pools,
         log=log,
         store=store,
-        executor=Executor(store, lambda: datetime.now(UTC)),
+        executor=Executor(store, log.clock.now),
         views=PostgresViews(pools, visibility, settings.read_wait_ms, identity[1]),
         visibility=visibility,
         people=people(settings, pools),

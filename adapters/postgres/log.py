@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 import structlog
 
+from adapters.postgres.clock import LogClock
 from adapters.postgres.pools import CONNECT_SECONDS, VIGILANCE, Pools, again_when_cut_off
 from domain.errors import RollbookError
 from domain.recorded import RecordedEvent
@@ -53,6 +54,7 @@ class PostgresLog:
     def __init__(self, pools: Pools, url: str) -> None:
         self.pools = pools
         self.url = url
+        self.clock = LogClock()
         self.grown = asyncio.Event()
         self.seen = 0
         self.known: tuple[str, int] | None = None
@@ -98,8 +100,10 @@ class PostgresLog:
 
     async def identity(self) -> tuple[str, int]:
         """The store's id, and its epoch: how often it was restored from a backup."""
-        store_id, epoch = (await self.row("select store_id, epoch from rollbook.identity")) or ("", 0)
-        found = str(store_id), int(epoch)
+        row = await self.row("select store_id, epoch, clock_timestamp() from rollbook.identity")
+        found = (str(row[0]), int(row[1])) if row else ("", 0)
+        if row:
+            self.clock.hear(row[2])
         if found != self.known:
             self.known = found
             self.forget()

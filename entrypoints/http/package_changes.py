@@ -106,7 +106,7 @@ async def created(call: Call, package_id: UUID, job: Row) -> Answer:
     if job["status"] == JobStatus.COMPLETED:
         body = {"package": record, "message": "Package created successfully"}
         return answer(body, 201, present.headers())
-    told = {"job_id": job_name(job), "status": status_of(job)}
+    told = {"job_id": job_name(job), "status": status_of(job, call.app.executor.clock())}
     return answer({"package": record, "message": "Package is being packed", **told}, 202, present.headers())
 
 

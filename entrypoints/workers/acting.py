@@ -1,7 +1,6 @@
 """What Rollbook does by itself is recorded as its own doing, in a trace of its own."""
 
 from contextvars import ContextVar
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from adapters.tracing import trace_id, traceparent_of
@@ -26,7 +25,7 @@ async def circumstances(rollbook: "Rollbook", organisation: str, interface: str)
     return Circumstances(
         actor=await rollbook.people.actor(organisation, ACTOR),
         origin=Origin(interface=interface).facts(),
-        occurred_at=datetime.now(UTC),
+        occurred_at=rollbook.executor.clock(),
         correlation_id=_correlation.get() or trace_id(traceparent),
         traceparent=traceparent,
     )
