@@ -166,6 +166,14 @@ async def test_many_rows_come_in_batches_and_a_reader_may_leave(maria_shop: Shop
     assert (await packed(maria_shop, tables=("many",), where={"many": "id < 3"}))["many"][1][0] == "2"
 
 
+async def test_long_rows_come_few_at_a_time(maria_shop: Shop) -> None:
+    await maria_shop.run("create table files (id int primary key, body longblob)")
+    await maria_shop.run("insert into files select seq, repeat('x', 600000) from seq_1_to_40")
+    async with MysqlSource(maria_shop.dsn).read(Selection(tables=("files",))) as reading:
+        sizes = [len(lines) async for lines in reading.rows("files")]
+    assert (sum(sizes), max(sizes)) == (40, 10)
+
+
 @pytest.mark.parametrize(
     "selection",
     [
