@@ -64,6 +64,14 @@ async def test_rows_of_tables_that_inherit_are_never_taken_for_those_of_the_tabl
     assert rows(other, "select name from cities order by id") == [("Oslo",), ("Ulm",)]
 
 
+async def test_sequences_do_not_go_on_behind_rows_of_tables_that_inherit(shop: str, other: str) -> None:
+    made = "create table cities (place int primary key, id serial); create table capitals () inherits (cities);"
+    run(shop, made + "insert into cities values (1, 7)")
+    run(other, made + "insert into capitals values (1, 5000)")
+    await deploy(other, await pack(shop, "cities"))
+    assert rows(other, "select nextval('cities_id_seq')") == [(8,)]
+
+
 @pytest.mark.parametrize("where", [{}, {"sales": "id > 0"}])
 async def test_tables_in_parts_are_packed_and_deployed_whole(shop: str, other: str, where: dict[str, str]) -> None:
     run(shop, DIVIDED + SOLD)

@@ -74,7 +74,7 @@ async def move_sequences(connection: AsyncConnection[Any], stage: Stage) -> None
                              from {real} t, pg_sequence i where i.seqrelid = {sequence}::regclass
                             group by i.seqincrement, i.seqrelid, i.seqstart) s"""
             )
-            facts = {"sequence": sql.Literal(sequence), "column": sql.Identifier(column), "real": stage.real}
+            facts = {"sequence": sql.Literal(sequence), "column": sql.Identifier(column), "real": stage.own_rows}
             await connection.execute(query.format(**facts))
 
 
