@@ -29,6 +29,7 @@ ACTIONS: Mapping[str, Role] = {
     "organisation.read": Role.VIEWER,
     "organisation.rebind": Role.ADMIN,
     "job.read": Role.VIEWER,
+    "job.log": Role.DEPLOYER,
     "job.cancel": Role.DEPLOYER,
     "job.retry": Role.DEPLOYER,
     "environment.read": Role.VIEWER,

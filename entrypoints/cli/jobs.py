@@ -72,8 +72,11 @@ def show(session: Session, job_id: Id) -> None:
 
 
 def tell(body: dict[str, Any]) -> None:
-    """Prints a job's fields, without those that are empty."""
-    print_record({k: moment(v) if k in TIMES else v for k, v in body.items() if v is not None})
+    """Prints a job's fields, without those that are empty, and without the keys of rows."""
+    shown = {k: moment(v) if k in TIMES else v for k, v in body.items() if v is not None}
+    if isinstance(deployed := (body["result"] or {}).get("deployed"), dict):
+        shown["result"] = {name: value for name, value in deployed.items() if name != "keys"}
+    print_record(shown)
 
 
 @job.command("watch")
@@ -88,7 +91,8 @@ def watch(
     shown = bar if sys.stdout.isatty() and not session.as_json else lines
     (last,) = deque(shown(look_again(session, job_id, interval, duration), session.as_json), maxlen=1)
     if last.get("status") in ENDED and last["status"] != "completed":
-        raise Failure(f"The job is {last['status']}: {word(last.get('last_error'))}", Exit.REFUSED, "JOB_NOT_COMPLETED")
+        why = f": {word(last['last_error'])}" if last.get("last_error") else ""
+        raise Failure(f"The job is {last['status']}{why}", Exit.REFUSED, "JOB_NOT_COMPLETED")
 
 
 def look_again(session: Session, job_id: str, interval: float, duration: float) -> Iterator[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +14,7 @@ from domain.errors import Clash, NotFound
 from domain.job_status import ENDED, JobStatus
 from entrypoints.http import job_models as models
 from entrypoints.http.commands import execute
-from entrypoints.http.package_answers import utc
+from entrypoints.http.package_answers import may_read_rows, utc
 from entrypoints.http.packages import packages
 from entrypoints.http.reading import COUNTED, PAGED, SHOWN, Reading, reading
 from entrypoints.http.routing import Answer, Call, answer
@@ -33,8 +33,9 @@ async def list_jobs(call: Call, query: models.ListJobs) -> Answer:
     past, at = await reading(call, query.as_of), await moment_of(call, query.as_of)
     wanted = [equals("handler", query.handler)] if query.handler else []
     if query.status:
-        wanted.append(has_status(set(query.status), at or datetime.now(UTC)))
-    jobs = await as_users_know_them(call, await past.page(JOBS, wanted, query.limit, query.offset), at)
+        wanted.append(has_status(set(query.status), at or call.app.executor.clock()))
+    rows = await past.page(JOBS, wanted, query.limit, query.offset)
+    jobs = [without_keys(job) for job in await as_users_know_them(call, rows, at)]
     body = {"jobs": jobs, "count": len(jobs), "limit": query.limit, "offset": query.offset}
     return answer(body, headers=past.headers())
 
@@ -48,8 +49,8 @@ async def show_job(call: Call, job_id: str, query: models.AsOf) -> Answer:
 async def job_as_of(call: Call, job_id: str, as_of: str | None = None) -> Answer:
     """A job as it is, or was."""
     past, at = await reading(call, as_of), await moment_of(call, as_of)
-    row = await find_job(past, job_id)
-    return answer((await as_users_know_them(call, [row], at))[0], headers=past.headers())
+    job = (await as_users_know_them(call, [await find_job(past, job_id)], at))[0]
+    return answer(job if may_read_rows(call) else without_keys(job), headers=past.headers())
 
 
 async def moment_of(call: Call, as_of: str | None) -> datetime | None:
@@ -78,7 +79,7 @@ async def retry_job(call: Call, job_id: str) -> Answer:
     return await job_as_of(call, job_id)
 
 
-@packages.get("/api/jobs/{job_id}/logs", action="job.read", answer=str, media_type=TEXT, raises=(NotFound,))
+@packages.get("/api/jobs/{job_id}/logs", action="job.log", answer=str, media_type=TEXT, raises=(NotFound,))
 async def follow_log(call: Call, job_id: str, query: models.FollowLog) -> Answer:
     """Read what a job's handler wrote, a line each; with `follow` until the job ends.
 
@@ -140,9 +141,9 @@ def has_status(wanted: set[JobStatus], now: datetime) -> Condition:
     return any_of(*found)
 
 
-def status_of(row: Row, at: datetime | None = None) -> str:
+def status_of(row: Row, at: datetime) -> str:
     """A queued job whose time has not come is pending."""
-    waits = row["status"] == JobStatus.QUEUED and datetime.fromisoformat(row["due_at"]) > (at or datetime.now(UTC))
+    waits = row["status"] == JobStatus.QUEUED and datetime.fromisoformat(row["due_at"]) > at
     return JobStatus.PENDING if waits else str(row["status"])
 
 
@@ -150,7 +151,7 @@ async def as_users_know_them(call: Call, rows: list[Row], at: datetime | None = 
     """Jobs in the words of the document, as of a moment or now; how far they were at a moment nothing remembers."""
     names = await call.app.people.logins_of(call.caller.organisation, {row["actor"] for row in rows})
     ids = [] if at else [UUID(row["id"]) for row in rows]
-    progress, now = await call.app.runs.progress(call.caller.organisation, ids), at or datetime.now(UTC)
+    progress, now = await call.app.runs.progress(call.caller.organisation, ids), at or call.app.executor.clock()
     handlers = call.app.handlers
     return [told(row, now, names[row["actor"]], progress.get(row["id"]), handlers.get(row["handler"])) for row in rows]
 
@@ -169,6 +170,15 @@ def told(row: Row, at: datetime, user: str, progress: dict[str, Any] | None, han
         **{name: row[name] for name in same},
         "progress": progress and {**progress, "heard_at": utc(progress["heard_at"].isoformat())},
     }
+
+
+def without_keys(job: dict[str, Any]) -> dict[str, Any]:
+    """The job without the keys of rows: they are data, and too many for a list."""
+    deployed = (job["result"] or {}).get("deployed")
+    if not isinstance(deployed, dict):
+        return job
+    kept = {name: value for name, value in deployed.items() if name != "keys"}
+    return {**job, "result": {**job["result"], "deployed": kept}}
 
 
 def with_prefixes(arguments: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from typing import Any
 from uuid import UUID
 
 from adapters.postgres.conditions import equals
-from domain.errors import NotFound
+from application.authorisation import authorise
+from domain.errors import Forbidden, NotFound
 from domain.package_status import PackageStatus
 from entrypoints.http.reading import Reading
 from entrypoints.http.routing import Call
@@ -32,6 +33,15 @@ async def find_package(reading: Reading, package_id: str) -> Row:
     if not rows or rows[0]["status"] == PackageStatus.DELETED:
         raise NotFound("Package not found")
     return rows[0]
+
+
+def may_read_rows(call: Call) -> bool:
+    """Whether the caller may see the rows that are moved, their keys too, and not only what they are in."""
+    try:
+        authorise(call.caller, "package.data")
+    except Forbidden:
+        return False
+    return True
 
 
 async def records_of(call: Call, rows: list[Row]) -> list[dict[str, Any]]:

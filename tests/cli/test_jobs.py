@@ -103,3 +103,17 @@ def test_a_job_that_has_ended_is_not_cancelled(server: StandIn, run: Run) -> Non
     ended = run("job", "cancel", ID)
     assert ended.code == 1
     assert "The job has ended" in ended.err
+
+
+def test_a_shown_job_leaves_the_keys_of_rows_to_programs(server: StandIn, run: Run) -> None:
+    done = {**DONE, "result": {"deployed": {"tables": {"customers": {"new": 2}}, "keys": {"customers": {"1": "1001"}}}}}
+    for words, are_told in ((("job", "show", ID), False), (("job", "show", ID, "--json"), True)):
+        server.says(200, done)
+        ended = run(*words)
+        assert ended.code == 0
+        assert ("customers" in ended.out, "1001" in ended.out) == (True, are_told)
+
+
+def test_a_job_that_ended_without_a_word_is_told_so(server: StandIn, run: Run) -> None:
+    server.says(200, {**JOB, "status": "cancelled"})
+    assert "error: The job is cancelled (JOB_NOT_COMPLETED)" in run("job", "watch", ID).err

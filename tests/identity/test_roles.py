@@ -46,7 +46,7 @@ EXPECTED = {
     "POST /v1/organisation/owner": ADMIN,
     "GET /api/jobs": VIEWER,
     "GET /api/jobs/{job_id}": VIEWER,
-    "GET /api/jobs/{job_id}/logs": VIEWER,
+    "GET /api/jobs/{job_id}/logs": DEPLOYER,
     "POST /api/jobs/{job_id}/cancel": DEPLOYER,
     "POST /api/jobs/{job_id}/retry": DEPLOYER,
     "GET /api/environments": VIEWER,
