@@ -76,7 +76,8 @@ async def rehearsing_concerns(work: Work, job: Job) -> Follow:
     def follow(turn: Turn) -> None:
         if package is None or turn.status is JobStatus.QUEUED:
             return
-        package.record_validation(
+        package.record(
+            Package.Validated,
             work.now,
             action_id=action_of(job.id, job.version),
             environment=job.arguments["environment"],

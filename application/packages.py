@@ -206,7 +206,8 @@ async def record_export(work: Work, command: RecordExport) -> str:
     package = await load_package(work, command.package_id)
     facts: dict[str, Any] = {"action_id": str(command.action_id), "format": command.format}
     if command.error is None:
-        package.record_export(work.now, **facts, size=command.size, sha256=command.sha256, records=command.records)
+        facts |= {"size": command.size, "sha256": command.sha256, "records": command.records}
+        package.record(Package.Exported, work.now, **facts)
     else:
-        package.record_failed_export(work.now, **facts, error=command.error)
+        package.record(Package.ExportFailed, work.now, **facts, error=command.error)
     return str(package.id)

@@ -1,18 +1,18 @@
 """Packs: reads what was chosen from an environment in one snapshot, and keeps it."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 from uuid import UUID
 
 from application.execution import Handler as CommandHandler
-from application.handlers import Attempt, Handler, explained
+from application.handlers import Attempt, Handler, explained, log_facts
 from application.packages import PACKING, OfPackage, packing_concerns, start_packing
 from application.ports.databases import Selection, Source
 from application.ports.environments import Environments
 from application.ports.packages import PackageStore
 from domain.errors import NotFound
-from domain.manifest import Choice, PackageInfo
+from domain.manifest import Choice, PackageInfo, name_of
 from domain.package import Package
 
 Run = Callable[[str, CommandHandler, Any], Awaitable[Any]]
@@ -54,20 +54,48 @@ class Packing:
         environment = await self.environments.find(organisation, attempt.arguments["environment"])
         source = environment.source()
         selection, choice = await self.select(organisation, source, package.selection)
-        about, report = await self.about(organisation, package_id), Progress(attempt).report
+        about, progress = await self.about(organisation, package_id), Progress(attempt)
         async with source.read(selection) as reading:
-            packed = await self.packages.keep(environment.kind, reading, about, choice, selection.match_keys, report)
+            names = [name_of(environment.kind, table) for table in reading.tables]
+            progress.expect({name: await reading.expected(name) for name in names})
+            keep, match_keys = self.packages.keep, selection.match_keys
+            packed = await keep(environment.kind, reading, about, choice, match_keys, progress.report)
+        progress.finish()
+        for table, rows in packed.records.items():
+            log_facts(attempt, table=table, packed=rows)
         return {"packed": asdict(packed)}
 
 
 @dataclass(slots=True)
 class Progress:
-    """Tells an attempt how many rows of which table are done."""
+    """Tells an attempt how many rows of which table are done, and of about how many in all where that is known."""
 
     attempt: Attempt
     done: int = 0
+    before: int = 0
+    table: str = ""
+    left: dict[str, int] = field(default_factory=dict)
+
+    def expect(self, rows: Mapping[str, int]) -> None:
+        """Takes note of about how many rows there are in each table."""
+        self.left = dict(rows)
+        self.attempt.progress(done=0, total=sum(rows.values()))
 
     def report(self, table: str, rows: int) -> None:
         """Adds rows."""
+        if table != self.table:
+            self.left.pop(self.table, None)
+            self.table, self.before = table, self.done
         self.done += rows
-        self.attempt.progress(done=self.done, table=table)
+        self.attempt.progress(done=self.done, table=table, **self.total())
+
+    def total(self) -> dict[str, int]:
+        """How many there are in all: what was counted of tables that are done, what is expected of the others."""
+        if not self.left:
+            return {}
+        others = sum(rows for name, rows in self.left.items() if name != self.table)
+        return {"total": self.before + max(self.left.get(self.table, 0), self.done - self.before) + others}
+
+    def finish(self) -> None:
+        """All is done, however much was expected."""
+        self.attempt.progress(done=self.done, total=self.done)

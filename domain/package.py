@@ -87,6 +87,20 @@ class Package(BaseAggregate[UUID]):
         TOPIC = "package.described"
         changes: dict[str, Any]
 
+    class ExportRequested(Event):
+        """A job is to make a file of it. `options` are what was asked for."""
+
+        TOPIC = "package.export_requested"
+        action_id: str
+        options: dict[str, Any]
+        requested_by: str
+
+    class ExportStarted(Event):
+        """A worker began to make the file; each of its tries is told."""
+
+        TOPIC = "package.export_started"
+        action_id: str
+
     class Exported(Event):
         """A file was made of it: `sha256` and `size` (bytes) are the file's."""
 
@@ -153,17 +167,14 @@ class Package(BaseAggregate[UUID]):
             raise Clash(f"The package is {self.status}")
         self.trigger_event(self.Described, timestamp=at, changes=changes)
 
-    def record_export(self, at: datetime, **facts: Any) -> None:
-        """A file was made."""
-        self.trigger_event(self.Exported, timestamp=at, **facts)
+    def request_export(self, at: datetime, **facts: Any) -> None:
+        """Has a job make a file; Clash when there is nothing to put into it."""
+        self.contents()
+        self.trigger_event(self.ExportRequested, timestamp=at, **facts)
 
-    def record_failed_export(self, at: datetime, **facts: Any) -> None:
-        """A file could not be made."""
-        self.trigger_event(self.ExportFailed, timestamp=at, **facts)
-
-    def record_validation(self, at: datetime, **facts: Any) -> None:
-        """It was tried."""
-        self.trigger_event(self.Validated, timestamp=at, **facts)
+    def record(self, kind: type[Event], at: datetime, **facts: Any) -> None:
+        """Adds to its history what was tried or made of it; no decision rests on that."""
+        self.trigger_event(kind, timestamp=at, **facts)
 
     def delete(self, at: datetime) -> None:
         """Hides it for good."""
@@ -200,16 +211,12 @@ class Package(BaseAggregate[UUID]):
         requested_by: str,
         selection: dict[str, Any] | None = None,
     ) -> None:
-        self.organisation = organisation
+        self.organisation, self.requested_by = organisation, requested_by
         self.name, self.version_name = name, version
-        self.package_type = package_type
-        self.description = description
-        self.metadata = metadata
-        self.dependencies = dependencies
-        self.requested_by = requested_by
+        self.package_type, self.description = package_type, description
+        self.metadata, self.dependencies = metadata, dependencies
         self.selection = selection or {}
-        self.packing = action_id
-        self.packing_started = False
+        self.packing, self.packing_started = action_id, False
         self.status = PackageStatus.PACKING
         self.packed: Packed | None = None
 
@@ -220,7 +227,7 @@ def evolve(event: AggregateEvent, package: Package) -> None:
 
 
 @evolve.register
-def _(event: Package.Imported, package: Package) -> None:
+def _(event: Package.Imported | Package.PackingFinished, package: Package) -> None:
     package.status, package.packed = PackageStatus.ACTIVE, event.packed
 
 
@@ -230,20 +237,11 @@ def _(event: Package.PackingStarted, package: Package) -> None:
 
 
 @evolve.register
-def _(event: Package.PackingFinished, package: Package) -> None:
-    package.status, package.packed = PackageStatus.ACTIVE, event.packed
-
-
-@evolve.register
-def _(event: Package.PackingFailed, package: Package) -> None:
-    package.status = PackageStatus.FAILED
-
-
-@evolve.register
 def _(event: Package.Described, package: Package) -> None:
     package.status = PackageStatus(event.changes.get("status", package.status))
 
 
 @evolve.register
-def _(event: Package.Deleted, package: Package) -> None:
-    package.status = PackageStatus.DELETED
+def _(event: Package.PackingFailed | Package.Deleted, package: Package) -> None:
+    failed = isinstance(event, Package.PackingFailed)
+    package.status = PackageStatus.FAILED if failed else PackageStatus.DELETED

@@ -10,6 +10,7 @@ from projections.read_model import Row, moment
 BEGINNINGS = {
     "package.defined": ("pack", "pending"),
     "package.imported": ("import", "completed"),
+    "package.export_requested": ("export", "pending"),
     "package.exported": ("export", "completed"),
     "package.export_failed": ("export", "failed"),
     "package.validated": ("validate", "completed"),
@@ -21,6 +22,9 @@ TURNS = {
     "package.packing_started": "in_progress",
     "package.packing_finished": "completed",
     "package.packing_failed": "failed",
+    "package.export_started": "in_progress",
+    "package.exported": "completed",
+    "package.export_failed": "failed",
     "data_deployment.started": "in_progress",
     "data_deployment.deployed": "completed",
     "data_deployment.failed": "failed",
@@ -54,9 +58,10 @@ class PackageActions:
         return event.data["action_id"] if event.topic in BEGINNINGS or event.topic in TURNS else None
 
     def fold(self, row: Row | None, event: RecordedEvent, data: dict[str, Any]) -> Row | None:
-        """Some events are an action, or begin one; others say how it goes on."""
+        """Some events are an action, or begin one; others say how it goes on. A file that nobody waited for was asked
+        for before it is there."""
         at = moment(event.recorded_at)
-        if event.topic in BEGINNINGS:
+        if event.topic in BEGINNINGS and (row is None or event.topic not in TURNS):
             return begun(event, data, at)
         if row is None:
             raise ValueError(f"{event.topic} without its beginning")
@@ -98,7 +103,7 @@ def places(kind: str, data: dict[str, Any]) -> tuple[str | None, str | None]:
 def turn(row: Row, status: str, data: dict[str, Any], at: str) -> Row:
     """The members that change with the status."""
     if status in WAITS:
-        return {"status": status, "started_at": at}
+        return {"status": status, "started_at": row["started_at"] or at}
     error = data.get("error") or (data.get("reason") or "It was cancelled" if "reason" in data else None)
     return {
         "status": status,

@@ -71,6 +71,10 @@ class Reading(Protocol):
         """What the selection holds of a table."""
         ...
 
+    async def expected(self, table: str) -> int:
+        """About how many rows the selection holds of a table, found out without reading many of them."""
+        ...
+
     def rows(self, table: str) -> AsyncIterator[Lines]:
         """The rows of a table in batches, ordered by primary key; never all of them in memory."""
         ...

@@ -89,6 +89,8 @@ LANDED = {
     "package.deleted": (1, ""),
     "package.described": (1, "changes"),
     "package.export_failed": (1, "action_id format error"),
+    "package.export_requested": (1, "action_id options requested_by"),
+    "package.export_started": (1, "action_id"),
     "package.exported": (1, "action_id format size sha256 records"),
     "package.imported": (
         1,

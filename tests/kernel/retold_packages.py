@@ -17,6 +17,7 @@ JOB_STATUS = {
 ACTIONS = {
     "package.defined": "pack",
     "package.imported": "import",
+    "package.export_requested": "export",
     "package.exported": "export",
     "package.export_failed": "export",
     "package.validated": "validate",
@@ -30,6 +31,9 @@ ACTION_ENDS = {
     **{f"data_deployment.{s}": "completed" for s in ("deployed", "rolled_back")},
     **{f"data_deployment.{s}": "failed" for s in ("failed", "cancelled", "rollback_failed")},
 }
+ACTION_STARTS = ("package.packing_started", "package.export_started", "data_deployment.started")
+EXPORTS = tuple(f"package.{s}" for s in ("export_requested", "export_started", "exported", "export_failed"))
+SILENT = ("package.packing_started", "package.validated", *EXPORTS)
 DEPLOYMENT_STATUS = {
     "data_deployment.requested": "scheduled",
     "data_deployment.requested_again": "scheduled",
@@ -116,8 +120,7 @@ def environment(events: list[Event], _: list[Event]) -> Document:
 def package(events: list[Event], _: list[Event]) -> Document:
     """A package; that it was exported or tried is told by its actions alone."""
     made = said(events[0])
-    silent = ("package.packing_started", "package.exported", "package.export_failed", "package.validated")
-    loud = [e for e in events if e["topic"] not in silent and said(e) != {"changes": {}}]
+    loud = [e for e in events if e["topic"] not in SILENT and said(e) != {"changes": {}}]
     packed = last(events, "package.imported", "package.packing_finished")
     failed = last(events, "package.packing_failed")
     described: Document = {}
@@ -149,8 +152,8 @@ def action_id(event: Event) -> str | None:
 def action(events: list[Event], _: list[Event]) -> Document:
     """Something that was done with a package, from the event that began it and the one that ended it."""
     first, asked, kind = events[0], said(events[0]), ACTIONS[events[0]["topic"]]
-    begun, over = last(events, "package.packing_started", "data_deployment.started"), last(events, *ACTION_ENDS)
-    began_itself = kind not in ("pack", "deploy")
+    begun, over = next((e for e in events if e["topic"] in ACTION_STARTS), None), last(events, *ACTION_ENDS)
+    began_itself = kind not in ("pack", "deploy") and first["topic"] != "package.export_requested"
     told = said(over) if over else {}
     problem = told.get("error") or (told.get("reason") or "It was cancelled" if "reason" in told else None)
     of_package = first["stream_id"].startswith("package-")

@@ -7,6 +7,7 @@ from typing import Literal
 
 import orjson
 
+from adapters.databases.measuring import measured
 from adapters.databases.mongodb.catalog import read_catalog, read_indexes
 from adapters.databases.mongodb.chosen import SCHEMA, Chosen, notes
 from adapters.databases.mongodb.closure import TELLING, Closure, declared
@@ -28,7 +29,6 @@ from domain.dataset import DatabaseKind, ForeignKey, Table
 from domain.manifest import Collection, DocumentReference, IdStrategy
 
 BATCH_BYTES = 1 << 20
-SAMPLE_ROWS = 5
 GENERATED = "objectid"
 
 
@@ -102,13 +102,11 @@ class MongoReading:
 
     async def count(self, table: str) -> Found:
         """What the selection holds of a collection."""
-        rows = size = 0
-        sample: list[bytes] = []
-        async for lines in self.rows(table):
-            rows += len(lines)
-            size += sum(map(len, lines)) + len(lines)
-            sample += lines[: SAMPLE_ROWS - len(sample)]
-        return Found(rows, size, self.chosen.reasons(table), sample)
+        return await measured(self.rows(table), self.chosen.reasons(table))
+
+    async def expected(self, table: str) -> int:
+        """All ids are noted down."""
+        return sum(self.chosen.reasons(table).values())
 
     async def rows(self, table: str) -> AsyncIterator[Lines]:
         """The documents of a collection in the order of their ids, about a megabyte at a time."""

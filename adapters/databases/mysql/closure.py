@@ -162,6 +162,10 @@ class Closure:
             query = f"select s.reason, count(*) from {self.origin(table)} group by s.reason order by s.reason"
         return {reason: int(count) for reason, count in await self.session.rows(query) if count}
 
+    def noted(self, table: str) -> str:
+        """Where the rows of a table that are in can be counted."""
+        return chosen(self.rows[table]) if self.choice.is_closed else self.origin(table)
+
     def origin(self, table: str) -> str:
         """Where the rows `t` of a table come from."""
         rows = self.rows[table]

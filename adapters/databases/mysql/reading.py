@@ -3,11 +3,14 @@
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import orjson
 
+from adapters.databases.expecting import about
 from adapters.databases.masking import Masked
+from adapters.databases.measuring import measured
 from adapters.databases.mysql.catalog import read_catalog, refuse_others
 from adapters.databases.mysql.choosing import Choice
 from adapters.databases.mysql.closure import Closure
@@ -16,7 +19,6 @@ from application.ports.databases import Found, Lines, Selection
 from domain.dataset import DatabaseKind, Table
 
 BATCH_BYTES = 1 << 20
-SAMPLE_ROWS = 5
 SNAPSHOT = "start transaction with consistent snapshot, read only"
 
 
@@ -63,13 +65,19 @@ class MysqlReading:
 
     async def count(self, table: str) -> Found:
         """What the selection holds of a table."""
-        rows = size = 0
-        sample: list[bytes] = []
-        async for lines in self.rows(table):
-            rows += len(lines)
-            size += sum(map(len, lines)) + len(lines)
-            sample += lines[: SAMPLE_ROWS - len(sample)]
-        return Found(rows, size, await self.closure.reasons(table), sample)
+        return await measured(self.rows(table), await self.closure.reasons(table))
+
+    async def expected(self, table: str) -> int:
+        """What is noted down of a table; where nothing is, what the server expects, unless that is little."""
+        rows = self.closure.noted(table)
+        counted = partial(self.session.count, f"select count(*) from {rows}")
+        return await counted() if self.closure.choice.is_closed else await about(await self.guess(rows), counted)
+
+    async def guess(self, rows: str) -> int:
+        """How many rows the server expects, of which it says how many percent a condition lets through."""
+        explain = "explain extended" if self.session.is_mariadb else "explain"
+        *_, found, percent, _ = await self.session.one(f"{explain} select 1 from {rows}")
+        return int(float(found or 0) * float(percent or 0) / 100)
 
     async def rows(self, table: str) -> AsyncIterator[Lines]:
         """The rows of a table, about a megabyte at a time."""

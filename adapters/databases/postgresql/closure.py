@@ -164,6 +164,10 @@ class Closure:
         its."""
         return sql.SQL("{}" if name in self.divided else "only {}").format(table_name(self.catalog[name]))
 
+    def noted(self, name: str) -> sql.Composable:
+        """Where the rows of a table that are in can be counted."""
+        return self.own_rows(name) if name in self.whole else chosen(self.numbers[name])
+
     async def reasons(self, name: str) -> Mapping[str, int]:
         """How many rows are in for which reason."""
         query = sql.SQL("select reason, count(*) from {} group by reason order by reason")

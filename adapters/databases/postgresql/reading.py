@@ -3,10 +3,13 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from psycopg import AsyncConnection, sql
 
+from adapters.databases.expecting import about
+from adapters.databases.measuring import SAMPLE_ROWS
 from adapters.databases.postgresql.catalog import read_catalog
 from adapters.databases.postgresql.closure import Closure
 from adapters.databases.postgresql.connecting import connected
@@ -19,7 +22,6 @@ from domain.dataset import DatabaseKind, Table
 BATCH_BYTES = 1 << 18
 # What is in is found by whole tables; the default would have it sorted on disk.
 MEMORY = "set local work_mem = '32MB'; set local jit = off"
-SAMPLE_ROWS = 5
 # What makes texts of values that any PostgreSQL reads back exactly.
 EXACT = "set local timezone = 'UTC'; set local datestyle = 'ISO, MDY'; set local intervalstyle = 'postgres';\
  set local extra_float_digits = 1; set local bytea_output = 'hex'; set local xmloption = 'content'"
@@ -86,6 +88,25 @@ class PostgresReading:
         sample = sql.SQL("{} limit {}").format(self.closure.lines(table), SAMPLE_ROWS)
         lines = [line.encode() for (line,) in await (await self.connection.execute(sample)).fetchall()]
         return Found(int(row[0]), int(row[1]), reasons, hidden(lines, self.closure.masks[table]))
+
+    async def expected(self, table: str) -> int:
+        """What is noted down of a table; of a whole one what the planner expects, unless it is small."""
+        rows = self.closure.noted(table)
+        counted = partial(self.number, sql.SQL("select count(*) from {}").format(rows))
+        if table not in self.closure.whole:
+            return await counted()
+        plan = await self.one(sql.SQL("explain (format json) select from {}").format(rows))
+        return await about(int(plan[0]["Plan"]["Plan Rows"]), counted)
+
+    async def number(self, query: sql.Composed) -> int:
+        """The one number that a query answers."""
+        return int(await self.one(query))
+
+    async def one(self, query: sql.Composed) -> Any:
+        """The one value that a query answers."""
+        row = await (await self.connection.execute(query)).fetchone()
+        assert row is not None
+        return row[0]
 
     async def rows(self, table: str) -> AsyncIterator[Lines]:
         """The rows of a table, about a quarter of a megabyte at a time."""
