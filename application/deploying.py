@@ -24,7 +24,7 @@ from application.installations import (
     missing_dependencies,
     start_deployment,
 )
-from application.outcomes import counted, log_failures, refuse_too_many, told
+from application.outcomes import counted, log_outcome, refuse_too_many, told
 from application.packing import Look, Progress, Run
 from application.ports.databases import Contents, DeployOptions, Order, Outcome, Recalled, Target
 from application.ports.environments import Environment, Environments
@@ -84,7 +84,7 @@ class Deploying:
         order, contents = await self.ordered(attempt, environment, package_id, attempt.job_id)
         lacking = await self.run(attempt.organisation, missing_dependencies, OfJob(*of(attempt)))
         outcome = await environment.target().deploy(contents, order, Progress(attempt).report)
-        log_failures(attempt, outcome)
+        log_outcome(attempt, outcome)
         found = told(environment.database_name, outcome)
         warnings = [f"pkg-{one} would be deployed first" for one in lacking.resource.split()]
         return {**found, "warnings": warnings + found["warnings"]}
@@ -127,7 +127,7 @@ class Deploying:
             outcome = await target.deploy(contents, order, report)
         except asyncio.CancelledError:
             outcome = in_spite(await recalled(target, order.package, order.deployment_id), rolled_back=False)
-        log_failures(attempt, outcome)
+        log_outcome(attempt, outcome)
         return told(environment.database_name, outcome)
 
     async def roll_back(self, attempt: Attempt) -> dict[str, Any]:
@@ -145,6 +145,7 @@ class Deploying:
                 outcome = await target.roll_back(str(deployment_id), force, Progress(attempt).report)
             except asyncio.CancelledError:
                 outcome = in_spite(await recalled(target, package, str(deployment_id)), rolled_back=True)
+            log_outcome(attempt, outcome)
             return {"tables": counted(outcome)}
 
     async def occupy(self, attempt: Attempt, handle: CommandHandler, command: OfJob) -> str:

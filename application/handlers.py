@@ -1,5 +1,6 @@
 """What does the work of jobs: handlers by name, and what each of them is given."""
 
+import json
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -82,9 +83,15 @@ def mendable(problem: BaseException) -> bool:
 
 @contextmanager
 def explained(attempt: Attempt) -> Iterator[None]:
-    """Leaves the kind of a refusal beside its words, for who waits for the job."""
+    """Leaves the kind of a refusal beside its words, for who waits for the job; both are in its log, try by try."""
     try:
         yield
     except RollbookError as refusal:
         attempt.progress(error_code=refusal.code)
+        log_facts(attempt, error=refusal.message, code=refusal.code)
         raise
+
+
+def log_facts(attempt: Attempt, **facts: Any) -> None:
+    """A line of the log that programs can read too."""
+    attempt.log(json.dumps(facts, default=str, ensure_ascii=False))

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 
-from application.handlers import Attempt
+from application.handlers import Attempt, log_facts
 from application.ports.databases import Outcome
 from domain.errors import Invalid
 from domain.manifest import Manifest
@@ -70,10 +70,12 @@ def some_keys(keys: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]
     return found
 
 
-def log_failures(attempt: Attempt, outcome: Outcome) -> None:
-    """Lists the rows that were left out, with their reasons, where lines can be forgotten."""
-    for name, table in outcome.tables.items():
+def log_outcome(attempt: Attempt, outcome: Outcome) -> None:
+    """Tells what became of each table, and lists the rows that were left out, where lines can be forgotten."""
+    for name, counts in counted(outcome).items():
+        log_facts(attempt, table=name, **counts)
+        table = outcome.tables[name]
         for failure in table.failures:
-            attempt.log(json.dumps({"table": name, **failure}, default=str, ensure_ascii=False))
+            log_facts(attempt, table=name, **failure)
         if (unlisted := table.failed - len(table.failures)) > 0:
-            attempt.log(json.dumps({"table": name, "more": unlisted}, ensure_ascii=False))
+            log_facts(attempt, table=name, more=unlisted)

@@ -121,10 +121,28 @@ async def test_rows_that_are_left_out_are_counted_and_listed_in_the_log(shop: Sh
     assert made["tables"]["orders"] == {"new": 2, "changed": 0, "same": 0, "failed": 1}
     assert made["warnings"] == ["1 rows of orders were left out: the log of the job lists them"]
     log = (await shop.answer("GET", f"/jobs/{made['id']}/logs")).text
-    assert json.loads(log.partition("] ")[2])["table"] == "orders"
+    lines = [json.loads(line.partition("] ")[2]) for line in log.splitlines()]
+    assert {line["table"]: line["failed"] for line in lines if "failed" in line} == {"customers": 0, "orders": 1}
+    assert [line["table"] for line in lines if "reason" in line] == ["orders"]
     action = (await shop.ask("GET", f"/packages/{package}/actions"))["actions"][0]
     assert (action["recordsprocessed"], action["recordssucceeded"], action["recordsfailed"]) == (6, 5, 1)
     assert action["warninglog"] == made["warnings"]
+
+
+async def test_the_log_of_a_job_tells_every_try_and_what_became_of_each_table(shop: Shop) -> None:
+    package = await shop.pack()
+    run(shop.staging, "insert into customers (name) values ('Ann')")
+    clash = await shop.deploy(package, 409, skip_existing=False)
+    (job,) = (await shop.ask("GET", "/jobs", params={"status": "failed"}))["jobs"]
+    run(shop.staging, "delete from customers where name = 'Ann'")
+    await shop.ask("POST", f"/jobs/{job['job_id']}/retry")
+    await shop.job(job["job_id"], "completed")
+    tried, *done = (await shop.answer("GET", f"/jobs/{job['job_id']}/logs")).text.splitlines()
+    assert json.loads(tried.partition("] ")[2]) == {"error": clash["error"], "code": "CLASH"}
+    assert {table["table"]: table["new"] for table in (json.loads(line.partition("] ")[2]) for line in done)} == {
+        "customers": 3,
+        "orders": 3,
+    }
 
 
 def in_seconds(seconds: int) -> str:
