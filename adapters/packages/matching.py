@@ -11,7 +11,7 @@ from typing import Any
 from bson import Binary, Decimal128, MaxKey, MinKey, ObjectId, Regex, Timestamp
 from bson.datetime_ms import DatetimeMS
 
-from adapters.databases.mongodb.extended import UNREADABLE, digest, from_extended, to_json
+from adapters.databases.mongodb.extended import UNREADABLE, digest, from_extended, number_text, to_json
 from adapters.databases.mongodb.filters import parse_filter
 from domain.errors import Invalid
 
@@ -151,7 +151,7 @@ def rank(value: Any) -> tuple[str, Any] | None:
     for kind in (str, ObjectId, bytes, Timestamp):
         if isinstance(value, kind):
             return kind.__name__, value
-    return ("null", 0) if value is None else None
+    return ("null", 0) if value is None or value is MISSING else None
 
 
 def number_of(value: Any) -> Decimal:
@@ -162,7 +162,7 @@ def number_of(value: Any) -> Decimal:
 def key(value: Any) -> Any:
     """What is the same for equal values: numbers are equal whatever their types."""
     if isinstance(value, int | float | Decimal128) and not isinstance(value, bool):
-        return "number", str(number_of(value).normalize() + 0)
+        return "number", number_text(number_of(value))
     return "value", digest(to_json({"": value}))
 
 
@@ -195,14 +195,14 @@ def element(said: Any) -> Test:
 
 
 def remainder(said: Any) -> Test:
-    """A number that leaves a remainder."""
+    """A number that leaves a remainder, which has the sign of the number."""
     divisor, left = said
 
     def passes(found: Any) -> bool:
         if isinstance(found, bool) or not isinstance(found, int | float | Decimal128):
             return False
         number = number_of(found)
-        return bool(number.is_finite() and int(number) % divisor == left)
+        return number.is_finite() and abs(int(number)) % divisor * (1 if number > 0 else -1) == left
 
     return passes
 

@@ -174,15 +174,22 @@ async def test_many_rows_are_tried_some_at_a_time(store: Blobs, pools: Pools) ->
 
 PETS = [{"kind": "cat", "n": 1}, {"kind": "dog", "n": 5}]
 DOCUMENTS: list[dict[str, Any]] = [
-    {"_id": 1, "name": "Ann", "age": {"$numberInt": "30"}, "tags": ["a", "b"], "home": {"city": "Ankara"}},
+    {"_id": 1, "name": "Ann", "age": {"$numberInt": "30"}, "tags": ["a", "b"], "home": {"city": "Ankara"}, "due": -5},
     {
         "_id": 2,
         "name": "Bob",
         "age": {"$numberDouble": "40.5"},
+        "due": {"$numberDecimal": "1.000000000000000000000000000000001"},
         "pets": [{"kind": "cat", "n": 1}, {"kind": "dog", "n": 5}],
     },
     {"_id": 3, "name": None, "age": {"$numberLong": "41"}, "tags": [], "seen": {"$date": "2025-01-01T00:00:00Z"}},
-    {"_id": 4, "age": {"$numberDecimal": "30.0"}, "ok": True, "matrix": [[1, 2], [3]]},
+    {
+        "_id": 4,
+        "age": {"$numberDecimal": "30.0"},
+        "ok": True,
+        "matrix": [[1, 2], [3]],
+        "due": {"$numberDecimal": "1.000000000000000000000000000000002"},
+    },
 ]
 
 
@@ -212,6 +219,10 @@ DOCUMENTS: list[dict[str, Any]] = [
         ({"$nor": [{"name": "Bob"}, {"ok": True}]}, [1, 3]),
         ({"$and": [{"_id": {"$gt": 1}}, {"_id": {"$lt": 4}}]}, [2, 3]),
         ({"_id": {"$mod": [2, 0]}}, [2, 4]),
+        ({"due": {"$mod": [3, 1]}}, [2, 4]),
+        ({"due": {"$numberDecimal": "1.000000000000000000000000000000002"}}, [4]),
+        ({"due": {"$gte": None}}, [3]),
+        ({"due": {"$gt": None}}, []),
         ({"age": {"$type": "double"}}, [2]),
         ({"age": {"$type": ["int", "long"]}}, [1, 3]),
         ({"ok": {"$eq": 1}}, []),
