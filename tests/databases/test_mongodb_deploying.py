@@ -1,6 +1,6 @@
 """Deploying into MongoDB: ids made anew, references kept, nothing twice, nothing lost, everything undone."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,10 +11,10 @@ from pymongo import MongoClient
 
 from adapters.databases.mongodb.reading import MongoSource
 from adapters.databases.mongodb.target import MongoTarget
-from application.ports.databases import DeployOptions, Lines, Order, Outcome, Selection
-from domain.dataset import Table
+from application.ports.databases import DeployOptions, Order, Outcome, Selection
 from domain.errors import Clash, Invalid, NotFound
 from domain.manifest import Collection, DocumentReference, IdStrategy
+from tests.databases.packages import Packed
 from tests.databases.servers import Mongo
 from tests.databases.test_mongodb_reading import ANN, BOB, CID, SHOP, TEA, fill
 
@@ -22,31 +22,23 @@ ALL = tuple(SHOP)
 
 
 @dataclass
-class Packed:
-    """A package in memory, for tests that are small."""
+class PackedDocuments(Packed):
+    """See the port: Documents."""
 
-    tables: Sequence[Table]
-    lines: dict[str, list[Lines]]
-    collections: dict[str, Collection]
-    references: Sequence[DocumentReference]
-    match_keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-
-    async def rows(self, table: str) -> AsyncIterator[Lines]:
-        """The documents of a collection in batches."""
-        for lines in self.lines[table]:
-            yield lines
+    collections: dict[str, Collection] = field(default_factory=dict)
+    references: Sequence[DocumentReference] = ()
 
     def change(self, table: str, change: Any) -> None:
         """Changes each document."""
         self.lines[table] = [[orjson.dumps(change(orjson.loads(line))) for line in b] for b in self.lines[table]]
 
 
-async def pack(dsn: str, *tables: str, **facts: Any) -> Packed:
+async def pack(dsn: str, *tables: str, **facts: Any) -> PackedDocuments:
     """Packs whole collections."""
     matching = facts.pop("match_keys", {})
     async with MongoSource(dsn).read(Selection(tables=tables, **facts)) as reading:
         lines = {t.name: [lines async for lines in reading.rows(t.name)] for t in reading.tables}
-        return Packed(reading.tables, lines, reading.collections, reading.references, matching)
+        return PackedDocuments(reading.tables, lines, matching, reading.collections, reading.references)
 
 
 def documents(dsn: str, collection: str, **condition: Any) -> list[dict[str, Any]]:
@@ -68,7 +60,7 @@ def run(dsn: str, name: str, change: str, *arguments: Any) -> Any:
         return getattr(client.get_default_database()[name], change)(*arguments)
 
 
-async def deploy(target: MongoTarget, package: Packed, name: str = "1", **options: Any) -> Outcome:
+async def deploy(target: MongoTarget, package: PackedDocuments, name: str = "1", **options: Any) -> Outcome:
     """Deploys with some options."""
     order = Order(name, "shop", DeployOptions(**options))
     return await target.deploy(package, order, lambda table, count: None)
@@ -104,14 +96,14 @@ def target(request: pytest.FixtureRequest, mongo_other: str, mongo_alone: Mongo)
 
 
 @pytest.fixture
-async def package(mongo_shop: str) -> Packed:
+async def package(mongo_shop: str) -> PackedDocuments:
     """Everything that a shop has."""
     fill(mongo_shop, SHOP)
     return await pack(mongo_shop, *ALL)
 
 
 async def test_documents_get_new_ids_and_still_refer_to_each_other(
-    mongo_shop: str, target: MongoTarget, package: Packed
+    mongo_shop: str, target: MongoTarget, package: PackedDocuments
 ) -> None:
     outcome = await deploy(target, package)
     assert {name: one.new for name, one in outcome.tables.items()} == {n: len(some) for n, some in SHOP.items()}
@@ -123,7 +115,7 @@ async def test_documents_get_new_ids_and_still_refer_to_each_other(
     assert documents(target.dsn, "notes") == SHOP["notes"]
 
 
-async def test_deploying_again_changes_nothing(target: MongoTarget, package: Packed) -> None:
+async def test_deploying_again_changes_nothing(target: MongoTarget, package: PackedDocuments) -> None:
     await deploy(target, package)
     before = everything(target.dsn)
     for number, options in enumerate([{}, {"update_existing": True}], 2):
@@ -132,13 +124,13 @@ async def test_deploying_again_changes_nothing(target: MongoTarget, package: Pac
     assert everything(target.dsn) == before
 
 
-async def test_the_same_deployment_is_only_made_once(target: MongoTarget, package: Packed) -> None:
+async def test_the_same_deployment_is_only_made_once(target: MongoTarget, package: PackedDocuments) -> None:
     first, second = await deploy(target, package), await deploy(target, package)
     assert (first.repeated, second.repeated) == (False, True)
     assert (second.tables, second.keys) == (first.tables, first.keys)
 
 
-async def test_a_dry_run_tells_the_same_and_leaves_nothing(target: MongoTarget, package: Packed) -> None:
+async def test_a_dry_run_tells_the_same_and_leaves_nothing(target: MongoTarget, package: PackedDocuments) -> None:
     dry = await deploy(target, package, dry_run=True)
     assert everything(target.dsn) == {}
     assert dry.keys == {"customers": {}, "products": {}, "orders": {}}
@@ -147,7 +139,7 @@ async def test_a_dry_run_tells_the_same_and_leaves_nothing(target: MongoTarget, 
     assert (await deploy(target, package, "2", dry_run=True)).keys == real.keys
 
 
-async def test_fields_that_change_are_updated_and_others_stay(target: MongoTarget, package: Packed) -> None:
+async def test_fields_that_change_are_updated_and_others_stay(target: MongoTarget, package: PackedDocuments) -> None:
     await deploy(target, package)
     run(target.dsn, "customers", "update_many", {}, {"$set": {"seen": 7}})
     package.change("customers", lambda one: {**one, "name": one["name"] + "!"} if one["name"] == "Ann" else one)
@@ -176,7 +168,9 @@ async def test_documents_that_a_match_key_or_a_unique_index_finds_keep_their_ids
     assert pot in {one["product"] for one in order["lines"]}
 
 
-async def test_documents_that_exist_are_refused_unless_skipped_or_updated(target: MongoTarget, package: Packed) -> None:
+async def test_documents_that_exist_are_refused_unless_skipped_or_updated(
+    target: MongoTarget, package: PackedDocuments
+) -> None:
     fill(target.dsn, {"notes": [{"_id": "a", "n": 9}]})
     with pytest.raises(Clash, match="1 documents of notes exist"):
         await deploy(target, package, skip_existing=False)
@@ -185,7 +179,7 @@ async def test_documents_that_exist_are_refused_unless_skipped_or_updated(target
     assert (updated.tables["notes"].changed, documents(target.dsn, "notes", _id="a")[0]["n"]) == (1, 1)
 
 
-async def test_a_rollback_restores_what_was_there(target: MongoTarget, package: Packed) -> None:
+async def test_a_rollback_restores_what_was_there(target: MongoTarget, package: PackedDocuments) -> None:
     before: dict[str, list[dict[str, Any]]] = {"notes": [{"_id": "a", "n": 9, "mine": {"x": 1}}, {"_id": "z"}]}
     fill(target.dsn, before)
     await deploy(target, package, update_existing=True)
@@ -199,7 +193,7 @@ async def test_a_rollback_restores_what_was_there(target: MongoTarget, package: 
 
 
 async def test_a_rollback_that_would_lose_later_writes_is_refused_unless_forced(
-    target: MongoTarget, package: Packed
+    target: MongoTarget, package: PackedDocuments
 ) -> None:
     await deploy(target, package)
     run(target.dsn, "customers", "update_one", {"name": "Ann"}, {"$set": {"name": "Anna"}})
@@ -210,7 +204,9 @@ async def test_a_rollback_that_would_lose_later_writes_is_refused_unless_forced(
     assert everything(target.dsn) == {}
 
 
-async def test_a_rollback_is_refused_while_others_refer_to_what_would_go(target: MongoTarget, package: Packed) -> None:
+async def test_a_rollback_is_refused_while_others_refer_to_what_would_go(
+    target: MongoTarget, package: PackedDocuments
+) -> None:
     await deploy(target, package)
     (tea,) = documents(target.dsn, "products", name="tea")
     fill(target.dsn, {"orders": [{"customer": None, "lines": [{"product": tea["_id"]}]}]})
@@ -218,7 +214,7 @@ async def test_a_rollback_is_refused_while_others_refer_to_what_would_go(target:
         await roll_back(target)
 
 
-async def test_documents_that_others_changed_are_not_overwritten(target: MongoTarget, package: Packed) -> None:
+async def test_documents_that_others_changed_are_not_overwritten(target: MongoTarget, package: PackedDocuments) -> None:
     await deploy(target, package)
     run(target.dsn, "products", "update_one", {"name": "tea"}, {"$set": {"name": "Tea"}})
     differences = await target.differences(package, Order("2", "shop", DeployOptions(update_existing=True)))
@@ -245,7 +241,7 @@ async def test_references_to_what_is_missing_are_refused_before_anything_is_writ
 
 
 async def test_what_the_server_refuses_leaves_nothing_or_is_left_out_with_all_that_needs_it(
-    target: MongoTarget, package: Packed
+    target: MongoTarget, package: PackedDocuments
 ) -> None:
     with MongoClient[Any](target.dsn) as client:
         client.get_default_database().create_collection("customers", validator={"name": {"$ne": "Bob"}})
@@ -263,7 +259,9 @@ async def test_what_the_server_refuses_leaves_nothing_or_is_left_out_with_all_th
     assert everything(target.dsn) == {}
 
 
-async def test_documents_that_are_only_referred_to_are_made_on_request(target: MongoTarget, package: Packed) -> None:
+async def test_documents_that_are_only_referred_to_are_made_on_request(
+    target: MongoTarget, package: PackedDocuments
+) -> None:
     package.collections["products"] = replace(package.collections["products"], strategy=IdStrategy.SKIP)
     with pytest.raises(Invalid, match="of products"):
         await deploy(target, package)
@@ -291,13 +289,13 @@ async def test_indexes_are_made_on_request_and_go_with_a_rollback(mongo_shop: st
     assert set(run(target.dsn, "customers", "index_information")) <= {"_id_"}
 
 
-async def test_the_whole_mapping_can_be_read(target: MongoTarget, package: Packed) -> None:
+async def test_the_whole_mapping_can_be_read(target: MongoTarget, package: PackedDocuments) -> None:
     outcome = await deploy(target, package)
     found = [pair async for batch in target.keys("1", "orders") for pair in batch]
     assert dict(found) == outcome.keys["orders"]
 
 
-async def test_progress_counts_each_document_once(target: MongoTarget, package: Packed) -> None:
+async def test_progress_counts_each_document_once(target: MongoTarget, package: PackedDocuments) -> None:
     told: dict[str, int] = {}
 
     def report(table: str, rows: int) -> None:
@@ -308,13 +306,13 @@ async def test_progress_counts_each_document_once(target: MongoTarget, package: 
 
 
 @pytest.mark.parametrize("name", ["system.users", "rollbook_lineage", "a$b", "", "a\0b", ".a"])
-async def test_names_that_are_no_collections_are_refused(mongo_other: str, package: Packed, name: str) -> None:
+async def test_names_that_are_no_collections_are_refused(mongo_other: str, package: PackedDocuments, name: str) -> None:
     package.tables = [replace(package.tables[0], name=name)]
     with pytest.raises(Invalid, match="cannot be the name"):
         await deploy(MongoTarget(mongo_other), package)
 
 
-async def test_a_view_is_not_deployed_into(target: MongoTarget, package: Packed) -> None:
+async def test_a_view_is_not_deployed_into(target: MongoTarget, package: PackedDocuments) -> None:
     with MongoClient[Any](target.dsn) as client:
         client.get_default_database().create_collection("customers", viewOn="people", pipeline=[])
     with pytest.raises(Invalid, match="'customers' is a view; only collections are deployed to"):

@@ -14,7 +14,16 @@ from adapters.databases.mongodb.target import MongoTarget
 from adapters.failpoints import VARIABLE
 from application.ports.databases import Lines
 from domain.errors import Unavailable
-from tests.databases.test_mongodb_deploying import ALL, Packed, deploy, documents, everything, graph, pack, roll_back
+from tests.databases.test_mongodb_deploying import (
+    ALL,
+    PackedDocuments,
+    deploy,
+    documents,
+    everything,
+    graph,
+    pack,
+    roll_back,
+)
 from tests.databases.test_mongodb_reading import SHOP, fill
 
 BEFORE: dict[str, list[dict[str, Any]]] = {"notes": [{"_id": "a", "n": 9, "mine": 1}, {"_id": "z"}]}
@@ -23,7 +32,7 @@ OURS = ("rollbook_undo", "rollbook_lineage", "rollbook_deployments", "rollbook_l
 
 
 @pytest.fixture
-async def package(mongo_shop: str, mongo_other: str) -> Packed:
+async def package(mongo_shop: str, mongo_other: str) -> PackedDocuments:
     """Everything that a shop has, and something in the target."""
     fill(mongo_shop, SHOP)
     fill(mongo_other, BEFORE)
@@ -47,7 +56,7 @@ async def process(source: str, dsn: str, action: str, failpoint: str = "") -> in
     "place", ["after_undo_notes:1", "after_undo_notes:6", "after_documents:3", "after_documents:9"]
 )
 async def test_a_deployment_that_was_killed_is_undone_and_then_made_once(
-    mongo_shop: str, mongo_other: str, package: Packed, place: str
+    mongo_shop: str, mongo_other: str, package: PackedDocuments, place: str
 ) -> None:
     assert await process(mongo_shop, mongo_other, "deploy", place) == -signal.SIGKILL
     assert await process(mongo_shop, mongo_other, "deploy") == 0
@@ -59,7 +68,7 @@ async def test_a_deployment_that_was_killed_is_undone_and_then_made_once(
 
 @pytest.mark.faults
 async def test_whoever_comes_next_undoes_what_was_interrupted(
-    mongo_shop: str, mongo_other: str, package: Packed
+    mongo_shop: str, mongo_other: str, package: PackedDocuments
 ) -> None:
     assert await process(mongo_shop, mongo_other, "deploy", "after_documents:9") == -signal.SIGKILL
     target = MongoTarget(mongo_other, lease_seconds=1)
@@ -71,7 +80,7 @@ async def test_whoever_comes_next_undoes_what_was_interrupted(
 @pytest.mark.faults
 @pytest.mark.parametrize("place", ["after_taking_back:1", "after_taking_back:3"])
 async def test_a_rollback_that_was_killed_is_finished(
-    mongo_shop: str, mongo_other: str, package: Packed, place: str
+    mongo_shop: str, mongo_other: str, package: PackedDocuments, place: str
 ) -> None:
     assert await process(mongo_shop, mongo_other, "deploy") == 0
     assert await process(mongo_shop, mongo_other, "roll_back", place) == -signal.SIGKILL
@@ -80,7 +89,7 @@ async def test_a_rollback_that_was_killed_is_finished(
     assert everything(mongo_other) == BEFORE
 
 
-class Stopping(Packed):
+class Stopping(PackedDocuments):
     """A package that stops in the middle when it is read for the third time, which is when it is written."""
 
     readings = 0
@@ -99,8 +108,10 @@ class Stopping(Packed):
 
 
 @pytest.mark.parametrize("most", [0, 5000])
-async def test_a_deployment_that_is_called_off_leaves_nothing(mongo_other: str, package: Packed, most: int) -> None:
-    stopping = Stopping(package.tables, package.lines, package.collections, package.references)
+async def test_a_deployment_that_is_called_off_leaves_nothing(
+    mongo_other: str, package: PackedDocuments, most: int
+) -> None:
+    stopping = Stopping(package.tables, package.lines, {}, package.collections, package.references)
     stopping.reached = asyncio.Event()
     target = MongoTarget(mongo_other, most_in_transaction=most)
     work = asyncio.create_task(deploy(target, stopping, batch_size=1, update_existing=True))
@@ -112,15 +123,15 @@ async def test_a_deployment_that_is_called_off_leaves_nothing(mongo_other: str, 
     assert [len(documents(mongo_other, name)) for name in OURS] == [0, 0, 0, 0]
 
 
-async def test_of_two_deployments_of_a_package_one_waits(mongo_other: str, package: Packed) -> None:
+async def test_of_two_deployments_of_a_package_one_waits(mongo_other: str, package: PackedDocuments) -> None:
     target = MongoTarget(mongo_other, lease_seconds=4)
     both = await asyncio.gather(deploy(target, package, "1"), deploy(target, package, "2"))
     assert sorted(one.tables["customers"].new for one in both) == [0, 3]
     assert len(documents(mongo_other, "customers")) == 3
 
 
-async def test_whoever_waits_too_long_for_another_says_so(mongo_other: str, package: Packed) -> None:
-    stopping = Stopping(package.tables, package.lines, package.collections, package.references)
+async def test_whoever_waits_too_long_for_another_says_so(mongo_other: str, package: PackedDocuments) -> None:
+    stopping = Stopping(package.tables, package.lines, {}, package.collections, package.references)
     stopping.reached = asyncio.Event()
     target = MongoTarget(mongo_other, lease_seconds=1)
     work = asyncio.create_task(deploy(target, stopping, batch_size=1))

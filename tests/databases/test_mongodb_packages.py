@@ -21,20 +21,22 @@ from application.ports.databases import DeployOptions, Order, Selection
 from domain.dataset import DatabaseKind
 from domain.errors import Invalid, RollbookError
 from domain.manifest import Choice, Collection
-from tests.databases.test_mongodb_deploying import ALL, Packed, deploy, everything, graph, pack
+from tests.databases.test_mongodb_deploying import ALL, PackedDocuments, deploy, everything, graph, pack
 from tests.databases.test_mongodb_reading import SHOP, fill
 from tests.packages.conftest import LIMITS, pieces
 from tests.packages.made import INFO, whole
 
 
 @pytest.fixture
-async def package(mongo_shop: str) -> Packed:
+async def package(mongo_shop: str) -> PackedDocuments:
     """Everything that a shop has."""
     fill(mongo_shop, SHOP)
     return await pack(mongo_shop, *ALL)
 
 
-async def test_documents_come_all_the_way(mongo_shop: str, mongo_other: str, package: Packed, tmp_path: Path) -> None:
+async def test_documents_come_all_the_way(
+    mongo_shop: str, mongo_other: str, package: PackedDocuments, tmp_path: Path
+) -> None:
     store = blobs_of(PackageSettings(), tmp_path)
     packages, about = BlobPackages(store), replace(INFO, package_type="document")
     async with MongoSource(mongo_shop).read(Selection(tables=ALL)) as reading:
@@ -49,7 +51,7 @@ async def test_documents_come_all_the_way(mongo_shop: str, mongo_other: str, pac
     assert graph(mongo_other) == graph(mongo_shop)
 
 
-async def test_documents_that_people_wrote_are_understood(mongo_other: str, package: Packed) -> None:
+async def test_documents_that_people_wrote_are_understood(mongo_other: str, package: PackedDocuments) -> None:
     package.lines["notes"] = [[b'{"_id": 7, "at": {"$date": "2025-01-01T00:00:00Z"}, "n": 1.5, "of": [1, {"x": -2}]}']]
     package.collections["notes"] = replace(package.collections["notes"], id_type="number")
     await deploy(MongoTarget(mongo_other), package)
@@ -70,7 +72,9 @@ async def test_documents_that_people_wrote_are_understood(mongo_other: str, pack
         {"key": {"a": 1}, "name": "a", "partialFilterExpression": {"$where": "1"}},
     ],
 )
-async def test_indexes_that_mean_harm_are_refused(mongo_other: str, package: Packed, index: dict[str, Any]) -> None:
+async def test_indexes_that_mean_harm_are_refused(
+    mongo_other: str, package: PackedDocuments, index: dict[str, Any]
+) -> None:
     package.collections["notes"] = Collection("_id", "string", index_info=(index,))
     with pytest.raises(Invalid):
         await deploy(MongoTarget(mongo_other), package, rebuild_indexes=True)
@@ -78,13 +82,13 @@ async def test_indexes_that_mean_harm_are_refused(mongo_other: str, package: Pac
 
 
 @pytest.mark.parametrize("field", ["", "a..b", "$where", "_id", "_id.x", "a\0b"])
-async def test_references_that_mean_harm_are_refused(mongo_other: str, package: Packed, field: str) -> None:
+async def test_references_that_mean_harm_are_refused(mongo_other: str, package: PackedDocuments, field: str) -> None:
     package.references = [replace(package.references[0], source_field=field)]
     with pytest.raises(Invalid, match="cannot be the name of a field"):
         await deploy(MongoTarget(mongo_other), package)
 
 
-async def test_ids_in_another_field_and_ids_twice_are_refused(mongo_other: str, package: Packed) -> None:
+async def test_ids_in_another_field_and_ids_twice_are_refused(mongo_other: str, package: PackedDocuments) -> None:
     target, notes = MongoTarget(mongo_other), package.lines["notes"]
     package.lines["notes"] = notes * 2
     with pytest.raises(Invalid, match="the document a of notes twice"):
@@ -107,7 +111,7 @@ JSON = st.recursive(
 async def test_any_json_is_deployed_or_refused(mongo_other: str, key: Any, value: Any) -> None:
     lines = [orjson.dumps({"_id": "a"}), orjson.dumps({"_id": key, "x": value}, default=str)]
     table = (await pack_nothing(mongo_other)).tables
-    package = Packed(table, {"things": [lines]}, {}, [])
+    package = PackedDocuments(table, {"things": [lines]})
     with MongoClient[Any](mongo_other) as client:
         client.get_default_database().things.delete_many({})
     try:
@@ -117,7 +121,7 @@ async def test_any_json_is_deployed_or_refused(mongo_other: str, key: Any, value
             assert client.get_default_database().things.count_documents({}) == 0
 
 
-async def pack_nothing(dsn: str) -> Packed:
+async def pack_nothing(dsn: str) -> PackedDocuments:
     """A package with one collection."""
     fill(dsn, {"things": [{"_id": "only"}]})
     return await pack(dsn, "things")

@@ -1,16 +1,15 @@
 """Deploying into MariaDB: keys made anew, references kept, nothing twice, nothing lost, everything undone."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from adapters.databases.mysql.reading import MysqlSource
 from adapters.databases.mysql.target import MysqlTarget
-from application.ports.databases import DeployOptions, Difference, Lines, Order, Outcome, Selection
-from domain.dataset import Table
+from application.ports.databases import DeployOptions, Difference, Order, Outcome, Selection
 from domain.errors import Clash, Invalid, NotFound
+from tests.databases.packages import Packed
 from tests.databases.servers import Shop
 from tests.databases.test_mysql_reading import ROWS, SCHEMA
 
@@ -19,20 +18,6 @@ TREE = "select c.name, b.name from customers c left join customers b on b.id = c
 SALES = """select c.name, i.line, p.price from items i join orders o on o.id = i.order_id
              join customers c on c.id = o.customer join products p using (sku) order by 1, 2"""
 ALL = ("notes", "customers", "orders", "items", "products")
-
-
-@dataclass
-class Packed:
-    """A package in memory, for tests that are small."""
-
-    tables: Sequence[Table]
-    lines: Mapping[str, list[Lines]]
-    match_keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-
-    async def rows(self, table: str) -> AsyncIterator[Lines]:
-        """The rows of a table in batches."""
-        for lines in self.lines[table]:
-            yield lines
 
 
 async def pack(shop: Shop, *tables: str, **facts: Any) -> Packed:

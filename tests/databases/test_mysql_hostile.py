@@ -15,8 +15,9 @@ from adapters.databases.mysql.target import MysqlTarget
 from application.ports.databases import DeployOptions, Order
 from domain.dataset import Column, ForeignKey, KeyStrategy, Table
 from domain.errors import Clash, Invalid, Unavailable
+from tests.databases.packages import Packed
 from tests.databases.servers import MariaDb, Shop, fresh
-from tests.databases.test_mysql_deploying import Packed, deploy, differences, pack, roll_back
+from tests.databases.test_mysql_deploying import deploy, differences, pack, roll_back
 from tests.databases.test_mysql_reading import TYPES
 
 ODD = "a`b \"c\" %s {} 'd' é\\"

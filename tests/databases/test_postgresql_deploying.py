@@ -1,7 +1,5 @@
 """Deploying into PostgreSQL: keys made anew, references kept, nothing twice, nothing lost, everything undone."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
@@ -9,9 +7,9 @@ import pytest
 
 from adapters.databases.postgresql.reading import PostgresSource
 from adapters.databases.postgresql.target import PostgresTarget
-from application.ports.databases import DeployOptions, Lines, Order, Selection
-from domain.dataset import Table
+from application.ports.databases import DeployOptions, Order, Selection
 from domain.errors import Clash, Invalid, NotFound
+from tests.databases.packages import Packed
 from tests.databases.test_postgresql_reading import SCHEMA, run
 
 DEFINITIONS = SCHEMA.partition("insert into")[0]
@@ -19,20 +17,6 @@ COUNT = "select count(*) from customers"
 TREE = """select c.name, b.name from customers c left join customers b on b.id = c.boss order by c.name"""
 SALES = """select c.name, i.line, p.price from items i join orders o on o.id = i.order_id
              join customers c on c.id = o.customer join products p using (sku) order by 1, 2"""
-
-
-@dataclass
-class Packed:
-    """A package in memory, for tests that are small."""
-
-    tables: Sequence[Table]
-    lines: Mapping[str, list[Lines]]
-    match_keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-
-    async def rows(self, table: str) -> AsyncIterator[Lines]:
-        """The rows of a table in batches."""
-        for lines in self.lines[table]:
-            yield lines
 
 
 async def pack(dsn: str, *tables: str, **facts: Any) -> Packed:

@@ -9,7 +9,8 @@ from psycopg.conninfo import make_conninfo
 from adapters.databases.postgresql.target import PostgresTarget
 from application.ports.databases import DeployOptions, Order
 from domain.errors import Clash, Invalid, Unavailable
-from tests.databases.test_postgresql_deploying import COUNT, DEFINITIONS, Packed, deploy, pack, rows
+from tests.databases.packages import Packed
+from tests.databases.test_postgresql_deploying import COUNT, DEFINITIONS, deploy, pack, rows
 from tests.databases.test_postgresql_reading import SCHEMA, run
 
 TREE = """create table things (id int generated always as identity primary key, name text, size int check (size < 9),

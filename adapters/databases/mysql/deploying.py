@@ -8,8 +8,8 @@ from adapters.databases.mysql.catalog import read_catalog, read_types, refuse_ot
 from adapters.databases.mysql.keys import resolve, resolve_late
 from adapters.databases.mysql.loading import Loading
 from adapters.databases.mysql.quoting import key_shown
+from adapters.databases.mysql.redeploying import is_unchanged, keep_fingerprint, known_keys
 from adapters.databases.mysql.rehearsing import rehearse
-from adapters.databases.mysql.repeating import is_unchanged, keep_fingerprint, known_keys
 from adapters.databases.mysql.sampling import difference
 from adapters.databases.mysql.session import Session
 from adapters.databases.mysql.staging import Stage, connected

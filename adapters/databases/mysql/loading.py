@@ -6,7 +6,7 @@ from hashlib import blake2b
 import orjson
 
 from adapters.databases.mysql.quoting import BYTES, SHAPES, family, literal, written
-from adapters.databases.mysql.repeating import begun
+from adapters.databases.mysql.redeploying import begun
 from adapters.databases.mysql.session import Refused, Session
 from adapters.databases.mysql.staging import Stage
 from application.ports.databases import Contents, Lines, Report

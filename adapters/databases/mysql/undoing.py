@@ -8,7 +8,7 @@ from adapters.databases.mysql import marks
 from adapters.databases.mysql.catalog import read_types
 from adapters.databases.mysql.marks import DEPLOYMENTS, LINEAGE, UNDO
 from adapters.databases.mysql.quoting import columns_of, digest, from_text, indexed, literal, member, name
-from adapters.databases.mysql.repeating import forget
+from adapters.databases.mysql.redeploying import forget
 from adapters.databases.mysql.session import Session
 from application.ports.databases import Outcome, Report, TableOutcome
 from domain.dataset import ForeignKey, Table

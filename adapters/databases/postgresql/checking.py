@@ -37,7 +37,7 @@ async def missing_values(
     """In words, what rows refer to that is neither in the package nor in the target."""
     values = key_text([stage.given(name) for name in reference.key.columns])
     query = sql.SQL("select distinct {} from {} where {} limit {}")
-    condition = sql.SQL("{} and {}").format(is_missing(stage, reference), is_written(options))
+    condition = sql.SQL("{} and {}").format(leads_nowhere(stage, reference), is_written(options))
     found = await connection.execute(query.format(values, stage.sources, condition, NAMED + 1))
     if not (named := [value for (value,) in await found.fetchall()]):
         return []
@@ -55,7 +55,7 @@ def is_written(options: DeployOptions) -> sql.SQL:
     return sql.SQL("s.failed is null" if options.update_existing else "s.failed is null and s.found = 0")
 
 
-def is_missing(stage: Stage, reference: Reference) -> sql.Composable:
+def leads_nowhere(stage: Stage, reference: Reference) -> sql.Composable:
     """Whether a row refers to nothing; what was left out of the package's rows is another matter."""
     conditions = [sql.SQL("{} is not null").format(stage.given(name)) for name in reference.key.columns]
     if reference.parent:

@@ -20,6 +20,7 @@ from adapters.databases.postgresql.checking import (
 )
 from adapters.databases.postgresql.cycles import edges, postponed
 from adapters.databases.postgresql.drifting import drifted
+from adapters.databases.postgresql.earlier import look_up
 from adapters.databases.postgresql.facts import Facts, read_facts
 from adapters.databases.postgresql.failing import cast, drop_dependants, failures, halved, mark, remove_dropped
 from adapters.databases.postgresql.fitting import fitted
@@ -27,10 +28,9 @@ from adapters.databases.postgresql.keys import resolve
 from adapters.databases.postgresql.loading import fill
 from adapters.databases.postgresql.noting import keep_images, keep_lineage
 from adapters.databases.postgresql.others import refuse_others
-from adapters.databases.postgresql.outside import look_up
 from adapters.databases.postgresql.progress import Telling
+from adapters.databases.postgresql.redeploying import is_unchanged, keep_fingerprint, known_keys
 from adapters.databases.postgresql.rehearsing import rehearsed
-from adapters.databases.postgresql.repeating import is_unchanged, keep_fingerprint, known_keys
 from adapters.databases.postgresql.staging import Stage
 from adapters.databases.postgresql.together import checked_together
 from adapters.databases.postgresql.writing import complete, count, insert, move_sequences, update

@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 from psycopg import AsyncConnection, sql
 
-from adapters.databases.postgresql.checking import is_meaningless, is_missing, is_written
+from adapters.databases.postgresql.checking import is_meaningless, is_written, leads_nowhere
 from adapters.databases.postgresql.connecting import said
 from adapters.databases.postgresql.staging import Stage
 from application.ports.databases import DeployOptions
@@ -111,7 +111,7 @@ async def drop_of(connection: AsyncConnection[Any], stage: Stage, options: Deplo
             dropped += await drop(connection, stage, options, lost, f"refers to a row of {where} that is left out")
         if options.validate_references or is_meaningless(reference):
             missing = f"refers to a row of {where} that is missing"
-            dropped += await drop(connection, stage, options, is_missing(stage, reference), missing)
+            dropped += await drop(connection, stage, options, leads_nowhere(stage, reference), missing)
     return dropped
 
 
