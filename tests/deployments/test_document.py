@@ -17,6 +17,7 @@ from tests.conftest import Database, fresh_database, running_rollbook, settings_
 from tests.databases.conftest import made
 from tests.deployments.conftest import Shop, entries, rows, run
 
+pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 SCHEMA = """
 create table customers (id int generated always as identity primary key, name text, created_date date);
 create table orders (id int generated always as identity primary key, customer int not null references customers,
@@ -165,7 +166,9 @@ async def test_example_1_creates_and_deploys(shop: Shop, terminal: Terminal) -> 
     terminal.stands_for["pkg-123"] = (await terminal.type(CREATE))["package"]["id"]
     await terminal.type(GENERATE)
     assert (terminal.folder / "customer-data-v1.0.0.zip").read_bytes().startswith(b"PK")
-    assert (await terminal.type(DEPLOY))["deployment"]["status"] == "completed"
+    made = await terminal.type(DEPLOY)
+    assert (made["message"], made["deployment"]["status"]) == ("Package deployed successfully", "completed")
+    assert made["deployment"]["pk_mapping_result"]["customers"].keys() == {"2", "3"}
     (action,) = (await terminal.type(ACTIONS))["actions"]
     assert (action["actiontype"], action["actionstatus"], action["targetenvironment"]) == (
         "deploy",

@@ -15,9 +15,9 @@ from adapters.package_settings import PackageSettings
 from adapters.packages.importing import Importer
 from adapters.packages.limits import Limits
 from adapters.packages.signing import Signer, Trust
-from tests.packages.market import alone, dev, idle, looked_at, market, staging
+from tests.packages.market import dev, idle, looked_at, market, staging
 
-__all__ = ["alone", "dev", "idle", "looked_at", "market", "staging"]
+__all__ = ["dev", "idle", "looked_at", "market", "staging"]
 
 
 @pytest.fixture(scope="session")

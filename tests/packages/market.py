@@ -1,8 +1,6 @@
 """A Rollbook, and two databases of users' that packages move between."""
 
-import asyncio
-import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,13 +8,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from adapters.embedded.nats import EmbeddedNats
 from adapters.embedded.postgres import EmbeddedPostgres
-from adapters.nats.job_queue import JetStreamJobs
 from entrypoints.composition import Rollbook
-from entrypoints.workers.dispatching import Dispatcher
-from entrypoints.workers.working import Worker
-from tests.conftest import Database, Running, running_rollbook, settings_for
+from tests.conftest import Running
 from tests.databases.conftest import made
 from tests.sharing import environments_of, own_organisation
 
@@ -131,23 +125,6 @@ def among_others(rollbook: Running, dev: str, staging: str, folder: Path) -> Ite
     found = Market(rollbook, dev, staging, own_organisation())
     with environments_of(rollbook.app, found.organisation, entries(dev, staging), folder):
         yield found
-
-
-@pytest.fixture
-async def alone(
-    database: Database, tmp_path: Path, dev: str, staging: str, nats_server: EmbeddedNats
-) -> AsyncIterator[Market]:
-    """A Rollbook of this test's own, where the operator gave everybody both databases, and jobs are done."""
-    file = tmp_path / "environments.yaml"
-    file.write_text(json.dumps(entries(dev, staging)))
-    async with running_rollbook(settings_for(tmp_path, environments_file=file), database) as running:
-        stop = asyncio.Event()
-        dispatcher = Dispatcher(running.app, JetStreamJobs(nats_server.url), True)
-        worker = Worker(running.app, JetStreamJobs(nats_server.url), running.app.handlers, 4)
-        tasks = [asyncio.create_task(one.run(stop)) for one in (dispatcher, worker)]
-        yield Market(running, dev, staging, "acme")
-        stop.set()
-        await asyncio.wait_for(asyncio.gather(*tasks), 20)
 
 
 def entries(dev: str, staging: str) -> list[dict[str, str]]:
