@@ -1,0 +1,1 @@
+"""What verifies a log without anything of Rollbook's."""
