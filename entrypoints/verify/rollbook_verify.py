@@ -20,9 +20,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 INTACT, BROKEN, MISMATCH, GAP, UNREADABLE = range(5)
 NOTHING = bytes(32)
-SEALED = tuple(
-    "position commit_position event_id stream_id version topic schema_version organisation sequence recorded_at".split()
-)
+OF_STREAM = ("event_id", "stream_id", "version", "topic", "schema_version")
+SEALED = ("position", "commit_position", *OF_STREAM, "organisation", "sequence", "recorded_at")
 EVENTS = f"select {', '.join(SEALED)}, envelope, payload, previous_hash, hash from rollbook.events order by position"
 BATCH = 5000
 
