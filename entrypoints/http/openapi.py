@@ -29,7 +29,7 @@ MEANING = {
     405: "The path has other methods",
     408: "The request did not arrive in time",
     409: "The request contradicts the present state",
-    410: "The claim has ended",
+    410: "The claim has ended, or what was asked for is not kept any longer",
     412: "If-Match names another version",
     413: "The request, or an event that it would record, is too large",
     415: "The body says that it is something else",

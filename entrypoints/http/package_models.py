@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from adapters.packages.selecting import MOST_STEPS
 from domain.manifest import IdStrategy
@@ -123,12 +123,14 @@ class ImportQuery(Lenient):
 
 
 class GenerateBody(Lenient):
-    """Which file, and which rows of the package: without tables or collections all of them."""
+    """Which file, and which rows of the package: without tables or collections all of them. In the `background` a job
+    makes the file, to be fetched when it is there."""
 
     format: FileFormat = FileFormat.ZIP
     tables: Names = []
     collections: Names = []
     where_clause: dict[Called, Condition | None] = {}
+    background: bool = Field(default=False, validation_alias=AliasChoices("background", "run_as_background"))
 
 
 SELECTION = frozenset(SelectionBody.model_fields)
