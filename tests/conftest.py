@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, contextmanager
@@ -33,6 +34,8 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("patient")
 pytest_plugins = ["tests.sharing"]
 TEMPLATE = "migrated"
+# Nobody speaks TLS to these servers, and reading the certificates of all authorities takes a while.
+UNASKED = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 numbers = count(1)
 reserved: list[socket.socket] = []
 
@@ -202,6 +205,7 @@ class running_rollbook:
             listening.should_exit = True
             await asyncio.wait_for(serving, 10)
             stop.set()
+            app.log.wake(0)  # Who waits for the log to grow hears at once that it is to stop.
             await asyncio.wait_for(projecting, 10)
 
         self.stack.push_async_callback(end)
@@ -211,7 +215,7 @@ class running_rollbook:
             while not await has_tables(app):
                 await asyncio.sleep(0.01)
         url = f"http://127.0.0.1:{listening.servers[0].sockets[0].getsockname()[1]}"
-        client = await self.stack.enter_async_context(httpx2.AsyncClient(base_url=url, timeout=20))
+        client = await self.stack.enter_async_context(httpx2.AsyncClient(base_url=url, timeout=20, verify=UNASKED))
         return Running(url, client, app)
 
     async def __aexit__(self, *_: object) -> None:
