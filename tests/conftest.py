@@ -34,6 +34,8 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("patient")
 pytest_plugins = ["tests.sharing"]
 TEMPLATE = "migrated"
+# How a database is copied for a test: file by file, in a third of the time that it takes through the log.
+AT_ONCE = "strategy file_copy"
 # Nobody speaks TLS to these servers, and reading the certificates of all authorities takes a while.
 UNASKED = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 numbers = count(1)
@@ -144,7 +146,7 @@ def fresh_database(postgres: EmbeddedPostgres, template: str) -> Iterator[Databa
     """A copy of the template, dropped afterwards."""
     name = f"test_{next(numbers)}"
     with psycopg.connect(postgres.admin_url, autocommit=True) as admin:
-        admin.execute(f"create database {name} template {template} owner rollbook_owner".encode())
+        admin.execute(f"create database {name} template {template} owner rollbook_owner {AT_ONCE}".encode())
     urls = {
         role: make_conninfo(postgres.url(role), dbname=name) for role in ("rollbook_owner", "rollbook_app", "postgres")
     }
