@@ -8,6 +8,7 @@ from adapters.postgres.conditions import equals
 from application.authorisation import authorise
 from domain.errors import Forbidden, NotFound
 from domain.package_status import PackageStatus
+from entrypoints.http.ids import parse_id
 from entrypoints.http.reading import Reading
 from entrypoints.http.routing import Call
 from projections.read_model import Row
@@ -18,13 +19,7 @@ PREFIX = "pkg-"
 
 def parse_package_id(package_id: str) -> UUID:
     """The id behind its prefix; NotFound when there is none."""
-    try:
-        found = UUID(package_id.removeprefix(PREFIX))
-    except ValueError:
-        raise NotFound("Package not found") from None
-    if package_id.lower() != f"{PREFIX}{found}":
-        raise NotFound("Package not found")
-    return found
+    return parse_id(package_id, PREFIX, "Package")
 
 
 async def find_package(reading: Reading, package_id: str) -> Row:
