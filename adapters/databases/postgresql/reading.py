@@ -1,7 +1,7 @@
 """Packing from PostgreSQL: one snapshot, the chosen rows and what they refer to, streamed as lines of JSON."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -13,6 +13,7 @@ from adapters.databases.measuring import SAMPLE_ROWS
 from adapters.databases.postgresql.catalog import read_catalog
 from adapters.databases.postgresql.closure import Closure
 from adapters.databases.postgresql.connecting import connected
+from adapters.databases.postgresql.copying import copied
 from adapters.databases.postgresql.masking import hidden
 from adapters.databases.postgresql.others import refuse_others
 from adapters.databases.postgresql.rights import give_up_rights, reduce_rights
@@ -113,14 +114,6 @@ class PostgresReading:
         # No JSON text holds these control characters, so that nothing is ever quoted or escaped on its way.
         form = "(format csv, quote E'\\x01', delimiter E'\\x02', escape E'\\x01')"
         copy = sql.SQL("copy ({}) to stdout {}").format(self.closure.lines(table), sql.SQL(form))
-        pending, held, size = b"", list[bytes](), 0
-        async with self.connection.cursor() as cursor, cursor.copy(copy) as chunks:
-            async for chunk in chunks:
-                held.append(bytes(chunk))
-                size += len(chunk)
-                if size >= BATCH_BYTES:
-                    whole, _, pending = (pending + b"".join(held)).rpartition(b"\n")
-                    held, size = [], len(pending)
-                    yield hidden(whole.split(b"\n"), self.closure.masks[table])
-        if rest := (pending + b"".join(held)).rstrip(b"\n"):
-            yield hidden(rest.split(b"\n"), self.closure.masks[table])
+        async with aclosing(copied(self.connection, copy, BATCH_BYTES)) as batches:
+            async for rows in batches:
+                yield hidden(rows[:-1].split(b"\n"), self.closure.masks[table])
