@@ -12,7 +12,7 @@ from adapters.databases.postgresql.catalog import read_catalog
 from adapters.databases.postgresql.connecting import connected
 from adapters.databases.postgresql.deploying import Deployment
 from adapters.databases.postgresql.differing import differences
-from adapters.databases.postgresql.reading import EXACT
+from adapters.databases.postgresql.exact import EXACT
 from adapters.databases.postgresql.recalling import recall
 from adapters.databases.postgresql.undoing import undo
 from application.ports.databases import Contents, Difference, Order, Outcome, Recalled, Report
