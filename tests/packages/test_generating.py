@@ -2,7 +2,9 @@
 
 import asyncio
 import hashlib
+import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +14,7 @@ from adapters.blobs.store import Blobs
 from adapters.packages.files import write_json
 from adapters.packages.sweeping import sweep_files
 from domain.package import Package
+from tests.cli.stand_in import Ended, rollbook
 from tests.packages.made import INFO, packed, whole
 from tests.packages.market import Market
 from tests.sharing import own_organisation
@@ -160,3 +163,26 @@ async def test_a_file_is_not_there_before_its_job_has_ended(idle: Market, store:
     (failed,) = await exports(market, package)
     assert (failed["actionstatus"], failed["errorlog"]) == ("failed", ["too early"])
     await market.ask("GET", f"/jobs/{job}/file", 404)
+
+
+async def told(market: Market, *arguments: str, code: int = 0) -> Ended:
+    """How a command ended."""
+    where = {"API_URL": market.rollbook.url, "ORG": market.organisation}
+    ended = await asyncio.to_thread(rollbook, *arguments, **where)
+    assert ended.code == code, ended
+    return ended
+
+
+async def test_the_command_line_prints_the_job_and_fetches_its_file(market: Market, tmp_path: Path) -> None:
+    package, file = await market.made(), tmp_path / "made.json"
+    export = ("package", "export", package, "--format", "json", "-t", "orders", "--background")
+    job = json.loads((await told(market, *export, "--json")).out)["job_id"]
+    await told(market, "job", "watch", job)
+    fetched = json.loads((await told(market, "job", "file", job, "-o", str(file), "--json")).out)
+    assert fetched == {"file": str(file), "bytes": file.stat().st_size}
+    assert [table["table_name"] for table in json.loads(file.read_bytes())["database_data"]["tables"]] == ["orders"]
+    assert "Generation job created: generate-" in (await told(market, *export)).err
+    assert "job file" in (await told(market, *export, "-o", str(file), code=2)).err
+    assert "no file" in (await told(market, "job", "file", package.replace("pkg", "pack"), code=4)).err
+    watched = (await told(market, "job", "watch", package.replace("pkg", "pack"))).out
+    assert "6 of 6 rows" in watched
