@@ -1,4 +1,4 @@
-"""What became of the tables since a package was packed or deployed: it still fits, or it is refused and nothing moves."""
+"""What became of tables since a package was packed or deployed: they still fit, or it is refused and nothing moves."""
 
 from typing import Any
 
