@@ -62,6 +62,7 @@ OPENING = [
     *map(Act, ("define dependent", "carry out", "deploy", "begin", "record", "reach", "fail for now", "begin", "lose")),
     *map(Act, ("begin", "release", "begin", "fail", "retry", "begin", "cancel", "confirm", "deploy", "carry out")),
     *map(Act, ("import", "deploy", "begin", "time out", "define", "begin", "record", "fail", "delete")),
+    *map(Act, ("define", "begin", "delete", "confirm", "define", "delete")),
 ]
 ON_ENVIRONMENT: dict[str, Callable[[str], Asked]] = {
     "add": lambda name: (

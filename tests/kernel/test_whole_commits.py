@@ -5,6 +5,7 @@ from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx2
 from hypothesis import given, settings
@@ -12,6 +13,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from adapters.postgres.views import PostgresViews
 from application.data_deployments import DEPLOYING
+from application.exports import GENERATING, action_of
 from application.packages import PACKING
 from domain.job_status import ENDED
 from projections.registry import DATA_DEPLOYMENTS, ENVIRONMENTS, JOBS, PACKAGE_ACTIONS, PACKAGES
@@ -73,11 +75,16 @@ def they_agree(rows: Rows) -> None:
     for job_id, job in rows["jobs"].items():
         if job["handler"] == PACKING and rows["packages"][job_id]["status"] != "deleted":
             assert (job["status"] in ENDED) == (rows["packages"][job_id]["status"] != "packing")
+        if job["handler"] == GENERATING:
+            action = rows["package_actions"][action_of(UUID(job_id))]
+            assert (job["status"] in ENDED) == (action["completed_at"] is not None)
         if job["handler"] == DEPLOYING and (deployment := rows["data_deployments"].get(job_id)):
             assert (job["status"] in ENDED) == (deployment["status"] not in ("scheduled", "in_progress"))
     for deployment in rows["data_deployments"].values():
         action = rows["package_actions"][deployment["action_id"]]
         assert (action["completed_at"] is None) == (deployment["status"] in ("scheduled", "in_progress"))
+    for action in (one for one in rows["package_actions"].values() if one["kind"] == "pack"):
+        assert (action["completed_at"] is None) == (rows["packages"][action["package_id"]]["status"] == "packing")
     on_top = Counter((d["package"], d["environment"]) for d in rows["data_deployments"].values() if d["is_active"])
     assert set(on_top.values()) <= {1}
 
