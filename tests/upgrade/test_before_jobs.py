@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -13,6 +14,7 @@ from adapters.postgres import migrations
 from adapters.postgres.log import PostgresLog
 from adapters.postgres.projector import Projector
 from application.deployments import UpdateDeployment, schedule_deployment, update_deployment
+from application.ports.event_store import CommandKey
 from domain.status import Status
 from projections.registry import DEPLOYMENTS, FREEZES, LANES, TOKENS
 from tests.conftest import Database, running_rollbook, settings_for
@@ -59,7 +61,8 @@ class Older:
     async def write(self) -> None:
         """Schedules and deploys until told to stop; nothing may be refused."""
         while not self.stop.is_set():
-            made = await self.kernel.run(schedule_deployment, schedule())
+            key = CommandKey(uuid4(), b"digest", 201)
+            made = await self.kernel.run(schedule_deployment, schedule(), key)
             await self.kernel.run(update_deployment, UpdateDeployment(made.resource, Status.DEPLOYED))
             self.made += 1
 
