@@ -29,7 +29,7 @@ from adapters.databases.postgresql.loading import fill
 from adapters.databases.postgresql.noting import keep_images, keep_lineage
 from adapters.databases.postgresql.others import refuse_others
 from adapters.databases.postgresql.progress import Telling
-from adapters.databases.postgresql.redeploying import is_unchanged, keep_fingerprint, known_keys
+from adapters.databases.postgresql.redeploying import is_unchanged, keep_fingerprint, known_keys, without_gaps
 from adapters.databases.postgresql.rehearsing import rehearsed
 from adapters.databases.postgresql.staging import Stage
 from adapters.databases.postgresql.together import checked_together
@@ -204,7 +204,8 @@ class Deployment:
                 found = done.changed + done.same > 0
                 await keep_lineage(self.connection, stage, self.number, updating, found)
                 await move_sequences(self.connection, stage)
-                await keep_fingerprint(self.connection, stage, self.tellings[stage.name], done.failed)
+                span = await without_gaps(self.connection, stage, done.new)
+                await keep_fingerprint(self.connection, stage, self.tellings[stage.name], done.failed, span)
         dry, generating = self.order.options.dry_run, [s for s in self.stages.values() if s.generates]
         keys = {s.name: await keys_of(self.connection, s, dry) for s in generating}
         outcome = Outcome(counted, keys)

@@ -25,6 +25,8 @@ create table if not exists rollbook_packages.parts (
     package text not null,
     table_name text not null,
     fingerprint text,
+    first_key bigint,
+    last_key bigint,
     unique (table_name, package)
 );
 create table if not exists rollbook_packages.undo (
