@@ -96,10 +96,18 @@ def watch(
 
 
 def look_again(session: Session, job_id: str, interval: float, duration: float) -> Iterator[dict[str, Any]]:
-    """The job at every interval, until it has ended or the time is over."""
-    end = time.monotonic() + duration
+    """The job at every interval, until it has ended or the time is over; short outages are waited out, but the first."""
+    end, failures = time.monotonic() + duration, CUT_OFF
     while True:
-        body = session.api.get(f"{PATH}/{part(job_id)}").body
+        try:
+            body = session.api.get(f"{PATH}/{part(job_id)}").body
+        except Failure as failure:
+            failures += 1
+            if failure.exit_code is not Exit.UNAVAILABLE or failures >= CUT_OFF:
+                raise
+            time.sleep(CUT_OFF_SECONDS)
+            continue
+        failures = 0
         yield body
         if body["status"] in ENDED or time.monotonic() + interval > end:
             return
