@@ -96,7 +96,7 @@ def watch(
 
 
 def look_again(session: Session, job_id: str, interval: float, duration: float) -> Iterator[dict[str, Any]]:
-    """The job at every interval, until it has ended or the time is over; short outages are waited out, but the first."""
+    """The job at every interval, until it has ended or the time is over; later outages are waited out for a while."""
     end, failures = time.monotonic() + duration, CUT_OFF
     while True:
         try:
