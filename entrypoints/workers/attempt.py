@@ -62,6 +62,11 @@ class RunningAttempt:
         """What was asked for."""
         return self.job.arguments
 
+    @property
+    def waits(self) -> bool:
+        """Whether its handler says that it does nothing but wait for another job."""
+        return bool(self.facts.get("waits"))
+
     def progress(self, **facts: int | float | str | None) -> None:
         """Kept here until it is told."""
         failpoint("progress")
