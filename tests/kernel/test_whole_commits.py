@@ -48,7 +48,7 @@ def test_each_position_shows_a_job_and_what_it_is_about_after_the_same_commit(
                 assert answer.status_code == 200, answer.text
                 for organisation in ORGANISATIONS:
                     await check_tables(running.app.views, log, told, organisation)
-                    await check_answers(running.client, log, told, organisation)
+                await check_answers(running.client, log, told)
 
     asyncio.run(one())
 
@@ -78,6 +78,7 @@ def they_agree(rows: Rows) -> None:
         if job["handler"] == GENERATING:
             action = rows["package_actions"][action_of(UUID(job_id))]
             assert (job["status"] in ENDED) == (action["completed_at"] is not None)
+            assert (job["status"] == "completed") == (action["status"] == "completed")
         if job["handler"] == DEPLOYING and (deployment := rows["data_deployments"].get(job_id)):
             assert (job["status"] in ENDED) == (deployment["status"] not in ("scheduled", "in_progress"))
     for deployment in rows["data_deployments"].values():
@@ -89,21 +90,18 @@ def they_agree(rows: Rows) -> None:
     assert set(on_top.values()) <= {1}
 
 
-async def check_answers(
-    client: httpx2.AsyncClient, log: list[Event], told: dict[str, list[Version]], organisation: str
-) -> None:
-    """In front of each commit that changed several streams, within it and behind it, as callers see it."""
+async def check_answers(client: httpx2.AsyncClient, log: list[Event], told: dict[str, list[Version]]) -> None:
+    """Within each commit that changed several streams and behind it, as callers see it."""
     streams = Counter(end for end, _ in {(e["commit_position"], e["stream_id"]) for e in log})
-    ends = [0, *sorted(streams)]
-    for before, end in pairwise(ends):
-        if streams[end] > 1:
-            for asked, shown in ((before, before), (end - 1, before), (end, end)):
-                then = {name: as_of(versions, organisation, shown) for name, versions in told.items()}
-                assert await statuses(client, "/api/jobs", "jobs", organisation, asked) == of(then["jobs"])
-                living = [row for row in then["packages"] if row["status"] != "deleted"]
-                assert await statuses(client, "/api/packages", "packages", organisation, asked) == of(living)
-                wanted = [WORDS.get(status, status) for status in of(then["data_deployments"])]
-                assert await statuses(client, "/api/deployments", "deployments", organisation, asked) == wanted
+    for before, end in pairwise([0, *sorted(streams)]):
+        organisation = log[end - 1]["organisation"]
+        for asked, shown in ((end - 1, before), (end, end)) if streams[end] > 1 else ():
+            then = {name: as_of(versions, organisation, shown) for name, versions in told.items()}
+            assert await statuses(client, "/api/jobs", "jobs", organisation, asked) == of(then["jobs"])
+            living = [row for row in then["packages"] if row["status"] != "deleted"]
+            assert await statuses(client, "/api/packages", "packages", organisation, asked) == of(living)
+            wanted = [WORDS.get(status, status) for status in of(then["data_deployments"])]
+            assert await statuses(client, "/api/deployments", "deployments", organisation, asked) == wanted
 
 
 def of(rows: list[Document]) -> list[str]:
