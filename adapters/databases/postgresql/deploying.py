@@ -63,6 +63,7 @@ class Deployment:
 
     async def run(self) -> Outcome:
         """Everything, unless it was done before."""
+        await marks.take_over(self.connection, self.order.deployment_id)
         await marks.prepare(self.connection, self.order.package)
         if before := await marks.made_before(self.connection, self.order.deployment_id):
             return before
