@@ -24,7 +24,7 @@ from adapters.databases.postgresql.earlier import look_up
 from adapters.databases.postgresql.facts import Facts, read_facts
 from adapters.databases.postgresql.failing import cast, drop_dependants, failures, halved, mark, remove_dropped
 from adapters.databases.postgresql.fitting import fitted
-from adapters.databases.postgresql.keys import resolve
+from adapters.databases.postgresql.keys import resolve, unique_keys
 from adapters.databases.postgresql.loading import fill
 from adapters.databases.postgresql.noting import keep_images, keep_lineage
 from adapters.databases.postgresql.others import refuse_others
@@ -34,7 +34,7 @@ from adapters.databases.postgresql.rehearsing import rehearsed
 from adapters.databases.postgresql.staging import Stage
 from adapters.databases.postgresql.together import checked_together
 from adapters.databases.postgresql.writing import complete, count, insert, move_sequences, update
-from application.ports.databases import Contents, Order, Outcome, Report, TableOutcome
+from application.ports.databases import Contents, Digested, Order, Outcome, Report, TableOutcome
 
 KEYS_SHOWN = 1000
 ROWS_AT_ONCE = 250_000
@@ -125,7 +125,8 @@ class Deployment:
 
     async def load(self, stage: Stage) -> None:
         """Brings the rows of one table. When none of them can be known, each takes its new key as it comes."""
-        telling = self.tellings[stage.name] = Telling(self.report, stage.name)
+        noted = self.contents.digest(stage.name)[0] if isinstance(self.contents, Digested) else None
+        telling = self.tellings[stage.name] = Telling(self.report, stage.name, noted=noted)
         raw = self.order.options.continue_on_error
         await stage.make(self.connection)
         if stage.generates and stage.is_first:
@@ -215,6 +216,8 @@ class Deployment:
 
     async def outcome(self, stage: Stage) -> TableOutcome:
         """What happened to the rows of one table."""
+        if stage.is_first and not self.order.options.continue_on_error and not unique_keys(stage):
+            return TableOutcome(stage.rows)
         row = await (await self.connection.execute(COUNTS.format(stage.temporary))).fetchone()
         new, found, failed = row or (0, 0, 0)
         changed = self.changed.get(stage.name, 0)
@@ -227,6 +230,10 @@ async def keys_of(connection: AsyncConnection[Any], stage: Stage, dry: bool) -> 
     if not stage.source_key:
         return {}
     which = sql.SQL("s.found > 0 and " if dry else "")
-    query = sql.SQL("select {}, {} from {} s where {}s.failed is null and s.line <= {} order by s.line")
-    parts = (stage.source_key_text(), stage.target_key_text(), stage.temporary, which, KEYS_SHOWN)
-    return dict(await (await connection.execute(query.format(*parts))).fetchall())
+    # Rows lie in the order of their lines, so that the first of them are found without a look at the others.
+    query = sql.SQL(
+        """select {}, {} from (select * from {} s where {} s.failed is null and s.line <= {most} limit {most}) s
+            order by s.line"""
+    )
+    parts = (stage.source_key_text(), stage.target_key_text(), stage.temporary, which)
+    return dict(await (await connection.execute(query.format(*parts, most=KEYS_SHOWN))).fetchall())

@@ -37,7 +37,7 @@ async def digested(contents: Contents, name: str) -> tuple[str, int]:
     telling = Telling(lambda table, rows: None, name)
     async for lines in contents.rows(name):
         telling.read(lines)
-    return str(telling.fingerprint.hexdigest()), telling.rows
+    return telling.digest, telling.rows
 
 
 async def is_missing_some(connection: AsyncConnection[Any], stage: Stage, first: int | None, last: int | None) -> bool:
@@ -56,7 +56,7 @@ async def keep_fingerprint(
     connection: AsyncConnection[Any], stage: Stage, telling: Telling, failed: int, keys: tuple[int, int] | None
 ) -> None:
     """Keeps what was deployed, unless rows were left out; `keys` are the first and the last when it is all between."""
-    made = fingerprint(stage, str(telling.fingerprint.hexdigest()), telling.rows)
+    made = fingerprint(stage, telling.digest, telling.rows)
     await connection.execute(KEEP, [None if failed else made, *(keys or NO_RANGE), stage.part])
 
 
