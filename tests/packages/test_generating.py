@@ -12,8 +12,8 @@ import pytest
 
 from adapters.blobs.store import Blobs
 from adapters.packages.files import write_json
-from adapters.packages.sweeping import sweep_files
 from domain.package import Package
+from entrypoints.workers.sweeping import Sweeping
 from tests.cli.stand_in import Ended, rollbook
 from tests.packages.made import INFO, packed, whole
 from tests.packages.market import Market
@@ -144,10 +144,10 @@ async def test_nobody_else_gets_the_file(market: Market) -> None:
 
 async def test_a_file_is_kept_for_some_days_and_then_gone(market: Market) -> None:
     job = (await generated(market, await market.made()))["job_id"]
-    files, now = market.app.exporter.files, datetime.now(UTC)
-    await sweep_files(files, now - timedelta(days=market.app.settings.job_file_days))
+    sweeping, kept = Sweeping(market.app), timedelta(days=market.app.settings.job_file_days)
+    await sweeping.sweep(datetime.now(UTC) + kept - timedelta(hours=1))
     await market.send("GET", f"/jobs/{job}/file")
-    assert await sweep_files(files, now + timedelta(hours=1)) > 0
+    assert await sweeping.sweep(datetime.now(UTC) + kept + timedelta(hours=1)) > 0
     gone = await market.send("GET", f"/jobs/{job}/file", 410)
     assert (gone.headers["x-error-code"], "anew" in gone.json()["error"]) == ("GONE", True)
 
