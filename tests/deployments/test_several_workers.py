@@ -157,7 +157,7 @@ def moving(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip("moves a worker's clock by a few lines of C, and there is no compiler")
     folder = tmp_path_factory.mktemp("clock")
     (folder / "clock.c").write_text(MOVED_CLOCK)
-    command = [compiler, "-shared", "-fPIC", "-o", folder / "clock.so", folder / "clock.c", "-ldl"]
+    command: list[str | Path] = [compiler, "-shared", "-fPIC", "-o", folder / "clock.so", folder / "clock.c", "-ldl"]
     subprocess.run(command, check=True, timeout=60)
     return folder / "clock.so"
 
