@@ -71,6 +71,8 @@ class RunningAttempt:
         """Kept here until it is told."""
         failpoint("progress")
         self.facts |= {name: tellable(fact) for name, fact in facts.items()}
+        if monotonic() - self.kept > LEASE_SECONDS:
+            self.end_by("lost")  # Who stood still says nothing more, before anybody tells him that others go on.
 
     def log(self, line: str) -> None:
         """Kept here until the next sign of life."""

@@ -150,6 +150,27 @@ async def test_a_worker_that_stood_still_for_longer_than_its_lease_loads_nothing
     assert (await shop.actions(package))[1] == ("deploy", "completed")
 
 
+async def test_a_worker_that_stood_still_while_its_job_was_called_off_commits_nothing(
+    shop: Shop, workers: Workers
+) -> None:
+    async with at_work(workers) as (first,):
+        package = await shop.pack()
+        with held(shop.staging, "orders"):
+            job = (await shop.deploy(package, 202, run_as_background=True))["job_id"]
+            await somebody_waits(shop.staging)
+            first.send_signal(signal.SIGSTOP)
+            try:
+                await shop.ask("POST", f"/jobs/{job}/cancel", json={"reason": "wrong one"})
+                async with at_work(workers):
+                    assert await ended(shop, [job]) == ["cancelled"]
+            finally:
+                first.send_signal(signal.SIGCONT)
+        assert (await shop.deploy(package, dry_run=True))["deployment"]["tables"]["orders"]["new"] == 3
+    assert rows(shop.staging, COUNT) == [(7,)]
+    assert (await shop.actions(package))[1] == ("deploy", "failed")
+    assert (await shop.deployment(job))["errorlog"] == ["wrong one"]
+
+
 @pytest.fixture(scope="module")
 def moving(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What moves the clock of a process that loads it."""

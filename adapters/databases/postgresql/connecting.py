@@ -36,6 +36,8 @@ async def connected(
             yield connection
     except errors.QueryCanceled:
         raise Invalid(f"The {what} took longer than {timeout_seconds} s to answer") from None
+    except errors.IdleInTransactionSessionTimeout:
+        raise Unavailable(f"The {what} heard nothing for too long, and took back what was begun") from None
     except errors.LockNotAvailable:
         raise Unavailable(f"Others held locks in the {what} for longer than {lock_seconds} s") from None
     except psycopg.IntegrityError as problem:

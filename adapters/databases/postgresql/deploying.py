@@ -4,6 +4,7 @@ Everything is one transaction, so that `transaction_size` and `batch_size` have 
 as they are read, and are written by statements that each concern a whole table.
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -212,6 +213,8 @@ class Deployment:
         keys = {s.name: await keys_of(self.connection, s, dry) for s in generating}
         outcome = Outcome(counted, keys)
         await marks.end(self.connection, self.order, outcome)
+        self.report(next(iter(counted), ""), 0)
+        await asyncio.sleep(0)  # Where whoever has no right any more to commit this is stopped.
         return outcome
 
     async def outcome(self, stage: Stage) -> TableOutcome:

@@ -22,6 +22,8 @@ from domain.dataset import DatabaseKind, Table
 # large stage to know that joins by hash are best.
 MEMORY = "set local work_mem = '64MB'; set local maintenance_work_mem = '128MB'; set local jit = off;\
  set local default_statistics_target = 20"
+# Less than a lease: the server lets nobody commit who stood still while others were given the work.
+STANDING_STILL = "set local idle_in_transaction_session_timeout = '10s'"
 PART_OF = """
 select p.part from rollbook_packages.parts p join rollbook_packages.deployments d using (package)
  where d.deployment_id = %s and p.table_name = %s
@@ -92,6 +94,7 @@ class PostgresTarget:
                 async with connection.transaction():
                     await connection.execute(EXACT.encode())
                     await connection.execute(MEMORY.encode())
+                    await connection.execute(STANDING_STILL)
                     yield connection
                     if take_back:
                         raise Rehearsed
