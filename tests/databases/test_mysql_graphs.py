@@ -144,6 +144,7 @@ def test_a_few_graphs_are_the_same_elsewhere(
 
 
 @pytest.mark.faults
+@pytest.mark.timeout(600)
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(company=companies(), is_used=st.booleans())
 def test_many_graphs_are_the_same_elsewhere(

@@ -239,6 +239,7 @@ def test_a_few_graphs_are_the_same_on_postgresql_15(
 
 
 @pytest.mark.faults
+@pytest.mark.timeout(600)
 @settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
 @given(made=schemas(), is_used=st.booleans(), at_once=st.booleans())
 def test_many_graphs_are_the_same_elsewhere(
