@@ -59,7 +59,8 @@ numbers = st.sampled_from(["id", "price", "1", "2.5", "-3", "abs(price)", "id % 
 texts = st.sampled_from(["name", '"odd ""name"', "'Ann'", "'it''s'", "E'y\\\\z'", "lower(name)", "name || 'x'", "''"])
 conditions = st.one_of(
     st.builds("{} {} {}".format, numbers, st.sampled_from(["=", "<>", "<", ">=", "is distinct from"]), numbers),
-    st.builds("{} {} {}".format, texts, st.sampled_from(["=", "<", "like", "not like", "ilike", "~", "!~*"]), texts),
+    st.builds("{} {} {}".format, texts, st.sampled_from(["=", "<", "like", "not like", "ilike"]), texts),
+    st.builds("{} {} ({})".format, texts, st.sampled_from(["~", "!~*"]), texts),
     st.builds("{} between {} and {}".format, numbers, numbers, numbers),
     st.builds("{} in ({}, {})".format, numbers, numbers, numbers),
     st.builds("{} is {}".format, texts, st.sampled_from(["null", "not null"])),
@@ -121,6 +122,8 @@ REFUSED = {
     "name = 'a\0b'": "no database takes",
     "name = '\ud800'": "no database takes",
     "id between symmetric 2 and 1": "symmetric",
+    "name ~ name || 'x'": "brackets around 'name || 'x''",
+    "facts @> facts -> 'a'": "brackets",
     "name collate \"C\" = 'x'": "COLLATE",
     "row_to_json(things) is null": "'row_to_json'",
     "id = any(tags)": "constants",

@@ -24,6 +24,16 @@ REFUSED = {
 }
 # Of other spans of time the parser would keep the first unit and drop the rest.
 ONE_PERIOD = re.compile(rf"\s*-?[0-9]+\s*({'|'.join(PERIODS)})S?\s*", re.IGNORECASE)
+# PostgreSQL reads these from the left to the right; the parser reads the second kind first.
+COMPARING = (
+    exp.RegexpLike,
+    exp.RegexpILike,
+    exp.ArrayContainsAll,
+    exp.ArrayContainedBy,
+    exp.ArrayOverlaps,
+    exp.JSONBContainsTopKey,
+)
+MAKING = (exp.DPipe, exp.JSONExtract, exp.JSONExtractScalar, exp.JSONBExtract, exp.JSONBExtractScalar)
 OPENING = (TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.CASE)
 CLOSING = (TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.END)
 
@@ -42,7 +52,15 @@ def parse(text: str) -> exp.Expr:
         raise Invalid(f"The where clause is nested deeper than {DEEPEST} levels") from None
     if len(found) != 1 or found[0] is None:
         raise Invalid("The where clause must be one expression")
+    refuse_other_order(found[0])
     return found[0]
+
+
+def refuse_other_order(tree: exp.Expr) -> None:
+    """Refuses what PostgreSQL would put together in another way than the parser did."""
+    for node in tree.find_all(*COMPARING):
+        if isinstance(node.expression, MAKING):
+            raise Invalid(f"Put brackets around '{node.expression.sql('postgres')[:60]}' in the where clause")
 
 
 def tokens_of(text: str) -> list[Token]:
