@@ -7,6 +7,8 @@ UV := $(shell uv --version >/dev/null 2>&1 && command -v uv || echo $(BIN)/uv)
 GET_UV := install --quiet --disable-pip-version-check uv
 PACKAGES := domain application projections adapters entrypoints
 STAMP := $(VENV)/.installed
+# Tests wait more than they compute, for processes and servers: two processors are busy with three or four at once.
+SPREAD := --dist worksteal
 
 # What is exported here would send the installer elsewhere.
 unexport UV_PYTHON UV_PROJECT_ENVIRONMENT VIRTUAL_ENV
@@ -47,10 +49,10 @@ lint: install ## Check format, style, types and layers
 	$(BIN)/lint-imports
 
 test: lint ## Check everything, and run the tests on real servers
-	$(BIN)/pytest -q -n 2
+	$(BIN)/pytest -q -n 4 $(SPREAD)
 
 test-faults: install ## Run the long crash and fault suite
-	$(BIN)/pytest -q -n 2 -m faults
+	$(BIN)/pytest -q -n 3 $(SPREAD) -m faults
 
 test-servers: ## Install the database servers that tests run on beside Postgres 18, where root and apt-get are
 	@.ci/test-servers

@@ -28,6 +28,7 @@ class PackageSettings(BaseSettings):
     max_package_ratio: int = Field(default=200, ge=2, le=10_000)
     max_upload_bytes: int = Field(default=20 * GIB, ge=1024)
     upload_hours: int = Field(default=24, ge=1, le=8760)
+    job_file_days: int = Field(default=7, ge=1, le=36_500)
 
     @field_validator("blobs_url")
     @classmethod

@@ -8,13 +8,14 @@ import nats.errors
 import psycopg
 from pydantic import SecretStr
 
+from adapters.blobs.choosing import blobs_of
 from adapters.logs import without_secrets
 from adapters.nats.connection import Lost, connection
 from adapters.settings import Settings
 from domain.errors import Unavailable
 
 CHECK_SECONDS = 5
-FAULTS = (psycopg.Error, nats.errors.Error, Lost, OSError, ValueError)
+FAULTS = (psycopg.Error, nats.errors.Error, Lost, Unavailable, OSError, ValueError)
 
 
 async def checked(settings: Settings) -> dict[str, str]:
@@ -25,6 +26,8 @@ async def checked(settings: Settings) -> dict[str, str]:
         "nats": (settings.nats_url, broker),
     }
     tried = {part: problem(attempt(url)) for part, (url, attempt) in named.items() if url is not None}
+    if settings.blobs_url is not None:
+        tried["blobs"] = problem(blobs_of(settings, settings.data_dir).check())
     return dict(zip(tried, await asyncio.gather(*tried.values()), strict=True))
 
 

@@ -105,7 +105,7 @@ class Settings(PackageSettings, EnvironmentSettings):
     drain_seconds: int = Field(default=10, ge=1, le=300)
     projection_batch: int = Field(default=1000, ge=1, le=10_000)
     relay_window: int = Field(default=256, ge=1, le=10_000)
-    worker_concurrency: int = Field(default=4, ge=1, le=1000)
+    worker_concurrency: int = Field(default=10, ge=1, le=1000)
     job_log_days: int = Field(default=90, ge=1, le=36_500)
     keep_old_read_models_seconds: int = Field(default=3600, ge=10, le=31_536_000)
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -37,8 +37,8 @@ Admit = Callable[[str, UUID], Awaitable[None]]
 Grown = Callable[[float], Awaitable[None]]
 """Returns when something was recorded, at the latest after so many seconds."""
 WAIT_SECONDS = 900.0
-# How long it waits for a job that nobody works on: that one may need the hand that waits.
-GIVE_WAY_SECONDS = 5.0
+# How long it waits for a job that nobody works on: where very many wait, that one may lack a hand.
+GIVE_WAY_SECONDS = 60.0
 LOOK_SECONDS = 1.0
 PAUSE_SECONDS = 0.05
 RECALL_SECONDS = 8.0

@@ -112,6 +112,10 @@ class Work:
         self.guards[stream_id] = aggregate.version if aggregate else 0
         return aggregate
 
+    def rest_on_all(self) -> None:
+        """The append fails when anything has moved that was read up to here, though nothing be decided about it."""
+        self.guards |= {stream_id: aggregate.version for stream_id, aggregate in self.touched.items()}
+
     def add(self, aggregate: BaseAggregate[UUID]) -> None:
         """Takes a new aggregate into the commit."""
         self.keep(stream_of(type(aggregate), aggregate.id), aggregate)

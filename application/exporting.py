@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from application.exports import GENERATING, PREFIX, StartExport, generating_concerns, start_export
-from application.handlers import Attempt, Handler, explained
+from application.handlers import Attempt, Handler, explained, log_facts
 from application.packing import About, Look, Progress, Run
 from application.ports.packages import FileKeeper, FileWanted
 from domain.errors import NotFound
@@ -42,7 +42,7 @@ class Exporting:
         manifest, progress = package.contents().manifest, Progress(attempt)
         made = await self.files.keep(organisation, manifest, about, wanted, progress.expect, progress.report)
         progress.finish()
-        attempt.log(f"{made.name}: {made.size} bytes, {sum(made.records.values())} rows")
+        log_facts(attempt, file=made.name, size_bytes=made.size, records=made.records)
         return {
             "package_data": f"/api/jobs/{PREFIX}-{attempt.job_id}/file",
             "file_name": made.name,

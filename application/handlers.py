@@ -28,7 +28,8 @@ class Attempt(Protocol):
     def arguments(self) -> Mapping[str, Any]: ...
 
     def progress(self, **facts: int | float | str | None) -> None:
-        """Tells how far it is: `done` of `total`, and whatever else helps; the last word counts."""
+        """Tells how far it is: `done` of `total`, and whatever else helps; the last word counts. While it says what it
+        `waits` for, the worker takes another job beside this one."""
         ...
 
     def log(self, line: str) -> None:

@@ -39,6 +39,7 @@ async def begin_again(work: Work, command: Ending, decide: Decide) -> str:
     job = await load_job(work, command.job_id)
     had_ended = job.status in ENDED
     follow = await command.concern(work, job) if command.concern else None
+    work.rest_on_all()
     decide(job)
     if follow and had_ended:
         follow(Turn(JobStatus.QUEUED))
@@ -54,6 +55,7 @@ async def end(
     """
     job = await load_job(work, command.job_id)
     problem, follow = await concern(work, command, job)
+    work.rest_on_all()
     decide(job)
     if job.status in ENDED:
         problem = problem or followed(follow, taken(job, turn))

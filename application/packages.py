@@ -16,6 +16,7 @@ from domain.package_status import PackageStatus
 from domain.packed import Packed
 
 PACKING = "PACKAGE_PACKING"
+DELETED = "The package was deleted"
 ACTIONS = UUID("2d3b7c1a-9f4e-4c55-8a37-5b1d0c6e9a11")
 
 
@@ -194,9 +195,11 @@ async def delete_package(work: Work, command: OfPackage) -> str:
     package = await load_package(work, command.package_id)
     job = await work.load(Job, package.id) if package.status is PackageStatus.PACKING else None
     if job and job.status not in ENDED:
-        job.cancel("The package was deleted", work.now)
+        job.cancel(DELETED, work.now)
     if package.status is not PackageStatus.FAILED:
         work.release(place_of(package.name, package.version_name))
+    if package.status is PackageStatus.PACKING:
+        package.fail_packing(DELETED, work.now)
     package.delete(work.now)
     return str(package.id)
 

@@ -1,6 +1,7 @@
 """What a package holds, described: tables or collections, their columns, keys and references."""
 
-from dataclasses import dataclass
+from collections.abc import Set
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
@@ -67,3 +68,12 @@ class Table:
     def packed_columns(self) -> tuple[Column, ...]:
         """The columns whose values are in the package, in their order there."""
         return tuple(c for c in self.columns if not c.is_generated)
+
+    def without(self, names: Set[str]) -> "Table":
+        """The table as it is without some columns: what they referred to, or told apart, is not known of it either."""
+        return replace(
+            self,
+            columns=tuple(c for c in self.columns if c.name not in names),
+            foreign_keys=tuple(k for k in self.foreign_keys if names.isdisjoint(k.columns)),
+            unique=tuple(u for u in self.unique if names.isdisjoint(u)),
+        )

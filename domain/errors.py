@@ -55,6 +55,12 @@ class Clash(RollbookError):
     code = "CLASH"
 
 
+class Gone(RollbookError):
+    """It was there, and is not kept any longer."""
+
+    code = "GONE"
+
+
 class LeaseLost(RollbookError):
     """The claim has ended; somebody else may hold the work now."""
 

@@ -187,7 +187,7 @@ def check(manifest: Manifest) -> None:
 
 
 def check_table(name: str, table: Table) -> None:
-    """Invalid when a name stands there twice or cannot be one, or a reference does not match."""
+    """Invalid when a name stands there twice or cannot be one, or a key or a reference does not match."""
     columns = [column.name for column in table.columns]
     for each in (name, *columns):
         check_name(each)
@@ -195,6 +195,9 @@ def check_table(name: str, table: Table) -> None:
         raise Invalid(f"The table '{name}' has more than {MOST_COLUMNS} columns")
     if twice := repeated(columns):
         raise Invalid(f"The table '{name}' has the column '{twice}' twice")
+    keys = (table.primary_key, *table.unique, *(key.columns for key in table.foreign_keys))
+    if columns and (unknown := [one for key in keys for one in key if one not in columns]):
+        raise Invalid(f"'{name[:100]}' has a key of the column '{unknown[0][:100]}', which it does not have")
     if any(len(key.columns) != len(key.referenced_columns) or not key.columns for key in table.foreign_keys):
         raise Invalid(f"The table '{name}' has a reference whose columns do not match")
 

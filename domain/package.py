@@ -161,7 +161,7 @@ class Package(BaseAggregate[UUID]):
         self.trigger_event(self.PackingFailed, timestamp=at, action_id=self.packing, error=error)
 
     def describe(self, changes: dict[str, Any], at: datetime) -> None:
-        """Changes description, status, tags or metadata, as far as they are named and differ."""
+        """Changes description, status, tags or metadata, as far as they are named."""
         self.check_there()
         if "status" in changes and self.packed is None:
             raise Clash(f"The package is {self.status}")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from adapters import tracing
-from adapters.blobs.choosing import blobs_of, log_blobs_of
+from adapters.blobs.choosing import blobs_of, file_blobs_of, log_blobs_of
 from adapters.embedded.room import Room
 from adapters.environments import KnownEnvironments
 from adapters.identity.github import GitHubTokens
@@ -15,6 +15,7 @@ from adapters.identity.web import Web
 from adapters.keyring import master_key
 from adapters.nats.relay import Relay
 from adapters.packages.choosing import PackageFiles, files_of
+from adapters.packages.exporting import Exporter
 from adapters.packages.keeping import BlobPackages
 from adapters.packages.selecting import Selecting
 from adapters.postgres.event_store import PostgresEventStore
@@ -40,6 +41,7 @@ from entrypoints.http import (
     data_deployments,
     environments,
     governance,
+    job_files,
     jobs,
     lanes,
     organisations,
@@ -69,7 +71,7 @@ from projections.registry import READ_MODELS
 RULES_REMEMBERED_SECONDS = 2.0
 INTERFACES = (queue, packages)
 ROUTES_OF = (lanes, governance, organisations, jobs, environments, package_reading, package_changes)
-FILES_OF = (package_export, package_import, uploads)
+FILES_OF = (package_export, package_import, uploads, job_files)
 DATA_OF = (package_deploying, data_deployments, data_deployment_keys)
 
 
@@ -101,12 +103,15 @@ class Rollbook:
     count: Counting
     recent: RecentRows = field(default_factory=RecentRows)
     rules: dict[str, tuple[float, HouseRules]] = field(default_factory=dict)
+    exporter: Exporter = field(init=False)
     uploads: Uploads = field(init=False)
     select: Selecting = field(init=False)
     handlers: dict[str, Handler] = field(init=False)
     owners: Owners = field(init=False)
 
     def __post_init__(self) -> None:
+        files = file_blobs_of(self.settings, self.settings.data_dir)
+        self.exporter = Exporter(self.packages, files, self.pools, self.files.signer)
         self.uploads = uploads_of(self.settings, self.pools, self.packages.store)
         self.select = selecting(self)
         self.handlers = handlers_of(self)

@@ -9,6 +9,7 @@ from adapters.packages.selecting import Selecting
 from adapters.postgres.conditions import equals
 from application.deploying import Deploying
 from application.execution import Handler as CommandHandler
+from application.exporting import Exporting
 from application.handlers import Handler, by_name
 from application.packing import Packing
 from domain.errors import NotFound
@@ -29,7 +30,8 @@ def handlers_of(rollbook: "Rollbook") -> dict[str, Handler]:
     look = rollbook.executor.look
     packing = Packing(rollbook.environments, rollbook.packages, rollbook.select, work.about, look, work.run)
     deploying = Deploying(rollbook.environments, rollbook.packages, work.admit, look, work.run, work.grown)
-    return by_name(packing.handler(), *deploying.handlers())
+    exporting = Exporting(rollbook.exporter, work.about, look, work.run)
+    return by_name(packing.handler(), exporting.handler(), *deploying.handlers())
 
 
 def selecting(rollbook: "Rollbook") -> Selecting:

@@ -24,10 +24,20 @@ def blobs_of(settings: PackageSettings, data_dir: Path) -> Blobs:
 
 def log_blobs_of(settings: PackageSettings, data_dir: Path) -> Blobs:
     """Where the logs of jobs lie: apart from packages, whose housekeeping knows nothing of them."""
+    return apart(settings, data_dir, "job-logs")
+
+
+def file_blobs_of(settings: PackageSettings, data_dir: Path) -> Blobs:
+    """Where the files lie that jobs made: apart, as their age alone decides how long they are kept."""
+    return apart(settings, data_dir, "job-files")
+
+
+def apart(settings: PackageSettings, data_dir: Path, name: str) -> Blobs:
+    """A store of its own, beside that of packages."""
     if settings.blobs_url is None:
-        return FolderBlobs.below(data_dir / "job-logs")
-    url = f"{settings.blobs_url.rstrip('/')}/job-logs"
-    return BucketBlobs(bucket(settings, url), data_dir / "job-logs" / "incoming")
+        return FolderBlobs.below(data_dir / name)
+    url = f"{settings.blobs_url.rstrip('/')}/{name}"
+    return BucketBlobs(bucket(settings, url), data_dir / name / "incoming")
 
 
 def bucket(settings: PackageSettings, url: str) -> S3Store:

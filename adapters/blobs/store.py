@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 import obstore
-from obstore.exceptions import BaseError, NotFoundError
+from obstore.exceptions import BaseError, NotFoundError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import LocalStore, S3Store
 
 from adapters.blobs.spool import spooled
@@ -23,6 +23,8 @@ from domain.errors import NotFound, StorageFull, Unavailable
 DIGITS = 64
 DIGEST = re.compile(r"[0-9a-f]{64}")
 STEP = 1 << 20
+# No digest, so that nobody takes it for bytes of a package.
+TRIAL = "trial"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,14 @@ class Blobs(ABC):
                     if one["last_modified"] < moment and DIGEST.fullmatch(digest) and one["path"] == place(digest):
                         yield Blob(digest, one["size"])
 
+    async def check(self) -> None:
+        """Lists, writes, reads and deletes; Unavailable says what is refused."""
+        with told():
+            obstore.list(self.objects, chunk_size=1)
+            await obstore.put_async(self.objects, TRIAL, b"rollbook")
+            await obstore.get_async(self.objects, TRIAL)
+            await obstore.delete_async(self.objects, TRIAL)
+
     async def forget_unfinished(self, moment: datetime) -> None:
         """Removes what processes that died before a moment left behind while they were putting."""
         await asyncio.to_thread(remove_older, self.folder, moment.timestamp())
@@ -147,9 +157,18 @@ def told() -> Iterator[None]:
     """Turns what goes wrong into refusals that hold no address and no key."""
     try:
         yield
+    except (NotFoundError, FileNotFoundError):
+        raise Unavailable("The bytes of packages cannot be reached: they, or the bucket, are not there") from None
     except OSError as problem:
         if problem.errno in (errno.ENOSPC, errno.EDQUOT):
             raise StorageFull("The disk for the bytes of packages is full") from None
         raise Unavailable(f"The bytes of packages cannot be reached ({type(problem).__name__})") from None
     except BaseError as problem:
-        raise Unavailable(f"The bytes of packages cannot be reached ({type(problem).__name__})") from None
+        raise Unavailable(f"The bytes of packages cannot be reached: {in_words(problem)}") from None
+
+
+def in_words(problem: BaseError) -> str:
+    """What the server of a bucket means; it may have quoted an address."""
+    if isinstance(problem, PermissionDeniedError | UnauthenticatedError):
+        return "the bucket's keys are refused, or may not read, list, write and delete there"
+    return f"the bucket's server does not answer as it should ({type(problem).__name__})"

@@ -6,7 +6,7 @@ import signal
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import nats
 import nats.errors
@@ -78,11 +78,10 @@ class EmbeddedNats:
                 os.chown(path, NOBODY, NOBODY)
 
     async def answers(self) -> bool:
-        """Whether it lets us in."""
+        """Whether it lets us in; a client left to itself would wait two seconds after its first refusal."""
+        once: dict[str, Any] = {"allow_reconnect": False, "max_reconnect_attempts": 1, "reconnect_time_wait": 0.02}
         try:
-            client = await nats.connect(
-                self.url, allow_reconnect=False, connect_timeout=1, max_reconnect_attempts=0, error_cb=unheard
-            )
+            client = await nats.connect(self.url, connect_timeout=1, error_cb=unheard, **once)
         except (OSError, nats.errors.Error):
             return False
         await client.close()

@@ -16,6 +16,7 @@ from adapters.packages.limits import Limits
 from adapters.packages.manifests import LARGEST_MANIFEST, alone
 from adapters.packages.parts import in_thread, read_part
 from adapters.packages.signing import Signer, Trust
+from adapters.packages.understanding import PackageTold, told
 from adapters.packages.zip_file import DEFLATED, STORED, write_members
 from application.ports.blobs import BlobStore
 from application.ports.databases import Lines
@@ -61,7 +62,7 @@ class Bundle:
         if said.get("format") != FORMAT:
             raise Invalid("The bundle is of a format that is not known")
         self.manifest = from_json(said.get("manifest"))
-        self.info = info_of(said.get("package"))
+        self.info = info_of(said.get("package"), self.manifest.kind)
         expected = {MANIFEST, SIGNATURE, *map(part_name, range(len(self.manifest.tables)))}
         if other := (self.members.keys() ^ expected) - {SIGNATURE}:
             raise Invalid(f"The bundle lacks, or holds without need, '{min(other)[:100]}'")
@@ -113,8 +114,10 @@ def loaded(text: bytes) -> dict[str, Any]:
     return found
 
 
-def info_of(said: Any) -> PackageInfo:
-    """What the bundle says about the package."""
+def info_of(said: Any, kind: DatabaseKind) -> PackageInfo:
+    """What the bundle says about the package, which must be as a document says it, and about such data."""
+    if (told(PackageTold, said, "The package").package_type == "document") != (kind is DatabaseKind.MONGODB):
+        raise Invalid(f"The package is of another type than its data, which are of {kind}")
     try:
         return INFO.validate_python(said)
     except ValidationError as problem:

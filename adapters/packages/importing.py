@@ -11,7 +11,7 @@ from zipfile import ZipFile
 import orjson
 
 from adapters.blobs.spool import spooled
-from adapters.blobs.store import FolderBlobs
+from adapters.blobs.store import FolderBlobs, told
 from adapters.packages.archives import extract, opened, whole
 from adapters.packages.bundle import MANIFEST, Bundle
 from adapters.packages.document import checksum
@@ -58,13 +58,13 @@ class Importer:
 
     async def import_stream(self, chunks: AsyncIterator[bytes]) -> Imported:
         """What a stream brings: JSON, perhaps wrapped in a request, a zip, or a bundle; Invalid says what is wrong."""
-        async with spooled(limited(chunks, self.limits.file), self.folder) as (path, _):
-            return await self.import_file(path)
+        with told():
+            async with spooled(limited(chunks, self.limits.file), self.folder) as (path, _):
+                return await self.import_file(path)
 
     async def import_file(self, path: Path) -> Imported:
         """What a file holds; the file stays."""
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with tempfile.TemporaryDirectory(dir=self.folder, prefix="import-") as name:
+        with told(), temporary(self.folder) as name:
             staged = FolderBlobs.below(Path(name) / "blobs")
             imported = await self.staged(path, staged, Path(name))
             self.trust.check(imported.signed_by)
@@ -89,6 +89,12 @@ class Importer:
         bundle = await asyncio.to_thread(Bundle, archive, self.trust)
         await bundle.keep(staged, self.limits, size)
         return Imported(bundle.manifest, bundle.info, bundle.signed_by)
+
+
+def temporary(folder: Path) -> tempfile.TemporaryDirectory[str]:
+    """A folder for what is not checked yet; gone afterwards."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return tempfile.TemporaryDirectory(dir=folder, prefix="import-")
 
 
 def is_zip(path: Path) -> bool:

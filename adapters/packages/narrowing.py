@@ -35,10 +35,17 @@ async def narrowed(
 
     Nothing refers to the new parts: they are swept with other blobs of that kind, when they are old.
     """
-    tables = wanted(manifest, narrowing)
-    sieves = {name: sieve(manifest, name, said, pools, organisation) for name, said in stated(narrowing.where).items()}
+    tables, sieves = understood(manifest, narrowing, pools, organisation)
     found = [await sieved(one, sieves.get(one.name), store) for one in tables]
     return without_others(replace(manifest, tables=tuple(found)), narrowing)
+
+
+def understood(
+    manifest: Manifest, narrowing: Narrowing, pools: Pools, organisation: str
+) -> tuple[list[PackedTable], dict[str, Sieve]]:
+    """The tables that are wanted, and what lets rows of some of them through; Invalid where that makes no sense."""
+    tables, conditions = wanted(manifest, narrowing), stated(narrowing.where)
+    return tables, {name: sieve(manifest, name, said, pools, organisation) for name, said in conditions.items()}
 
 
 def wanted(manifest: Manifest, narrowing: Narrowing) -> list[PackedTable]:

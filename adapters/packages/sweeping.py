@@ -18,6 +18,17 @@ select max(position), array_agg(convert_from(payload, 'UTF8')::json -> 'packed' 
 PIECES = "select digest from rollbook.upload_pieces"
 
 
+async def sweep_files(files: Blobs, before: datetime) -> int:
+    """Forgets files that jobs made before a moment; answers how many. One that is made again counts as new."""
+    await files.forget_unfinished(before)
+    count = 0
+    for digest in [blob.digest async for blob in files.kept_before(before)]:
+        if await files.is_older(digest, before):
+            await files.delete(digest)
+            count += 1
+    return count
+
+
 class Sweeper:
     """Knows what is referred to from the log, which tells it for ever: what a package once held stays.
 

@@ -74,13 +74,9 @@ def check_count(name: str, said: int | None, outline: TableOutline) -> None:
 
 
 def described(name: str, schema: str, said: TableTold, keys: KeysTold) -> Table:
-    """A table; Invalid when its key is of columns that it does not have."""
+    """A table."""
     columns = tuple(Column(**one.model_dump()) for one in said.columns)
-    known = {column.name for column in columns}
     primary = said.pk_columns or tuple(column.name for column in columns if column.is_primary_key)
-    for column in (*primary, *(one.column_name for one in said.fk_columns), *(c for u in said.unique_keys for c in u)):
-        if column not in known:
-            raise Invalid(f"'{name[:100]}' has a key of the column '{column[:100]}', which it does not have")
     return Table(
         name=said.table_name,
         schema=schema,

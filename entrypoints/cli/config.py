@@ -14,7 +14,9 @@ commands = group()
 
 @commands.command("config")
 def config(
-    check: Annotated[bool, typer.Option("--check", help="Also try the database and NATS, 5 seconds each.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Also try the database, NATS and the bucket, 5 seconds each.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Print every setting with its origin, secrets masked. Exit code 1 when a check fails, 2 for a bad setting."""

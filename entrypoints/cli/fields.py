@@ -1,6 +1,7 @@
 """The options that several commands share: the taxonomy's fields and the filters of a list."""
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -71,4 +72,7 @@ Key = Annotated[
         "--idempotency-key",
         help="The same key again means the same request: it happens once.",
     ),
+]
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", help="Where to put it; - is stdout. Else its own name, here.")
 ]

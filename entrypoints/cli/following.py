@@ -7,7 +7,7 @@ from typing import Any
 
 from entrypoints.cli.failures import Exit, Failure
 from entrypoints.cli.jobs import ENDED, look_again
-from entrypoints.cli.output import safe, word
+from entrypoints.cli.output import note, safe, word
 from entrypoints.cli.session import Session
 
 INTERVAL_SECONDS = 0.5
@@ -36,12 +36,16 @@ def progress(quiet: bool) -> Iterator[Advance]:
 
 
 def follow(session: Session, job_id: str) -> dict[str, Any]:
-    """The job once it has completed; a Failure when it ended otherwise."""
+    """The job once it has completed; a Failure when it ended otherwise. Who does not wait is told that it goes on."""
     body: dict[str, Any] = {}
-    with progress(session.as_json) as advance:
-        for body in look_again(session, job_id, INTERVAL_SECONDS, LONGEST_SECONDS):
-            told = body["progress"] or {}
-            advance(body["status"], told.get("done"), told.get("total"), rate_of(told))
+    try:
+        with progress(session.as_json) as advance:
+            for body in look_again(session, job_id, INTERVAL_SECONDS, LONGEST_SECONDS):
+                told = body["progress"] or {}
+                advance(body["status"], told.get("done"), told.get("total"), rate_of(told))
+    except KeyboardInterrupt:
+        note(safe(f"The job goes on: rollbook job watch {job_id}, or rollbook job cancel {job_id}"))
+        raise
     if body["status"] != "completed":
         why = f": {word(body['last_error'])}" if body.get("last_error") else ""
         said = f"The job {job_id} is {body['status']}{why}"

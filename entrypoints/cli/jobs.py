@@ -10,7 +10,7 @@ import typer
 
 from domain.job_status import JobStatus
 from entrypoints.cli.failures import Exit, Failure
-from entrypoints.cli.fields import AsOf
+from entrypoints.cli.fields import AsOf, Output
 from entrypoints.cli.output import moment, note, print_json_line, print_record, print_table, safe, word
 from entrypoints.cli.session import Session, command, filled, group, part, query
 
@@ -96,10 +96,18 @@ def watch(
 
 
 def look_again(session: Session, job_id: str, interval: float, duration: float) -> Iterator[dict[str, Any]]:
-    """The job at every interval, until it has ended or the time is over."""
-    end = time.monotonic() + duration
+    """The job at every interval, until it has ended or the time is over; later outages are waited out for a while."""
+    end, failures = time.monotonic() + duration, CUT_OFF
     while True:
-        body = session.api.get(f"{PATH}/{part(job_id)}").body
+        try:
+            body = session.api.get(f"{PATH}/{part(job_id)}").body
+        except Failure as failure:
+            failures += 1
+            if failure.exit_code is not Exit.UNAVAILABLE or failures >= CUT_OFF:
+                raise
+            time.sleep(CUT_OFF_SECONDS)
+            continue
+        failures = 0
         yield body
         if body["status"] in ENDED or time.monotonic() + interval > end:
             return
@@ -176,6 +184,16 @@ def log_lines(session: Session, path: str, follow: bool) -> Iterator[str]:
             if not follow or failure.exit_code is not Exit.UNAVAILABLE or failures >= CUT_OFF:
                 raise
             time.sleep(CUT_OFF_SECONDS)
+
+
+@job.command("file")
+@command
+def file(session: Session, job_id: Id, output: Output = None) -> None:
+    """Fetch the file that a job made."""
+    # That module follows jobs, so it is here before this one is whole.
+    from entrypoints.cli.downloads import download
+
+    download(session, "GET", f"{PATH}/{part(job_id)}/file", output)
 
 
 @job.command("cancel")

@@ -1,9 +1,6 @@
 """Commands that make files of packages and take them in, however large they are."""
 
-import sys
 from base64 import b64encode
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, BinaryIO
@@ -11,9 +8,11 @@ from typing import Annotated, BinaryIO
 import typer
 
 from entrypoints.cli import package_group as given
+from entrypoints.cli.downloads import download
 from entrypoints.cli.failures import Exit, Failure, misuse
+from entrypoints.cli.fields import Output
 from entrypoints.cli.following import Advance, progress
-from entrypoints.cli.output import note, print_json, safe
+from entrypoints.cli.output import note, safe, word
 from entrypoints.cli.package_group import one, package
 from entrypoints.cli.package_making import tell_made
 from entrypoints.cli.session import Session, command, filled, part
@@ -38,54 +37,23 @@ def export(
     session: Session,
     package_id: given.Id,
     format: Annotated[Format, typer.Option(help="A zip, the document alone, or a signed bundle.")] = Format.ZIP,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Where to put it; - is stdout. Else its own name, here.")
-    ] = None,
+    output: Output = None,
     tables: given.Tables = None,
     where: given.Where = None,
+    background: Annotated[
+        bool, typer.Option("--background", help="Have a job make it, for `rollbook job file`.")
+    ] = False,
 ) -> None:
     """Make a file of a package, or of some of its rows."""
     narrowed = {"tables": tables, "where_clause": given.conditions(where) if where else None}
     path, body = one(package_id, "generate"), filled(format=format, **narrowed)
-    with session.api.stream("POST", path, json=body) as response, progress(session.as_json) as advance:
-        target = output or Path(name_of(response.headers.get("content-disposition", "")))
-        with opened(target) as file:
-            size = written(file, response.iter_bytes(), advance)
-    told = {"file": str(target), "bytes": size}
-    if str(target) != "-":
-        print_json(told) if session.as_json else note(safe(f"{target}: {size} bytes"))
-
-
-def name_of(disposition: str) -> str:
-    """The file's own name, which says nothing about folders."""
-    return Path(disposition.partition("filename=")[2].strip('"')).name or "package"
-
-
-@contextmanager
-def opened(target: Path) -> Iterator[BinaryIO]:
-    """The file, which gets its name when it is whole."""
-    if str(target) == "-":
-        yield sys.stdout.buffer
+    if not background:
+        download(session, "POST", path, output, json=body)
         return
-    unfinished = target.with_name(f"{target.name}.part")
-    try:
-        with unfinished.open("wb") as file:
-            yield file
-        unfinished.replace(target)
-    except OSError as fault:
-        raise misuse(f"{target} cannot be written: {fault.strerror}") from None
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
-def written(file: BinaryIO, chunks: Iterator[bytes], advance: Advance) -> int:
-    """Writes what comes; answers how many bytes that were."""
-    size = 0
-    for chunk in chunks:
-        file.write(chunk)
-        size += len(chunk)
-        advance("receiving", size, None, f"{size >> 10} KiB")
-    return size
+    if output:
+        raise misuse("With --background there is no file yet to put anywhere: `rollbook job file` fetches it")
+    reply = session.api.send("POST", path, body | {"background": True})
+    session.answer(reply.body, lambda told: note(safe(f"{word(told['message'])}: {word(told['job_id'])}")))
 
 
 @package.command("import")

@@ -143,7 +143,7 @@ def relay() -> None:
 def work(
     concurrency: Annotated[
         int | None,
-        typer.Option(min=1, max=1000, help="Jobs at a time.", show_default="WORKER_CONCURRENCY, else 4"),
+        typer.Option(min=1, max=1000, help="Jobs at a time.", show_default="WORKER_CONCURRENCY, else 10"),
     ] = None,
 ) -> None:
     """Do jobs, and the housekeeping: end silent claims, forget old keys."""

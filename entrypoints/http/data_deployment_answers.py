@@ -8,6 +8,7 @@ from adapters.postgres.conditions import equals
 from domain.errors import NotFound
 from domain.status import Status
 from entrypoints.http.data_deployment_models import DeploymentStatus
+from entrypoints.http.ids import parse_id
 from entrypoints.http.package_answers import PREFIX as PACKAGE
 from entrypoints.http.package_answers import utc
 from entrypoints.http.reading import Reading
@@ -29,13 +30,7 @@ WORDS: dict[str, DeploymentStatus] = {
 
 def parse_deployment_id(deployment_id: str) -> UUID:
     """The id behind its prefix; NotFound when there is none."""
-    try:
-        found = UUID(deployment_id.removeprefix(PREFIX))
-    except ValueError:
-        raise NotFound("Deployment not found") from None
-    if deployment_id.lower() != f"{PREFIX}{found}":
-        raise NotFound("Deployment not found")
-    return found
+    return parse_id(deployment_id, PREFIX, "Deployment")
 
 
 async def find_deployment(past: Reading, deployment_id: UUID) -> Row:

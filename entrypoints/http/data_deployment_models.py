@@ -7,7 +7,18 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from application.ports.databases import DeployOptions
-from entrypoints.http.fields import Flag, Lenient, Moment, OptionalText, Past, no_filter, number, or_empty
+from entrypoints.http.fields import (
+    FLAG,
+    Flag,
+    Lenient,
+    Moment,
+    OptionalText,
+    Past,
+    no_filter,
+    number,
+    or_empty,
+    or_nothing,
+)
 
 Called = Annotated[str, StringConstraints(min_length=1, max_length=255)]
 Rows = Annotated[int, Field(ge=1, le=1_000_000), BeforeValidator(number)]
@@ -76,7 +87,7 @@ class ListDeployments(Lenient):
     """Filters, all of which must agree. `package` is an id or a name."""
 
     environment: OptionalText = None
-    is_active: Annotated[Flag | None, BeforeValidator(no_filter)] = None
+    is_active: Annotated[Flag | None, BeforeValidator(no_filter), or_nothing(**FLAG)] = None
     package: OptionalText = None
     status: Annotated[DeploymentStatus | None, BeforeValidator(no_filter), or_empty(DeploymentStatus)] = None
     limit: int = Field(default=50, ge=0, le=1000)

@@ -15,6 +15,7 @@ STATUS: dict[type[errors.RollbookError], int] = {
     errors.Forbidden: 403,
     errors.NotFound: 404,
     errors.Clash: 409,
+    errors.Gone: 410,
     errors.LeaseLost: 410,
     errors.VersionMismatch: 412,
     errors.TooLarge: 413,

@@ -31,7 +31,8 @@ def number(value: Any) -> Any:
 Text = Annotated[str, StringConstraints(max_length=100_000)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=100_000)]
 Moment = Annotated[AwareDatetime, BeforeValidator(rfc_3339)]
-Flag = Annotated[bool, WithJsonSchema({"anyOf": [{"type": "boolean"}, {"enum": WORDS_FOR}]})]
+FLAG: dict[str, Any] = {"anyOf": [{"type": "boolean"}, {"enum": WORDS_FOR}]}
+Flag = Annotated[bool, WithJsonSchema(FLAG)]
 Fence = Annotated[int, Field(ge=1, le=2**31 - 1), BeforeValidator(number)]
 PAST = {"anyOf": [{"type": "string", "pattern": "^[0-9]+$"}, {"type": "string", "format": "date-time"}]}
 Past = Annotated[str, WithJsonSchema(PAST)]
@@ -42,9 +43,22 @@ def no_filter(value: Any) -> Any:
     return None if value == "" else value
 
 
-def or_empty(kind: type[StrEnum]) -> WithJsonSchema:
+def or_nothing(**schema: Any) -> WithJsonSchema:
     """How the document tells that a filter may be empty."""
+    return WithJsonSchema({"anyOf": [schema, {"enum": [""]}, {"type": "null"}]})
+
+
+def or_empty(kind: type[StrEnum]) -> WithJsonSchema:
+    """How the document tells that a filter by one of several words may be empty."""
     return WithJsonSchema({"anyOf": [{"enum": [*map(str, kind), ""]}, {"type": "null"}]})
+
+
+def or_several(kind: type[StrEnum]) -> WithJsonSchema:
+    """How the document tells that a filter takes several words, apart or with commas between them."""
+    words = "|".join(kind)
+    together = {"type": "string", "pattern": f"^({words})?(,({words})?)*$"}
+    items = {"anyOf": [{"enum": [*map(str, kind)]}, together]}
+    return WithJsonSchema({"anyOf": [{"type": "array", "items": items}, {"type": "null"}]})
 
 
 def several(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -29,7 +30,7 @@ MEANING = {
     405: "The path has other methods",
     408: "The request did not arrive in time",
     409: "The request contradicts the present state",
-    410: "The claim has ended",
+    410: "The claim has ended, or what was asked for is not kept any longer",
     412: "If-Match names another version",
     413: "The request, or an event that it would record, is too large",
     415: "The body says that it is something else",
@@ -136,13 +137,20 @@ def inlined(described: dict[str, Any]) -> dict[str, Any]:
 
 def schema(model: Any, schemas: dict[str, Any]) -> dict[str, Any]:
     """A reference to the model's schema, which is added to the components."""
-    described = TypeAdapter(model).json_schema(ref_template=COMPONENT, mode="validation")
-    schemas |= described.pop("$defs", {})
+    described, definitions = schema_of(model)
+    schemas |= definitions
     title = getattr(model, "__name__", "")
     if title and described.get("type") == "object":
         schemas[title] = described
         return {"$ref": COMPONENT.format(model=title)}
     return described
+
+
+@cache
+def schema_of(model: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A model's schema and what it refers to; most models are met at many routes, and making one takes long."""
+    described = TypeAdapter(model).json_schema(ref_template=COMPONENT, mode="validation")
+    return described, described.pop("$defs", {})
 
 
 def responses(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:

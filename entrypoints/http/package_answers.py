@@ -4,27 +4,22 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from adapters.postgres.conditions import equals
+from adapters.postgres.conditions import equals, one_of
 from application.authorisation import authorise
 from domain.errors import Forbidden, NotFound
 from domain.package_status import PackageStatus
+from entrypoints.http.ids import parse_id
 from entrypoints.http.reading import Reading
 from entrypoints.http.routing import Call
 from projections.read_model import Row
-from projections.registry import PACKAGES
+from projections.registry import DATA_DEPLOYMENTS, PACKAGES
 
 PREFIX = "pkg-"
 
 
 def parse_package_id(package_id: str) -> UUID:
     """The id behind its prefix; NotFound when there is none."""
-    try:
-        found = UUID(package_id.removeprefix(PREFIX))
-    except ValueError:
-        raise NotFound("Package not found") from None
-    if package_id.lower() != f"{PREFIX}{found}":
-        raise NotFound("Package not found")
-    return found
+    return parse_id(package_id, PREFIX, "Package")
 
 
 async def find_package(reading: Reading, package_id: str) -> Row:
@@ -74,10 +69,18 @@ def record_of(row: Row, created_by: str) -> dict[str, Any]:
     }
 
 
-async def actions_of(call: Call, rows: list[Row]) -> list[dict[str, Any]]:
-    """Actions as their history shows them."""
-    names = await logins(call, rows)
-    return [action_of(row, names[row["actor"]]) for row in rows]
+async def actions_of(past: Reading, rows: list[Row]) -> list[dict[str, Any]]:
+    """Actions as their history shows them; what a deployment did is rolled back when the deployment is."""
+    names, undone = await logins(past.call, rows), await undone_of(past, rows)
+    shown = [{**row, "status": "rolled_back"} if row["id"] in undone else row for row in rows]
+    return [action_of(row, names[row["actor"]]) for row in shown]
+
+
+async def undone_of(past: Reading, rows: list[Row]) -> set[str]:
+    """The actions of these whose deployment was taken back."""
+    made = [row["deployment_id"] for row in rows if row["kind"] == "deploy" and row["status"] == "completed"]
+    gone = [one_of("key", made), equals("status", "rolled_back")]
+    return {row["action_id"] for row in await past.select(DATA_DEPLOYMENTS, gone)} if made else set()
 
 
 def action_of(row: Row, performed_by: str) -> dict[str, Any]:

@@ -3,27 +3,31 @@
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
-from adapters.packages.bundle import write_bundle
 from adapters.packages.document import Tally
-from adapters.packages.files import file_name, write_json, write_zip
-from adapters.packages.narrowing import Narrowing, narrowed
+from adapters.packages.exporting import FORMATS, ZIP, File
 from application import packages as commands
+from application.exports import RequestExport, request_export
+from application.ports.packages import FileWanted
 from domain.errors import Clash, NotFound, RollbookError
-from domain.manifest import Manifest, PackageInfo
+from domain.manifest import PackageInfo
+from entrypoints.http import data_deployment_models as answers
 from entrypoints.http import package_models as models
 from entrypoints.http.commands import execute
+from entrypoints.http.deployment_waiting import scheduled
 from entrypoints.http.package_answers import find_package, logins, parse_package_id
+from entrypoints.http.package_deploying import is_repeat
 from entrypoints.http.package_reading import ONE
 from entrypoints.http.packages import packages
 from entrypoints.http.reading import reading
-from entrypoints.http.routing import JSON, Answer, Call
+from entrypoints.http.routing import Answer, Call
+from entrypoints.http.waiting import present_job
 from projections.packages import info_of
+from projections.read_model import Row
 
-ZIP = "application/zip"
 LEFT = "Whoever asked for the file did not wait for its end"
-ENDINGS = {models.FileFormat.ZIP: "zip", models.FileFormat.JSON: "json", models.FileFormat.BUNDLE: "bundle.zip"}
+LATER = 202
 Chunks = AsyncGenerator[bytes, None]
 
 
@@ -32,25 +36,52 @@ Chunks = AsyncGenerator[bytes, None]
     action="package.export",
     answer=bytes,
     media_type=ZIP,
+    also={LATER: answers.ScheduledJob},
     patient=True,
     raises=(NotFound, Clash),
 )
 async def generate_package(call: Call, package_id: str, body: models.GenerateBody) -> Answer:
-    """Make a file of a package, or of some of its rows; a file that could not be made is in its history too."""
+    """Make a file of a package, or of some of its rows; 202 with a job that does where nobody is to wait.
+
+    A file that could not be made is in the package's history too.
+    """
+    if body.background and await is_repeat(call, LATER):
+        return await by_job(call, package_id, body)
     row = await find_package(await reading(call), package_id)
     if row["packed"] is None:
         raise Clash(f"The package holds nothing: it is {row['status']}")
-    about = info_of(row, (await logins(call, [row]))[row["actor"]])
     export = Export(call, package_id, body.format)
-    chunks = export.recorded(await export.opened(row["packed"]["manifest"], about, narrowing_of(body)))
-    name = file_name(about, ENDINGS[body.format])
+    if body.background:
+        await export.check(row["packed"]["manifest"], wanted_of(body))
+        return await by_job(call, package_id, body)
+    return await at_once(call, row, export, wanted_of(body))
+
+
+async def by_job(call: Call, package_id: str, body: models.GenerateBody) -> Answer:
+    """The job that makes the file."""
+    options = body.model_dump(mode="json", exclude={"background"})
+    command = RequestExport(parse_package_id(package_id), options)
+    job_id = UUID((await execute(call, request_export, command, LATER)).resource)
+    return scheduled(await present_job(call, job_id), "Generation job created")
+
+
+async def at_once(call: Call, row: Row, export: "Export", wanted: FileWanted) -> Answer:
+    """The file itself."""
+    about = info_of(row, (await logins(call, [row]))[row["actor"]])
+    file = await export.opened(row["packed"]["manifest"], about, wanted)
+    return file_answer(file.name, wanted.format, export.recorded(call.app.exporter.written(file)))
+
+
+def file_answer(name: str, format: str, chunks: Chunks, size: int | None = None) -> Answer:
+    """A file as a download, whose size may be known."""
     headers = {"content-disposition": f"attachment; filename={name}"}
-    return Answer(200, b"", headers, JSON if body.format is models.FileFormat.JSON else ZIP, chunks)
+    headers |= {} if size is None else {"content-length": str(size)}
+    return Answer(200, b"", headers, FORMATS[format][1], chunks)
 
 
-def narrowing_of(body: models.GenerateBody) -> Narrowing:
-    """Which rows the file is to hold."""
-    return Narrowing((*body.tables, *body.collections), body.where_clause)
+def wanted_of(body: models.GenerateBody) -> FileWanted:
+    """Which file, and which rows it is to hold."""
+    return FileWanted(body.format.value, (*body.tables, *body.collections), body.where_clause)
 
 
 @dataclass(slots=True)
@@ -63,24 +94,23 @@ class Export:
     records: dict[str, int] = field(default_factory=dict)
     ended: bool = False
 
-    async def opened(self, digest: str, about: PackageInfo, narrowing: Narrowing) -> Chunks:
-        """The file, once it is known that it can be made."""
-        app, organisation = self.call.app, self.call.caller.organisation
+    async def check(self, digest: str, wanted: FileWanted) -> None:
+        """Returns when a job may be asked for the file."""
         try:
-            whole = await app.packages.manifest(digest)
-            manifest = await narrowed(whole, narrowing, app.packages.store, app.pools, organisation)
+            await self.call.app.exporter.check(self.call.caller.organisation, digest, wanted)
         except RollbookError as problem:
             await self.fail(problem.message)
             raise
-        self.records = manifest.records
-        return self.written(manifest, about)
 
-    def written(self, manifest: Manifest, about: PackageInfo) -> Chunks:
-        """The bytes of the file."""
-        store = self.call.app.packages.store
-        if self.format is models.FileFormat.BUNDLE:
-            return write_bundle(manifest, about, store, self.call.app.files.signer)
-        return (write_json if self.format is models.FileFormat.JSON else write_zip)(manifest, about, store)
+    async def opened(self, digest: str, about: PackageInfo, wanted: FileWanted) -> File:
+        """The file, once it is known that it can be made."""
+        try:
+            file: File = await self.call.app.exporter.opened(self.call.caller.organisation, digest, about, wanted)
+        except RollbookError as problem:
+            await self.fail(problem.message)
+            raise
+        self.records = file.manifest.records
+        return file
 
     async def recorded(self, chunks: Chunks) -> Chunks:
         """The same bytes; what came of them is recorded."""

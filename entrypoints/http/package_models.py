@@ -3,11 +3,11 @@
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from adapters.packages.selecting import MOST_STEPS
 from domain.manifest import IdStrategy
-from entrypoints.http.fields import Lenient, OptionalText, Past, no_filter, number, or_empty
+from entrypoints.http.fields import Lenient, OptionalText, Past, no_filter, number, or_empty, or_nothing
 
 LONGEST_NAME = 255
 Called = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_NAME)]
@@ -15,7 +15,8 @@ Described = Annotated[str, StringConstraints(max_length=10_000)]
 Names = Annotated[list[Called], Field(max_length=10_000)]
 Condition = Annotated[str, StringConstraints(max_length=10_000)] | dict[str, Any]
 Document = dict[str, Any]
-Cursor = Annotated[str, StringConstraints(pattern="^[0-9a-f]{16}-[0-9]{1,19}$")]
+CURSOR = "^[0-9a-f]{16}-[0-9]{1,19}$"
+Cursor = Annotated[str, StringConstraints(pattern=CURSOR)]
 
 
 class PackageType(StrEnum):
@@ -119,16 +120,20 @@ class FileFormat(StrEnum):
 class ImportQuery(Lenient):
     """What a package is taken in for, where that does not stand beside it in the body."""
 
-    environment: Annotated[Called | None, BeforeValidator(no_filter)] = None
+    environment: Annotated[
+        Called | None, BeforeValidator(no_filter), or_nothing(type="string", maxLength=LONGEST_NAME)
+    ] = None
 
 
 class GenerateBody(Lenient):
-    """Which file, and which rows of the package: without tables or collections all of them."""
+    """Which file, and which rows of the package: without tables or collections all of them. In the `background` a job
+    makes the file, to be fetched when it is there."""
 
     format: FileFormat = FileFormat.ZIP
     tables: Names = []
     collections: Names = []
     where_clause: dict[Called, Condition | None] = {}
+    background: bool = Field(default=False, validation_alias=AliasChoices("background", "run_as_background"))
 
 
 SELECTION = frozenset(SelectionBody.model_fields)
@@ -175,4 +180,4 @@ class ReadData(Lenient):
     collection: OptionalText = None
     limit: int = Field(default=100, ge=0, le=1000)
     offset: int = Field(default=0, ge=0, le=2**62)
-    cursor: Annotated[Cursor | None, BeforeValidator(no_filter)] = None
+    cursor: Annotated[Cursor | None, BeforeValidator(no_filter), or_nothing(type="string", pattern=CURSOR)] = None

@@ -60,7 +60,7 @@ async def show_package(call: Call, package_id: str, query: models.ShowPackage) -
     past = await reading(call, query.as_of)
     row = await find_package(past, package_id)
     acted = await past.select(PACKAGE_ACTIONS, [equals("package_id", row["id"])], limit=RECENT)
-    body = {"package": await document_of(call, row), "recent_actions": await actions_of(call, acted)}
+    body = {"package": await document_of(call, row), "recent_actions": await actions_of(past, acted)}
     return answer(body, headers=past.headers())
 
 
@@ -155,5 +155,5 @@ async def list_actions(call: Call, package_id: str, query: models.ListActions) -
     past = await reading(call, query.as_of)
     row = await find_package(past, package_id)
     of_package = [equals("package_id", row["id"])]
-    actions = await actions_of(call, await past.page(PACKAGE_ACTIONS, of_package, query.limit, query.offset))
+    actions = await actions_of(past, await past.page(PACKAGE_ACTIONS, of_package, query.limit, query.offset))
     return answer({"actions": actions, "count": len(actions)}, headers=past.headers())

@@ -20,6 +20,7 @@ from entrypoints.http.fields import (
     no_filter,
     number,
     or_empty,
+    or_several,
     several,
 )
 
@@ -100,7 +101,7 @@ class UpdateDeployment(Lenient):
 class ListDeployments(Lenient):
     """Filters, all of which must agree."""
 
-    status: Annotated[list[Status] | None, BeforeValidator(several)] = None
+    status: Annotated[list[Status] | None, BeforeValidator(several), or_several(Status)] = None
     name: OptionalText = None
     environment: OptionalText = None
     provider: Annotated[Provider | None, BeforeValidator(no_filter), or_empty(Provider)] = None

@@ -13,6 +13,7 @@ from domain.errors import Clash, Invalid, NotFound, RollbookError, TooLarge, Ver
 from entrypoints.http.commands import command_key
 from entrypoints.http.errors import CutOff, TooSlow
 from entrypoints.http.headers import NUMBER, Header
+from entrypoints.http.ids import parse_id
 from entrypoints.http.package_import import taken_in
 from entrypoints.http.package_models import LONGEST_NAME
 from entrypoints.http.package_objects import CreatedPackage
@@ -180,7 +181,4 @@ def counted(call: Call, name: str) -> int:
 
 def parse_upload_id(text: str) -> UUID:
     """The id; NotFound when it cannot be one."""
-    try:
-        return UUID(text)
-    except ValueError:
-        raise NotFound("Upload not found") from None
+    return parse_id(text, "", "Upload")

@@ -62,10 +62,17 @@ class RunningAttempt:
         """What was asked for."""
         return self.job.arguments
 
+    @property
+    def waits(self) -> bool:
+        """Whether its handler says that it does nothing but wait for another job."""
+        return bool(self.facts.get("waits"))
+
     def progress(self, **facts: int | float | str | None) -> None:
         """Kept here until it is told."""
         failpoint("progress")
         self.facts |= {name: tellable(fact) for name, fact in facts.items()}
+        if monotonic() - self.kept > LEASE_SECONDS:
+            self.end_by("lost")  # Who stood still says nothing more, before anybody tells him that others go on.
 
     def log(self, line: str) -> None:
         """Kept here until the next sign of life."""

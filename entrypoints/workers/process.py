@@ -4,6 +4,7 @@ import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
+from time import monotonic
 from typing import TypeVar
 
 import structlog
@@ -206,13 +207,17 @@ class Process:
     async def drain(
         self, servers: Sequence[Server], serving: Sequence[Awaitable[None]], running: Sequence[asyncio.Future[None]]
     ) -> None:
-        """The API drains first, for its requests may wait for the followers; these end then."""
+        """The API drains first, for its requests may wait for the followers; these end then.
+
+        What is left of DRAIN_SECONDS is for jobs that undo what they began.
+        """
+        until = monotonic() + self.settings.drain_seconds
         for one in servers:
             one.should_exit = True
         served = await asyncio.gather(*serving, return_exceptions=True)
         self.drained.set()
         if running:
-            await asyncio.wait(running, timeout=FOLLOWERS_SECONDS)
+            await asyncio.wait(running, timeout=max(FOLLOWERS_SECONDS, until - monotonic()))
         for follower in running:
             follower.cancel()
         for outcome in [*served, *await asyncio.gather(*running, return_exceptions=True)]:

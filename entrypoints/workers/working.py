@@ -32,6 +32,7 @@ from entrypoints.workers.outcomes import Outcomes, TimedOut
 log = structlog.get_logger()
 LOOK_SECONDS = 1.0
 PAUSE_SECONDS = 1.0
+MOST_WAITING = 32
 UNKNOWN_SECONDS = 5.0
 LONGEST_GIVE_BACK_SECONDS = 30.0
 NAME = f"{socket.gethostname()}-{os.getpid()}"
@@ -78,7 +79,7 @@ class Worker:
             try:
                 # Workers that look in step would find what is given back in the same order each time.
                 seconds = LOOK_SECONDS * uniform(0.5, 1.5)
-                offers = await self.queue.take(self.concurrency - len(self.working), seconds)
+                offers = await self.queue.take(self.hands_free, seconds)
                 await self.read_or_give_back(offers)
                 for offer in offers:
                     task = asyncio.create_task(self.work(offer))
@@ -88,8 +89,14 @@ class Worker:
                 log.warning("jobs.taking_interrupted", problem=type(problem).__name__)
                 await self.queue.close()
                 await asyncio.sleep(PAUSE_SECONDS)
-            while len(self.working) >= self.concurrency:
-                await asyncio.wait(self.working, return_when=asyncio.FIRST_COMPLETED)
+            while self.hands_free <= 0:
+                await asyncio.wait(self.working, timeout=LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+
+    @property
+    def hands_free(self) -> int:
+        """How many more jobs it can take; one that only waits for another job needs no hand until it goes on."""
+        waiting = sum(attempt.waits for attempt in self.attempts)
+        return self.concurrency - len(self.working) + min(waiting, MOST_WAITING)
 
     async def read_or_give_back(self, offers: Sequence[JetStreamOffer]) -> None:
         """Where the jobs cannot be read now, they are offered again soon."""

@@ -11,7 +11,7 @@ from psycopg.conninfo import make_conninfo
 
 from adapters.embedded.postgres import EmbeddedPostgres
 from tests.backup.ground import Place, fill
-from tests.conftest import Database, Running, numbers, running_rollbook
+from tests.conftest import AT_ONCE, Database, Running, numbers, running_rollbook
 from tests.queue.conftest import Queue
 
 MakePlace = Callable[[], Place]
@@ -22,7 +22,7 @@ def new_database(postgres: EmbeddedPostgres, template: str) -> Iterator[Database
     """An empty, migrated database that goes with the test."""
     name = f"backup_{next(numbers)}"
     with psycopg.connect(postgres.admin_url, autocommit=True) as admin:
-        admin.execute(f"create database {name} template {template} owner rollbook_owner".encode())
+        admin.execute(f"create database {name} template {template} owner rollbook_owner {AT_ONCE}".encode())
     roles = ("rollbook_owner", "rollbook_app", "postgres")
     try:
         yield Database(name, *(make_conninfo(postgres.url(role), dbname=name) for role in roles))

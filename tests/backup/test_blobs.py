@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import UUID
 
+from adapters.blobs.choosing import file_blobs_of
 from adapters.settings import Settings
 from application.ports.blobs import Blob
 from entrypoints import backups
@@ -50,6 +51,12 @@ async def test_a_restore_on_another_machine_brings_every_blob(
 async def test_blobs_stay_out_where_their_store_is_copied_apart(home: Place, tmp_path: Path) -> None:
     await kept(home.settings())
     assert (await home.take(tmp_path / "b.zip", with_blobs=False)).manifest.blobs == ()
+
+
+async def test_files_that_jobs_made_stay_out_as_they_can_be_made_again(home: Place, tmp_path: Path) -> None:
+    settings = home.settings()
+    await file_blobs_of(settings, settings.data_dir).put(once(HELD))
+    assert (await home.take(tmp_path / "b.zip")).manifest.blobs == ()
 
 
 async def test_lines_that_a_job_writes_after_a_restore_stand_behind_those_before(

@@ -54,21 +54,22 @@ class Rounds:
             await self.mine(DRY, lambda: self.ours.deployed(dry_run=True))
         async with target(self.ground):
             await self.mine(DEPLOY, self.ours.deployed)
-            await self.mine(AGAIN, self.ours.deployed)
+            await self.mine(AGAIN, self.ours.deployed, rested=False)
         async with target(self.ground) as database:
             await self.peer(COPY, lambda: peers.bare(self.files, database))
         async with target(self.ground) as database:
             await self.peer(SINGLE, lambda: peers.one_by_one(self.source, database, self.rows))
 
-    async def peer(self, name: str, take: Callable[[], float]) -> None:
-        """A figure, after the server has written down what others left it to write."""
-        await self.ground.checkpoint()
+    async def peer(self, name: str, take: Callable[[], float], rested: bool = True) -> None:
+        """A figure; `rested`, after the server has written down what others left it to write."""
+        if rested:
+            await self.ground.checkpoint()
         self.seconds[name].append(await asyncio.to_thread(take))
 
-    async def mine(self, name: str, take: Callable[[], float]) -> None:
+    async def mine(self, name: str, take: Callable[[], float], rested: bool = True) -> None:
         """A figure of ours, with the memory that it took."""
         with self.ours.watched(self.peaks[name]):
-            await self.peer(name, take)
+            await self.peer(name, take, rested)
 
 
 async def run(ground: Ground, report: Report, options: Namespace) -> None:

@@ -1,12 +1,17 @@
 """Jobs on the command line: what is asked for, what is printed, and how it ends."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from typing import Any
 
 import pytest
 
 from tests.cli.conftest import Run
-from tests.cli.stand_in import StandIn
+from tests.cli.stand_in import START, StandIn
 
 ID = "deploy-0b1c5b52-8f0b-4c8e-8d5e-1f3d6f1f1c02"
 PATH = f"/api/jobs/{ID}"
@@ -117,3 +122,27 @@ def test_a_shown_job_leaves_the_keys_of_rows_to_programs(server: StandIn, run: R
 def test_a_job_that_ended_without_a_word_is_told_so(server: StandIn, run: Run) -> None:
     server.says(200, {**JOB, "status": "cancelled"})
     assert "error: The job is cancelled (JOB_NOT_COMPLETED)" in run("job", "watch", ID).err
+
+
+def test_a_watched_job_outlives_a_short_outage_and_one_that_was_never_seen_does_not(server: StandIn, run: Run) -> None:
+    for status, body in ((200, JOB), (503, {"error": "Starting"}), (200, DONE)):
+        server.says(status, body)
+    assert run("job", "watch", ID, "--interval", "0.2", "--retries", "0").code == 0
+    server.says(503, {"error": "Starting"})
+    assert run("job", "watch", ID, "--retries", "0").code == 5
+
+
+def test_who_stops_waiting_for_a_deployment_is_told_that_it_goes_on(server: StandIn) -> None:
+    server.says(202, {"message": "Deployment job created", "job_id": ID, "status": "scheduled"})
+    for _ in range(200):
+        server.says(200, JOB)
+    words = ("package", "deploy", "pkg-1", "--environment", "staging")
+    command = [sys.executable, "-c", START, *words]
+    with subprocess.Popen(command, env={**os.environ, "API_URL": server.url}, stderr=subprocess.PIPE) as one:
+        while len(server.asked) < 2:
+            assert one.poll() is None
+            time.sleep(0.01)
+        one.send_signal(signal.SIGINT)
+        _, said = one.communicate(timeout=20)
+    assert one.returncode == 130
+    assert f"rollbook job cancel {ID}" in said.decode()

@@ -8,6 +8,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from adapters.embedded.postgres import EmbeddedPostgres
+from tests.conftest import AT_ONCE
 from tests.databases.servers import (
     Postgres15,
     maria_other,
@@ -49,7 +50,7 @@ def made(postgres: EmbeddedPostgres | Postgres15) -> Iterator[str]:
     """A database for a test."""
     name = f"shop_{next(numbers)}"
     with psycopg.connect(postgres.admin_url, autocommit=True) as admin:
-        admin.execute(f"create database {name}".encode())
+        admin.execute(f"create database {name} {AT_ONCE}".encode())
     yield make_conninfo(postgres.admin_url, dbname=name)
     with psycopg.connect(postgres.admin_url, autocommit=True) as admin:
         admin.execute(f"drop database {name} with (force)".encode())

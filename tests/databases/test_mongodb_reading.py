@@ -69,6 +69,15 @@ async def test_collections_are_known_by_name_with_their_ids(shop: str) -> None:
     assert catalog["orders"].primary_key == ("_id",)
 
 
+@pytest.mark.parametrize("field", [{"$oid": "65a000000000000000000001"}, {"$date": "soon"}, {"x": [{"$uuid": 1}]}])
+async def test_fields_that_would_be_taken_for_types_are_refused(mongo_shop: str, field: dict[str, Any]) -> None:
+    fill(mongo_shop, {"odd": [{"_id": 1, "$price": 1, "a": {"$price": 2}}]})
+    assert (await read(mongo_shop, "odd"))[0] == {"odd": [{"_id": 1, "$price": 1, "a": {"$price": 2}}]}
+    fill(mongo_shop, {"odd": [{"_id": 2, "a": field}]})
+    with pytest.raises(Invalid, match="'odd' has a field that is named as Extended JSON names types"):
+        await read(mongo_shop, "odd")
+
+
 async def test_documents_are_packed_as_they_are(shop: str) -> None:
     value = {
         "_id": Int64(2**60),

@@ -172,6 +172,24 @@ async def until(shop: Shop, query: str) -> list[Any]:
     return found
 
 
+async def test_who_goes_on_with_a_deployment_ends_the_session_of_who_had_it(
+    maria_shop: Shop, maria_other: Shop
+) -> None:
+    schema = "create table t (id int auto_increment primary key, name varchar(50))"
+    await maria_shop.run(schema, "insert into t (name) values ('a')")
+    await maria_other.run(schema)
+    package = await pack(maria_shop, "t")
+    async with maria_other.server.connected(maria_other.name) as other:
+        await other.query("lock tables t read")
+        before = asyncio.create_task(deploy(maria_other, package, "1"))
+        await until(maria_other, WAITING)
+        after = asyncio.create_task(deploy(maria_other, package, "1"))
+        with pytest.raises(Unavailable):
+            await before
+    assert (await after).tables["t"].new == 1
+    assert await maria_other.rows("select name from t") == [("a",)]
+
+
 async def test_a_deployment_that_is_cancelled_leaves_nothing_and_ends_on_the_server(
     maria_shop: Shop, maria_other: Shop
 ) -> None:

@@ -200,6 +200,17 @@ async def test_excluded_columns_stay_where_they_are(maria_shop: Shop) -> None:
     assert found["products"] == [["a"], ["b"], ["c"]]
 
 
+async def test_excluded_columns_refer_to_nothing_and_tell_nothing_apart(maria_shop: Shop) -> None:
+    await maria_shop.run(
+        "create table a (id int primary key)",
+        "create table b (id int primary key, a int, code int unique, foreign key (a) references a (id))",
+    )
+    left_out = {"b": frozenset({"a", "code"})}
+    async with MysqlSource(maria_shop.dsn).read(Selection(tables=("b",), exclude=left_out)) as reading:
+        (table,) = reading.tables
+    assert (table.foreign_keys, table.unique, table.primary_key) == ((), (), ("id",))
+
+
 async def test_masks_hide_values_and_keep_joins_and_types(maria_shop: Shop) -> None:
     await maria_shop.run(
         """create table a (mail varchar(12), pay decimal(8, 2), born date, note text, raw blob);

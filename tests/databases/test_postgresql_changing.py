@@ -13,7 +13,7 @@ from tests.databases.test_postgresql_deploying import ALL, COUNT, DEFINITIONS, S
 from tests.databases.test_postgresql_reading import SCHEMA, run
 
 END = """select count(pg_terminate_backend(pid)) from pg_stat_activity
-          where wait_event_type = 'Lock' and datname = current_database() and application_name = 'rollbook'"""
+          where wait_event_type = 'Lock' and datname = current_database() and application_name like 'rollbook%'"""
 PEOPLE = "create table people (mail text primary key); create table calls (id serial primary key, mail text {});"
 CALLED = "insert into people values ('ann@x.org'), ('bob@x.org'); insert into calls (mail) select mail from people;"
 

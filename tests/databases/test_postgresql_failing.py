@@ -238,3 +238,19 @@ async def test_progress_adds_up_to_all_rows(shop: str, other: str) -> None:
     order = Order("1", "p", DeployOptions())
     await PostgresTarget(other).deploy(package, order, lambda table, count: told.append(count))
     assert (sum(told), len(told) > 2) == (9000, True)
+
+
+async def stand_still(dsn: str) -> None:
+    """Makes a table, and says nothing until the server has given the session up."""
+    async with PostgresTarget(dsn).transaction() as connection:
+        await connection.execute("create table begun (); set local idle_in_transaction_session_timeout = '10ms'")
+        ended = "select from pg_stat_activity where application_name = 'rollbook' and datname = current_database()"
+        while rows(dsn, ended):
+            await asyncio.sleep(0.02)
+        await connection.execute("select 1")
+
+
+async def test_who_stands_still_in_the_midst_of_a_transaction_may_begin_again(other: str) -> None:
+    with pytest.raises(Unavailable, match="took back what was begun"):
+        await stand_still(other)
+    assert rows(other, "select to_regclass('begun')") == [(None,)]

@@ -1,6 +1,7 @@
 """Whatever tables there are, and however rows refer to each other: in another database they are the same graph."""
 
 import asyncio
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from tests.databases.conftest import made
 from tests.databases.servers import Postgres15
 from tests.databases.test_postgresql_deploying import pack
 
+EXAMPLES = int(os.environ.get("GRAPH_EXAMPLES", "150"))
 NAMES = ("plain", "Mixed Case", 'quo"te', "per%s cent", "select", "größe", "semi;colon", "a.b")
 KEYS = {
     "generated": "{id} bigint generated always as identity primary key",
@@ -34,6 +36,8 @@ VALUES = {
     "jsonb": st.sampled_from(['{"a": [1, null, "\\u00e9\\n"]}', "null", '"x"']),
     "json": st.sampled_from(['{"a":1, "a":2}', "[]"]),
     "mood": st.sampled_from(["sad", "so; so"]),
+    "mood[]": st.sampled_from(["{}", '{sad,"so; so"}']),
+    "int[]": st.sampled_from(["{{1,NULL},{3,4}}", "[0:1]={5,6}"]),
     "bytea": st.sampled_from(["\\x", "\\x00ff0a"]),
     "timestamptz": st.sampled_from(["2025-03-30 02:30:00.000001+02", "infinity"]),
     "double precision": st.sampled_from(["0.1", "-0", "1e300", "NaN"]),
@@ -235,7 +239,8 @@ def test_a_few_graphs_are_the_same_on_postgresql_15(
 
 
 @pytest.mark.faults
-@settings(max_examples=150, suppress_health_check=list(HealthCheck))
+@pytest.mark.timeout(600)
+@settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
 @given(made=schemas(), is_used=st.booleans(), at_once=st.booleans())
 def test_many_graphs_are_the_same_elsewhere(
     trying: Callable[[Sequence[Made], bool, bool], None], made: list[Made], is_used: bool, at_once: bool

@@ -184,6 +184,17 @@ async def test_masked_values_are_others_that_fit_and_still_join(shop: str) -> No
         assert b"ann@x.org" not in b"".join((await reading.count("a")).sample)
 
 
+async def test_excluded_columns_refer_to_nothing_and_tell_nothing_apart(shop: str) -> None:
+    run(
+        shop,
+        "create table a (id int primary key); create table b (id int primary key, a int references a, code int unique)",
+    )
+    left_out = {"b": frozenset({"a", "code"})}
+    async with PostgresSource(shop).read(Selection(tables=("b",), exclude=left_out)) as reading:
+        (table,) = reading.tables
+    assert (table.foreign_keys, table.unique, table.primary_key) == ((), (), ("id",))
+
+
 async def test_what_cannot_be_masked_or_left_out_is_named(shop: str) -> None:
     run(shop, SCHEMA)
     with pytest.raises(Invalid, match="'sku' takes no null"):

@@ -20,8 +20,8 @@ FORBIDDEN = [
     "select pg_read_file('PG_VERSION')",
     "select lo_import('/etc/passwd')",
     "select pg_ls_dir('.')",
-    "delete from orders",
-    "create table left_behind (a int)",
+    "delete from public.orders",
+    "create table public.left_behind (a int)",
 ]
 SPY = """
 create type mood as enum ('sad', 'ok');

@@ -1,10 +1,13 @@
 """Foreign keys of empty tables are away while rows come, and are what they were, and checked, before anybody looks."""
 
+from typing import Any
+
 import psycopg
 import pytest
+from psycopg import sql
 
 from adapters.databases.postgresql import together
-from domain.errors import Clash
+from domain.errors import Clash, Unavailable
 from tests.databases.test_postgresql_deploying import deploy, pack, rows
 from tests.databases.test_postgresql_reading import run
 
@@ -18,6 +21,19 @@ comment on constraint "of %s" on children is 'it''s told';
 ROWS = "insert into parents (name) values ('a'), ('b'); insert into children (parent) values (2), (1), (2)"
 KEYS = """select conname, pg_get_constraintdef(oid), convalidated, obj_description(oid, 'pg_constraint'), oid
             from pg_constraint where contype = 'f'"""
+TURNED_OFF = "select count(*) from pg_trigger where tgrelid = 'children'::regclass and tgenabled = 'D'"
+REFUSING = """
+create function refuse() returns event_trigger language plpgsql as $$ begin
+    if exists (select from pg_event_trigger_dropped_objects() where object_type = 'table constraint') then
+        raise exception 'never';
+    end if;
+end $$;
+create event trigger never on sql_drop execute function refuse();
+"""
+OTHERS = """
+create table colours (id int primary key); insert into colours values (1);
+alter table children add colour int not null default 1 references colours deferrable initially deferred;
+"""
 SAME = "select p.name from children c join parents p on p.id = c.parent order by c.id"
 
 
@@ -74,3 +90,71 @@ async def test_a_row_that_refers_to_nothing_leaves_nothing_behind(shop: str, fil
         await deploy(filled, await pack(shop, "children"), validate_references=False)
     assert rows(filled, KEYS) == before
     assert rows(filled, "select count(*) from children") == [(0,)]
+
+
+async def test_a_key_that_somebody_turned_off_stays_so(shop: str, filled: str) -> None:
+    run(filled, "alter table children disable trigger all")
+    before = rows(filled, KEYS)
+    await deploy(filled, await pack(shop, "parents", "children"))
+    assert rows(filled, KEYS) == before
+    assert rows(filled, TURNED_OFF) == [(2,)]
+
+
+async def test_a_key_that_was_never_checked_stays_so(shop: str, filled: str) -> None:
+    run(filled, 'alter table children drop constraint "of %s"')
+    run(filled, "alter table children add constraint later foreign key (parent) references parents not valid")
+    before = rows(filled, KEYS)
+    await deploy(filled, await pack(shop, "parents", "children"))
+    assert rows(filled, KEYS) == before
+
+
+async def test_where_nobody_may_drop_keys_they_stay(shop: str, filled: str) -> None:
+    run(filled, REFUSING)
+    before = rows(filled, KEYS)
+    await deploy(filled, await pack(shop, "parents", "children"))
+    assert rows(filled, KEYS) == before
+    assert rows(filled, SAME) == rows(shop, SAME)
+
+
+async def test_another_key_that_waits_for_the_end_is_no_hindrance(shop: str, filled: str) -> None:
+    for database in (shop, filled):
+        run(database, OTHERS)
+    await deploy(filled, await pack(shop, "parents", "children"))
+    assert rows(filled, "select convalidated from pg_constraint where contype = 'f'") == [(True,), (True,)]
+    assert rows(filled, SAME) == rows(shop, SAME)
+
+
+async def test_a_server_that_breaks_off_leaves_every_key(
+    shop: str, filled: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, package = rows(filled, KEYS), await pack(shop, "parents", "children")
+
+    def broken(*_: object) -> list[sql.Composed]:
+        return [sql.SQL("select pg_terminate_backend(pg_backend_pid())").format()]
+
+    monkeypatch.setattr(together, "put_back", broken)
+    with pytest.raises(Unavailable):
+        await deploy(filled, package)
+    assert rows(filled, KEYS) == before
+    assert rows(filled, "select count(*) from children") == [(0,)]
+
+
+async def test_only_one_who_is_in_the_way_is_waited_for(
+    shop: str, filled: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for database in (shop, filled):
+        run(database, "create table toys (id int primary key, parent bigint references parents)")
+    run(shop, "insert into toys values (1, 1)")
+    package, before, tried = await pack(shop, "parents", "children", "toys"), rows(filled, KEYS), list[str]()
+    take_one = together.is_away
+
+    async def noted(connection: Any, stage: Any, name: str, other: Any) -> bool:
+        tried.append(name)
+        return await take_one(connection, stage, name, other)
+
+    monkeypatch.setattr(together, "is_away", noted)
+    with psycopg.connect(filled) as reader:
+        reader.execute("select from parents")
+        await deploy(filled, package)
+    assert rows(filled, KEYS) == before
+    assert tried == ["of %s"]

@@ -14,7 +14,8 @@ from tests.conftest import Background
 from tests.deployments.conftest import Shop, rows
 
 T = TypeVar("T")
-WAITS = "select pid from pg_stat_activity where application_name like 'rollbook%' and wait_event_type = 'Lock'"
+AT_WORK = "select pid from pg_stat_activity where application_name like 'rollbook%' and datname = current_database()"
+WAITS = f"{AT_WORK} and wait_event_type = 'Lock'"
 
 
 class Server:

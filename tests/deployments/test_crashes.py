@@ -26,9 +26,10 @@ OF_DEPLOYING = [
     "after_finish_dependency",
     "before_change_installation",
     "after_change_installation",
-    *(f"progress:{n}" for n in (2, 3, 5, 7, 9)),
+    *(f"progress:{n}" for n in (2, 5, 9)),
 ]
-OF_ROLLING_BACK = ["before_change_installation", "after_change_installation", "progress:1", "progress:2", "progress:3"]
+OF_PACKING = ["before_start_packing", "after_start_packing", "progress:1", "progress:2", "before_job_end"]
+OF_ROLLING_BACK = ["before_change_installation", "after_change_installation", "progress:2"]
 
 
 @pytest.fixture
@@ -116,6 +117,23 @@ async def nobody_holds(shop: Shop, *packages: str) -> None:
         stream = f"installation-{where}"
         found = await shop.rollbook.app.store.load("acme", [stream])
         assert found[stream].holder is None
+
+
+@pytest.mark.parametrize("place", OF_PACKING)
+async def test_a_package_is_packed_once_wherever_its_worker_dies(shop: Shop, database: Database, place: str) -> None:
+    asking = asyncio.create_task(shop.pack())
+    async with asyncio.timeout(20):
+        while not (found := await shop.ask("GET", "/jobs?handler=PACKAGE_PACKING"))["count"]:
+            await asyncio.sleep(0.05)
+    job = found["jobs"][0]["job_id"]
+    await Workers(shop, database).die_and_be_followed(place, shop, job)
+    await asyncio.gather(asking, return_exceptions=True)
+    package = f"pkg-{job.removeprefix('pack-')}"
+    assert await shop.actions(package) == [("pack", "completed")]
+    shop.begin()
+    assert (await shop.deploy(package))["deployment"]["tables"]["orders"]["new"] == 3
+    await shop.end()
+    assert rows(shop.staging) == SOLD
 
 
 @pytest.mark.parametrize("place", [*OF_ANY, *OF_DEPLOYING])

@@ -35,4 +35,6 @@ async def test_a_package_is_deployed_updated_deployed_again_and_taken_back(shop:
     assert taken["tables"]["customers"]["new"] == 3
     assert rows(shop.staging, "select count(*) from customers") == [(7,)]
     assert (await shop.deployment(made["id"], as_of=before))["status"] == "completed"
-    assert await shop.actions(first) == [("rollback", "completed"), ("deploy", "completed"), ("pack", "completed")]
+    assert await shop.actions(first) == [("rollback", "completed"), ("deploy", "rolled_back"), ("pack", "completed")]
+    then = (await shop.ask("GET", f"/packages/{first}/actions", params={"as_of": before}))["actions"]
+    assert [one["actionstatus"] for one in then] == ["completed", "completed"]

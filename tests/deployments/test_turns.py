@@ -11,7 +11,7 @@ from adapters.databases.postgresql.target import PostgresTarget
 from application import deploying
 from application.data_deployments import DeployPackage, RollBackDeployment, deploy_package, roll_back_deployment
 from application.deployment_turns import deploying_concerns, rolling_back_concerns
-from application.execution import Handler, Work
+from application.execution import Executor, Handler, Work
 from application.installations import (
     BeginDependency,
     ChangeInstallation,
@@ -197,6 +197,20 @@ async def test_a_long_chain_of_packages_is_refused(ground: Ground) -> None:
     newest = UUID(await ground.run(define, None))
     with pytest.raises(Invalid, match="more than 99"):
         await ground.run(deploy_package, DeployPackage(newest, "staging", OPTIONS))
+
+
+async def test_what_others_asked_for_meanwhile_is_decided_about_when_a_job_ends(ground: Ground) -> None:
+    job = await ground.deploying(await ground.package("sales"))
+    await ground.run(change_installation, ChangeInstallation(job, 1, job))
+    await ground.run(complete_job, CompleteJob(job, 1, {"deployed": DONE}, deploying_concerns))
+    elsewhere = Executor(ground.app.store, ground.app.executor.clock)
+    around = await circumstances(ground.app, ground.organisation, "test")
+    asked = await elsewhere.execute(ground.organisation, around, roll_back_deployment, RollBackDeployment(job))
+    back = UUID(asked.resource)
+    await ground.run(start_job, StartJob(back, "somebody"))
+    await ground.run(change_installation, ChangeInstallation(back, 1, job))
+    await ground.run(complete_job, CompleteJob(back, 1, {"tables": {}}, rolling_back_concerns))
+    assert await ground.deployment(job) is Status.ROLLED_BACK
 
 
 @pytest.mark.parametrize("what", ["deploy", "roll_back"])

@@ -147,7 +147,11 @@ async def test_a_superuser_packs_as_who_can_only_read(shop: str) -> None:
     source = PostgresSource(shop)
     assert await rows(source) == [b'["a"]']
     assert await ask(source, "select current_user::text, session_user::text") == ("pg_read_all_data", "postgres")
-    for forbidden in ("copy products to program 'true'", "select pg_read_file('PG_VERSION')", "delete from products"):
+    for forbidden in (
+        "copy public.products to program 'true'",
+        "select pg_read_file('PG_VERSION')",
+        "delete from public.products",
+    ):
         with pytest.raises(Invalid, match="permission denied"):
             await ask(source, forbidden)
 

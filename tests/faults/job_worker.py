@@ -28,10 +28,19 @@ async def effect(attempt: Attempt) -> dict[str, Any]:
                 attempt.progress(done=1, total=2)
                 attempt.log(f"try {attempt.fence}")
                 if attempt.fence == 1:
-                    await asyncio.sleep(attempt.arguments.get("seconds", 0))
+                    await linger(attempt)
     except psycopg.OperationalError:
         raise Unavailable("The effects' database is away") from None
     return {"fence": attempt.fence}
+
+
+async def linger(attempt: Attempt) -> None:
+    """Waits, and takes its time to stop."""
+    try:
+        await asyncio.sleep(attempt.arguments.get("seconds", 0))
+    except asyncio.CancelledError:
+        await asyncio.sleep(attempt.arguments.get("undo", 0))
+        raise
 
 
 class WorkingProcess(Process):

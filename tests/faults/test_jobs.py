@@ -123,9 +123,12 @@ async def test_a_job_whose_worker_is_killed_is_finished_by_another_once(workshop
     assert await workshop.last(job, "job.started", "attempt") == "2"
 
 
-async def test_a_worker_that_is_told_to_end_lets_another_have_its_job_at_once(workshop: Workshop) -> None:
+@pytest.mark.parametrize("undo", [0, 4])
+async def test_a_worker_that_is_told_to_end_lets_another_have_its_job_once_it_is_undone(
+    workshop: Workshop, undo: int
+) -> None:
     first = await workshop.hire()
-    job = await workshop.ask(seconds=600)
+    job = await workshop.ask(seconds=600, undo=undo)
     await workshop.until("select count(*) from tries", 1)
     await workshop.hire()
     assert await first.terminate() == 0

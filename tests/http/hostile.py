@@ -71,7 +71,13 @@ IN_ORDER: dict[str, Any] = {
     },
     "preview_package": SELECTION,
     "update_package": {"description": "text", "status": "archived", "tags": ["text"], "metadata": {}},
-    "generate_package": {"format": "zip", "tables": ["text"], "collections": ["text"], "where_clause": {}},
+    "generate_package": {
+        "format": "zip",
+        "tables": ["text"],
+        "collections": ["text"],
+        "where_clause": {"text": "text"},
+        "background": True,
+    },
     "cancel_job": {"reason": "text"},
     "deploy_package": {
         "environment": "text",

@@ -65,6 +65,7 @@ async def test_whether_one_may_comes_before_what_is_asked(shop: Shop) -> None:
         (errors.Forbidden("no"), 403),
         (errors.NotFound("no"), 404),
         (errors.Clash("no"), 409),
+        (errors.Gone("no"), 410),
         (errors.LeaseLost("no"), 410),
         (errors.VersionMismatch("no"), 412),
         (errors.TooLarge("no"), 413),

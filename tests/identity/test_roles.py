@@ -47,6 +47,7 @@ EXPECTED = {
     "GET /api/jobs": VIEWER,
     "GET /api/jobs/{job_id}": VIEWER,
     "GET /api/jobs/{job_id}/logs": DEPLOYER,
+    "GET /api/jobs/{job_id}/file": DEPLOYER,
     "POST /api/jobs/{job_id}/cancel": DEPLOYER,
     "POST /api/jobs/{job_id}/retry": DEPLOYER,
     "GET /api/environments": VIEWER,

@@ -106,7 +106,37 @@ def test_compose_at_the_root_builds_this_image() -> None:
         INFRA / "Dockerfile"
     )
     assert service["image"] == f"rollbook:{VERSION}"
-    assert {volume.split(":")[0] for volume in service["volumes"]} == set(compose["volumes"])
+    kept = {volume.split(":")[0] for volume in service["volumes"] if not volume.endswith(":ro")}
+    assert kept == set(compose["volumes"])
+
+
+def test_compose_shows_secrets_of_environments_read_only() -> None:
+    (service,) = described(INFRA / "compose.yaml")["services"].values()
+    mounts = dict(volume.split(":", 1) for volume in service["volumes"])
+    assert mounts["../secrets"] == f"{service['environment']['ENVIRONMENT_SECRETS_DIR']}:ro"
+    for ignored in (".gitignore", ".dockerignore"):
+        assert "secrets" in (ROOT / ignored).read_text().replace("/", "").splitlines()
+
+
+def test_pods_share_what_packages_hold_and_see_secrets_of_environments_if_there_are_any() -> None:
+    (configuration,) = [o["data"] for o in OBJECTS if o["kind"] == "ConfigMap"]
+    (claim,) = [o for o in OBJECTS if o["kind"] == "PersistentVolumeClaim"]
+    assert claim["spec"]["accessModes"] == ["ReadWriteMany"]
+    for pod in [o["spec"]["template"]["spec"] for o in OBJECTS if o["kind"] == "Deployment"]:
+        volumes = {volume["name"]: volume for volume in pod["volumes"]}
+        for container in pod["containers"]:
+            mounts = {mount["mountPath"]: mount for mount in container["volumeMounts"]}
+            data = volumes[mounts["/data"]["name"]]
+            assert data["persistentVolumeClaim"] == {"claimName": claim["metadata"]["name"]}
+            secrets = mounts[configuration["ENVIRONMENT_SECRETS_DIR"]]
+            assert secrets["readOnly"] is True
+            assert volumes[secrets["name"]]["secret"]["optional"] is True
+
+
+def test_settings_that_are_only_shown_are_there_too() -> None:
+    for path in (INFRA / "kubernetes" / "rollbook.yaml", INFRA / "compose.yaml", *UNITS):
+        comments = "\n".join(re.findall(r"^\s*#(.*)$", path.read_text(), re.MULTILINE))
+        assert set(re.findall(r"\b[A-Z]+_[A-Z_]+\b", comments)) <= SETTINGS
 
 
 class Unit(RawConfigParser):
@@ -128,6 +158,8 @@ def test_units_start_what_there_is_as_an_ordinary_user(unit: Any) -> None:
     assert service["ExecStart"].split()[-1] in {*PARTS, "%i"}
     assert int(service["TimeoutStopSec"]) > Settings.model_fields["drain_seconds"].default
     assert service["NoNewPrivileges"] == "true"
+    secrets = service["ConfigurationDirectory"]
+    assert f"Environment=ENVIRONMENT_SECRETS_DIR=/etc/{secrets}\n" in unit.read_text()
 
 
 def test_the_parts_are_commands() -> None:

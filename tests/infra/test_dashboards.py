@@ -1,5 +1,6 @@
 """Every metric and label that a dashboard or an alert names is told by /metrics of a running Rollbook."""
 
+import asyncio
 import json
 import re
 from collections.abc import Iterator
@@ -61,6 +62,8 @@ async def told(rollbook: Running, jobs: Jobs) -> dict[str, set[str]]:
     jobs.dispatch()
     jobs.work()
     await jobs.until(await jobs.ask(), "completed")
+    jobs.stop.set()
+    await asyncio.wait_for(asyncio.gather(*jobs.tasks), 20)
     found: dict[str, set[str]] = {}
     for family in text_string_to_metric_families(await scraped(rollbook)):
         for suffix in SUFFIXES.get(family.type, ()):

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -174,6 +175,42 @@ async def test_progress_is_heard_while_it_is_made_and_how_it_ended(jobs: Jobs) -
             pass
     assert (last["status"], last["progress"]["done"]) == ("completed", 2)
     await client.close()
+
+
+async def test_progress_is_told_a_few_times_a_second_however_often_it_is_made_and_to_its_organisation(
+    jobs: Jobs,
+) -> None:
+    heard: list[dict[str, Any]] = []
+    heard_elsewhere: list[Any] = []
+    enough = asyncio.Event()
+
+    async def restless(attempt: Attempt) -> dict[str, Any]:
+        done = 0
+        while not enough.is_set():
+            attempt.progress(done=(done := done + 1))
+            await asyncio.sleep(0)
+        return {}
+
+    async def hear(message: Any) -> None:
+        heard.append(orjson.loads(message.data))
+        if len(heard) == 4:
+            enough.set()
+
+    async def hear_elsewhere(message: Any) -> None:
+        heard_elsewhere.append(message)
+
+    client = await nats.connect(jobs.nats_url)
+    await client.subscribe("rollbook-live.acme.>", cb=hear)
+    await client.subscribe("rollbook-live.globex.>", cb=hear_elsewhere)
+    await client.flush()
+    at_work(jobs, Handler("RESTLESS", "restless", "restless", restless))
+    job = await jobs.ask("RESTLESS")
+    await asyncio.wait_for(enough.wait(), 20)
+    await jobs.until(job, "completed")
+    await client.close()
+    told = [datetime.fromisoformat(one["at"]) for one in heard[:4]]
+    assert min(later - earlier for earlier, later in pairwise(told)) > timedelta(seconds=0.2)
+    assert heard_elsewhere == []
 
 
 def test_a_subject_holds_no_more_than_its_four_tokens() -> None:

@@ -18,6 +18,7 @@ from application.deployments import ScheduleDeployment, schedule_deployment
 from application.execution import Executor
 from application.tokens import IssueToken, RevokeToken, issue_token, revoke_token
 from domain.release import Release
+from tests.conftest import AT_ONCE
 from tests.kernel.conftest import Kernel
 from tests.reference.stories import AUDIT, LANES, Step, Ticking, commands, outcome
 
@@ -36,7 +37,7 @@ async def fresh_kernel(postgres: EmbeddedPostgres, template: str) -> AsyncIterat
     name = f"example_{next(numbers)}"
     url = make_conninfo(postgres.app_url, dbname=name)
     with psycopg.connect(postgres.admin_url, autocommit=True) as admin:
-        admin.execute(f"create database {name} template {template} owner rollbook_owner".encode())
+        admin.execute(f"create database {name} template {template} owner rollbook_owner {AT_ONCE}".encode())
         pools = Pools.of(url, 4)
         await pools.open()
         store = PostgresEventStore(pools)

@@ -2,14 +2,15 @@
 
 import time
 from base64 import b64decode
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
+import pytest_asyncio
 
+from adapters.embedded.postgres import EmbeddedPostgres
 from entrypoints.workers.housekeeping import Housekeeping
-from tests.conftest import Database, Running, running_rollbook, settings_for
+from tests.conftest import Running, fresh_database, running_rollbook, settings_for
 from tests.contracts.test_events import LANDED
 from tests.identity.providers import SigningKey, serving
 from tests.kernel.chain import check_order, stored, verify
@@ -77,22 +78,25 @@ async def live_through_everything(octo: Person, ann: Person) -> None:
     await octo.ask("DELETE", f"/v1/tokens/{token['id']}")
 
 
-@pytest.fixture
-async def events(database: Database, tmp_path: Path) -> list[dict[str, Any]]:
-    """A log with every kind of event, by people with tokens of GitHub's and by Rollbook itself."""
-    key = SigningKey("first")
-    async with serving() as stage:
-        stage.begin().keys = [key.public_jwk()]
-        async with running_rollbook(settings_for(tmp_path), database) as open_to_all:
-            await Queue(open_to_all.client).ask("PUT", "/v1/rules", json=RULES)
-        settings = settings_for(tmp_path, auth_enabled=True, github_oidc_issuer=stage.url)
-        async with running_rollbook(settings, database) as running:
-            octo, ann = (Person(running, stage.url, key, name) for name in ("octo-canary", "ann-canary"))
-            await live_through_everything(octo, ann)
-            created = await octo.create("1", cell="x")
-            claimed = await octo.claim(lanes=[{**LANE, "cell": "x"}])
-            await Housekeeping(running.app).lapse("acme", UUID(created["id"]), claimed["lease"]["fence"])
-    return stored(database.admin_url)
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def events(
+    postgres: EmbeddedPostgres, template: str, tmp_path_factory: pytest.TempPathFactory
+) -> list[dict[str, Any]]:
+    """A log with every kind of event, by people with tokens of GitHub's and by Rollbook itself; nobody changes it."""
+    key, folder = SigningKey("first"), tmp_path_factory.mktemp("envelope")
+    with fresh_database(postgres, template) as database:
+        async with serving() as stage:
+            stage.begin().keys = [key.public_jwk()]
+            async with running_rollbook(settings_for(folder), database) as open_to_all:
+                await Queue(open_to_all.client).ask("PUT", "/v1/rules", json=RULES)
+            settings = settings_for(folder, auth_enabled=True, github_oidc_issuer=stage.url)
+            async with running_rollbook(settings, database) as running:
+                octo, ann = (Person(running, stage.url, key, name) for name in ("octo-canary", "ann-canary"))
+                await live_through_everything(octo, ann)
+                created = await octo.create("1", cell="x")
+                claimed = await octo.claim(lanes=[{**LANE, "cell": "x"}])
+                await Housekeeping(running.app).lapse("acme", UUID(created["id"]), claimed["lease"]["fence"])
+        return stored(database.admin_url)
 
 
 def of(events: list[dict[str, Any]], topic: str) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import datetime
+from inspect import isclass
 from typing import Any
 from uuid import UUID
 
@@ -14,9 +15,16 @@ from psycopg.rows import dict_row
 
 from adapters.postgres.intervals import fork_of
 from adapters.postgres.rebuild import rebuild
+from domain.data_deployment import DataDeployment
+from domain.environment import Environment
+from domain.installation import Installation
+from domain.job import Job
+from domain.package import Package
 from domain.status import Status
 from projections.read_model import ReadModel, table
 from projections.registry import READ_MODELS
+from tests.kernel.acting import Acting
+from tests.kernel.acts import ACTS, OPENING, Act
 from tests.kernel.chain import stored
 from tests.kernel.history import EXAMPLES, fresh_kernel, live_through_a_story
 from tests.kernel.retold import TOLD, Version, retell
@@ -24,6 +32,17 @@ from tests.kernel.test_read_models import live_through, project
 from tests.reference.stories import STORIES, Step
 
 LATER: Any = [("schedule", 0, None), ("schedule", 1, None), ("report", 1, Status.DEPLOYED), ("roll back", 1, None)]
+TOPICS = {
+    event.TOPIC
+    for kind in (Environment, Package, DataDeployment, Installation, Job)
+    for event in vars(kind).values()
+    if isclass(event) and hasattr(event, "TOPIC")
+}
+
+
+def told_of(admin_url: str) -> set[str]:
+    """The topics of all events."""
+    return {event["topic"] for event in stored(admin_url)}
 
 
 def kept(admin_url: str, model: ReadModel) -> list[Version]:
@@ -58,10 +77,10 @@ def check(admin_url: str) -> None:
         assert kept(admin_url, model) == retell(log, model.name), model.name
 
 
-@settings(max_examples=8, **EXAMPLES)
-@given(steps=STORIES, batch=st.sampled_from([1, 3, 1000]))
+@settings(max_examples=5, **EXAMPLES)
+@given(steps=STORIES, acts=ACTS, batch=st.sampled_from([1, 3, 1000]))
 def test_each_row_is_what_the_log_says_followed_or_rebuilt(
-    postgres: Any, template: str, steps: list[Step], batch: int
+    postgres: Any, template: str, steps: list[Step], acts: list[Act], batch: int
 ) -> None:
     async def one() -> None:
         async with fresh_kernel(postgres, template) as (kernel, url):
@@ -69,9 +88,13 @@ def test_each_row_is_what_the_log_says_followed_or_rebuilt(
                 postgres.admin_url, dbname=psycopg.conninfo.conninfo_to_dict(url)["dbname"]
             )
             await live_through_a_story(kernel, steps)
+            acting = Acting(kernel)
+            await acting.live_through(OPENING)
+            assert told_of(admin_url) >= TOPICS
             await project(kernel, url, batch)
             check(admin_url)
             await live_through(kernel, LATER)
+            await acting.live_through(acts)
             projected = await project(kernel, url, batch)
             check(admin_url)
             spoil(admin_url)

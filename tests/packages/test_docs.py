@@ -28,7 +28,8 @@ def unknown(body: dict[str, object], model: type[BaseModel]) -> set[str]:
 
 
 def test_every_example_was_found() -> None:
-    assert len(BODIES) == DOCUMENT.count("```json")
+    told_of_progress = DOCUMENT.count('```json\n{"job_id"')
+    assert len(BODIES) + told_of_progress == DOCUMENT.count("```json")
 
 
 def test_every_option_is_told() -> None:

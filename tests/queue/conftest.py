@@ -6,6 +6,7 @@ import httpx2
 import pytest
 
 from tests.conftest import Running
+from tests.sharing import own_organisation
 
 ACME = {"X-Organisation": "acme"}
 
@@ -15,6 +16,7 @@ class Queue:
 
     def __init__(self, client: httpx2.AsyncClient, organisation: str = "acme") -> None:
         self.client = client
+        self.organisation = organisation
         self.headers = {"X-Organisation": organisation}
 
     async def ask(self, method: str, path: str, expect: int = 200, **facts: Any) -> Any:
@@ -62,6 +64,6 @@ LANE = {"name": "shop", "provider": "gcp", "cloud_account_id": "account", "regio
 
 
 @pytest.fixture
-def queue(rollbook: Running) -> Queue:
-    """The queue of acme."""
-    return Queue(rollbook.client)
+def queue(quiet: Running) -> Queue:
+    """The queue of an organisation of this test's own, in a Rollbook that others use too."""
+    return Queue(quiet.client, own_organisation())

@@ -5,10 +5,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from entrypoints.workers.housekeeping import Housekeeping
 from tests.conftest import Database, Running, running_rollbook, settings_for
 from tests.queue.conftest import LANE, Queue
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def test_a_history_tells_who_did_what_and_why(queue: Queue) -> None:
@@ -54,20 +57,28 @@ async def test_a_queued_rollback_goes_first_and_holds_the_lane_until_released(qu
     assert (await queue.claim())["id"] == again["id"]
 
 
-async def test_a_silent_runner_loses_its_claim_and_its_late_word_is_refused(rollbook: Running, queue: Queue) -> None:
+@pytest_asyncio.fixture(loop_scope="session")
+async def alone(database: Database, tmp_path: Path) -> AsyncIterator[Running]:
+    """A Rollbook of this test's own."""
+    async with running_rollbook(settings_for(tmp_path), database) as running:
+        yield running
+
+
+async def test_a_silent_runner_loses_its_claim_and_its_late_word_is_refused(alone: Running) -> None:
+    queue = Queue(alone.client)
     created = await queue.create()
     await queue.claim(lease_seconds=5)
     path = f"/v1/deployments/{created['id']}/heartbeat"
     await queue.ask("POST", path, json={"fence": 1, "lease_seconds": 3600})
-    housekeeping = Housekeeping(rollbook.app)
+    housekeeping = Housekeeping(alone.app)
     await housekeeping.end_silent_claims()
     assert (await queue.show(created))["status"] == "in_progress"
-    async with rollbook.app.pools.writing("acme") as connection:
+    async with alone.app.pools.writing("acme") as connection:
         await connection.execute("update rollbook.leases set expires_at = now() - interval '1 second'")
         # The lease that the claim itself gave is over only after five seconds; the heartbeat's has just ended.
     overdue = datetime.now(UTC) + timedelta(seconds=10)
-    ((organisation, deployment_id, fence),) = await rollbook.app.leases.overdue(overdue)
-    assert await rollbook.app.leases.end_if_over(organisation, deployment_id, fence, overdue)
+    ((organisation, deployment_id, fence),) = await alone.app.leases.overdue(overdue)
+    assert await alone.app.leases.end_if_over(organisation, deployment_id, fence, overdue)
     await housekeeping.lapse(organisation, deployment_id, fence)
     assert (await queue.show(created))["status"] == "scheduled"
     await queue.ask("POST", path, 410, json={"fence": 1})
@@ -111,7 +122,7 @@ async def test_strict_transitions_and_if_match_are_for_whoever_asks_for_them(que
     await queue.ask("PATCH", path, json={"status": "in_progress"}, headers={"If-Match": '"1"'})
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def guarded(database: Database, tmp_path: Path) -> AsyncIterator[Running]:
     """A Rollbook that asks who is there."""
     async with running_rollbook(settings_for(tmp_path, auth_enabled=True), database) as running:
@@ -125,10 +136,10 @@ async def token(rollbook: Running, **fields: object) -> dict[str, str]:
 
 
 async def test_a_token_opens_what_its_role_and_scope_allow_until_it_is_revoked(
-    database: Database, tmp_path: Path, rollbook: Running
+    database: Database, tmp_path: Path, alone: Running
 ) -> None:
-    viewer, deployer = await token(rollbook, role="viewer"), await token(rollbook, role="deployer")
-    narrow = await token(rollbook, role="deployer", scope=["deployment.read"])
+    viewer, deployer = await token(alone, role="viewer"), await token(alone, role="deployer")
+    narrow = await token(alone, role="deployer", scope=["deployment.read"])
     body = {**LANE, "version": "1", "environment": "p", "type": "k8s"}
     async with running_rollbook(settings_for(tmp_path, auth_enabled=True), database) as guarded:
         for headers, expected in ((viewer, 403), (deployer, 201), (narrow, 403)):
@@ -136,7 +147,7 @@ async def test_a_token_opens_what_its_role_and_scope_allow_until_it_is_revoked(
             assert answer.status_code == expected, answer.text
             assert (await guarded.client.get("/v1/deployments", headers=headers)).status_code == 200
         assert (await guarded.client.get("/v1/tokens", headers=deployer)).status_code == 403
-        await Queue(rollbook.client).ask("DELETE", f"/v1/tokens/{deployer['X-Id']}")
+        await Queue(alone.client).ask("DELETE", f"/v1/tokens/{deployer['X-Id']}")
         refused = await guarded.client.get("/v1/deployments", headers=deployer)
         assert (refused.status_code, refused.json()) == (401, {"detail": "Invalid API token"})
 

@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Running
 from tests.queue.conftest import LANE, Queue
+from tests.sharing import own_organisation
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 KEYS = frozenset(
     (
@@ -25,7 +27,7 @@ async def test_a_created_deployment_is_scheduled_and_has_all_its_keys(queue: Que
     assert (created["status"], created["auto"], created["trigger"]) == ("scheduled", True, "auto")
     assert created["updated_at"] == created["created_at"]
     assert datetime.fromisoformat(created["created_at"]).utcoffset() == timedelta(0)
-    assert created["organisation"] == "acme"
+    assert created["organisation"] == queue.organisation
     assert await queue.show(created) == created
 
 
@@ -35,7 +37,7 @@ async def test_a_manual_deployment_has_the_trigger_manual(queue: Queue) -> None:
 
 async def test_server_owned_and_unknown_members_are_ignored(queue: Queue) -> None:
     created = await queue.create(id="x", organisation="other", status="deployed", trigger="rollback", surprise=1)
-    assert (created["status"], created["organisation"], created["trigger"]) == ("scheduled", "acme", "auto")
+    assert (created["status"], created["organisation"], created["trigger"]) == ("scheduled", queue.organisation, "auto")
 
 
 async def test_account_and_region_may_be_left_out(queue: Queue) -> None:
@@ -68,8 +70,8 @@ async def test_a_wrong_value_is_a_422_that_names_it(queue: Queue, fields: dict[s
 
 
 @pytest.mark.parametrize("raw", [b"", b"{", b"[]", b'"x"', b"\xff", b"[" * 5000, b'{"name": NaN}'])
-async def test_a_body_that_is_no_object_is_a_422_list(rollbook: Running, raw: bytes) -> None:
-    answer = await rollbook.client.post("/v1/deployments", content=raw)
+async def test_a_body_that_is_no_object_is_a_422_list(queue: Queue, raw: bytes) -> None:
+    answer = await queue.client.post("/v1/deployments", content=raw)
     assert answer.status_code == 422
     assert isinstance(answer.json()["detail"], list)
     assert answer.headers["x-error-code"] == "UNPROCESSABLE"
@@ -112,22 +114,22 @@ async def test_a_wrong_filter_is_a_422(queue: Queue, query: str) -> None:
     assert refused["detail"][0]["loc"] == ["query", query.split("=")[0]]
 
 
-async def test_pages_follow_each_other_as_of_one_position(rollbook: Running, queue: Queue) -> None:
+async def test_pages_follow_each_other_as_of_one_position(queue: Queue) -> None:
     made = [(await queue.create(str(n)))["id"] for n in range(5)]
     seen: list[str] = []
     path: str | None = "/v1/deployments?limit=2"
     while path:
-        answer = await rollbook.client.get(path, headers=queue.headers)
+        answer = await queue.client.get(path, headers=queue.headers)
         seen += [d["id"] for d in answer.json()]
         await queue.create("later")
         path = answer.headers["link"].split(";")[0].strip("<>") if "link" in answer.headers else None
     assert seen == made[::-1]
 
 
-async def test_the_whole_number_is_counted_on_request(rollbook: Running, queue: Queue) -> None:
+async def test_the_whole_number_is_counted_on_request(queue: Queue) -> None:
     for n in range(3):
         await queue.create(str(n))
-    answer = await rollbook.client.get("/v1/deployments?limit=1", headers={**queue.headers, "Prefer": "count=exact"})
+    answer = await queue.client.get("/v1/deployments?limit=1", headers={**queue.headers, "Prefer": "count=exact"})
     assert answer.headers["x-total-count"] == "3"
 
 
@@ -214,7 +216,7 @@ async def test_an_if_match_that_names_another_version_is_a_412(queue: Queue) -> 
     await queue.ask("PATCH", path, 412, json={"notes": "b"}, headers={"If-Match": '"1"'})
 
 
-async def test_the_past_answers_as_it_was(rollbook: Running, queue: Queue) -> None:
+async def test_the_past_answers_as_it_was(queue: Queue) -> None:
     created = await queue.create()
     then = (await queue.show(created))["position"]
     before = datetime.now(UTC)
@@ -232,8 +234,8 @@ async def test_a_past_that_is_none_is_refused(queue: Queue, moment: str) -> None
     await queue.ask("GET", f"/v1/deployments?as_of={moment}", 400)
 
 
-async def test_organisations_never_meet(rollbook: Running, queue: Queue) -> None:
-    other = Queue(rollbook.client, "other")
+async def test_organisations_never_meet(queue: Queue) -> None:
+    other = Queue(queue.client, own_organisation())
     mine = await queue.create()
     assert await other.ask("GET", "/v1/deployments") == []
     path = f"/v1/deployments/{mine['id']}"
@@ -247,4 +249,4 @@ async def test_organisations_never_meet(rollbook: Running, queue: Queue) -> None
     ):
         await other.ask(method, path + tail, 404, json=body)
     assert await other.ask("GET", "/v1/lanes") == []
-    assert (await Queue(rollbook.client, "ACME").show(mine))["id"] == mine["id"]
+    assert (await Queue(queue.client, queue.organisation.upper()).show(mine))["id"] == mine["id"]

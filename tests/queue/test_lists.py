@@ -3,8 +3,11 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from tests.conftest import Running
+import pytest
+
 from tests.queue.conftest import LANE, Queue
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 ONE: dict[str, Any] = {
     "name": "a",
@@ -50,17 +53,17 @@ async def test_every_status_is_a_filter(queue: Queue) -> None:
         assert await ids(queue, f"status={status}") == [made["id"]]
 
 
-async def test_lists_hold_a_hundred_unless_told_otherwise(rollbook: Running, queue: Queue) -> None:
+async def test_lists_hold_a_hundred_unless_told_otherwise(queue: Queue) -> None:
     for number in range(101):
         await queue.create(str(number))
     assert len(await queue.ask("GET", "/v1/deployments")) == 100
     assert len(await queue.ask("GET", "/v1/deployments?limit=1000")) == 101
     assert await queue.ask("GET", "/v1/deployments?limit=0") == []
-    counted = await rollbook.client.get(
+    counted = await queue.client.get(
         "/v1/deployments?limit=0&name=shop", headers=queue.headers | {"Prefer": "count=exact"}
     )
     assert (counted.headers["x-total-count"], "link" in counted.headers) == ("101", False)
-    assert "x-total-count" not in (await rollbook.client.get("/v1/deployments", headers=queue.headers)).headers
+    assert "x-total-count" not in (await queue.client.get("/v1/deployments", headers=queue.headers)).headers
 
 
 async def test_since_and_until_bound_the_creation_both_included(queue: Queue) -> None:
@@ -78,11 +81,11 @@ async def test_since_and_until_bound_the_creation_both_included(queue: Queue) ->
         await queue.ask("GET", f"/v1/deployments?{wrong}", 422)
 
 
-async def pages(rollbook: Running, queue: Queue, path: str, between: Any) -> list[str]:
+async def pages(queue: Queue, path: str, between: Any) -> list[str]:
     """The ids of all pages, with something happening between two of them."""
     seen, following = [], path
     for _ in range(20):
-        answer = await rollbook.client.get(following, headers=queue.headers)
+        answer = await queue.client.get(following, headers=queue.headers)
         assert answer.status_code == 200, answer.text
         seen += [one["id"] for one in answer.json()]
         if "link" not in answer.headers:
@@ -92,7 +95,7 @@ async def pages(rollbook: Running, queue: Queue, path: str, between: Any) -> lis
     raise AssertionError("The pages never end")
 
 
-async def test_pages_stand_still_while_deployments_come_and_change(rollbook: Running, queue: Queue) -> None:
+async def test_pages_stand_still_while_deployments_come_and_change(queue: Queue) -> None:
     made = [await queue.create(str(number)) for number in range(7)]
     then = [one["id"] for one in made]
 
@@ -101,11 +104,11 @@ async def test_pages_stand_still_while_deployments_come_and_change(rollbook: Run
         waiting = await queue.ask("GET", "/v1/deployments?status=scheduled&sort=created_at&limit=1")
         await queue.report(waiting[0], "failed")
 
-    assert await pages(rollbook, queue, "/v1/deployments?limit=2&status=scheduled", stir) == then[::-1]
+    assert await pages(queue, "/v1/deployments?limit=2&status=scheduled", stir) == then[::-1]
     left = [one["id"] for one in await queue.ask("GET", "/v1/deployments?sort=created_at&limit=1000")]
-    assert await pages(rollbook, queue, "/v1/deployments?limit=3&sort=created_at", stir) == left
+    assert await pages(queue, "/v1/deployments?limit=3&sort=created_at", stir) == left
     past = made[2]["position"]
-    assert await pages(rollbook, queue, f"/v1/deployments?limit=1&as_of={past}", stir) == then[2::-1]
+    assert await pages(queue, f"/v1/deployments?limit=1&as_of={past}", stir) == then[2::-1]
 
 
 async def test_a_cursor_that_is_none_of_ours_is_refused(queue: Queue) -> None:
@@ -114,13 +117,11 @@ async def test_a_cursor_that_is_none_of_ours_is_refused(queue: Queue) -> None:
         await queue.ask("GET", f"/v1/deployments?cursor={cursor}", 400)
 
 
-async def test_lanes_are_filtered_paged_and_asked_of_the_past(rollbook: Running, queue: Queue) -> None:
+async def test_lanes_are_filtered_paged_and_asked_of_the_past(queue: Queue) -> None:
     first, second = await queue.live("1", cell="a"), await queue.live("2", cell="b")
     then = datetime.now(UTC).isoformat().replace("+00:00", "Z")
     third = await queue.live("3")
-    assert await pages(rollbook, queue, "/v1/lanes?limit=1", queue.create) == [
-        one["lane_id"] for one in (third, second, first)
-    ]
+    assert await pages(queue, "/v1/lanes?limit=1", queue.create) == [one["lane_id"] for one in (third, second, first)]
     assert [lane["cell"] for lane in await queue.ask("GET", "/v1/lanes?cell=a")] == ["a"]
     assert [lane["cell"] for lane in await queue.ask("GET", "/v1/lanes?cell_is_null=true&name=shop")] == [None]
     assert await queue.ask("GET", "/v1/lanes?name=other") == []

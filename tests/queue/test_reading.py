@@ -77,7 +77,8 @@ def stumbling(fold: Any) -> Any:
     return folded
 
 
-async def test_rows_that_a_fault_holds_back_are_marked(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_rows_that_a_fault_holds_back_are_marked(rollbook: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    queue = Queue(rollbook.client)
     bad, good = await queue.create("1"), await queue.create("2")
     before = (await queue.client.get("/v1/deployments", headers=ACME)).headers["x-rollbook-position"]
     monkeypatch.setattr(Deployments, "fold", stumbling(Deployments.fold))

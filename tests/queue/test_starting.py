@@ -21,7 +21,8 @@ from tests.identity.world import World, guarded, world
 from tests.queue.conftest import LANE, Queue
 
 
-async def test_a_claim_that_read_the_world_before_a_freeze_fails(rollbook: Running, queue: Queue) -> None:
+async def test_a_claim_that_read_the_world_before_a_freeze_fails(rollbook: Running) -> None:
+    queue = Queue(rollbook.client)
     created = await queue.create()
     execute = rollbook.app.executor.execute
     circumstances = Circumstances(await rollbook.app.people.actor("acme", "ann"), {}, datetime.now(UTC), "c")
@@ -41,7 +42,8 @@ async def test_a_claim_that_read_the_world_before_a_freeze_fails(rollbook: Runni
     assert (await queue.show(created))["status"] == "scheduled"
 
 
-async def test_what_is_frozen_starts_by_no_hand_but_what_became_of_it_is_heard(queue: Queue) -> None:
+async def test_what_is_frozen_starts_by_no_hand_but_what_became_of_it_is_heard(rollbook: Running) -> None:
+    queue = Queue(rollbook.client)
     created = await queue.create()
     await queue.report(created, "in_progress")
     await queue.report(created, "scheduled")
@@ -51,7 +53,8 @@ async def test_what_is_frozen_starts_by_no_hand_but_what_became_of_it_is_heard(q
     await queue.report(created, "deployed")
 
 
-async def test_a_rollback_at_once_is_a_start_and_may_override_a_freeze(queue: Queue) -> None:
+async def test_a_rollback_at_once_is_a_start_and_may_override_a_freeze(rollbook: Running) -> None:
+    queue = Queue(rollbook.client)
     await queue.live("1")
     second = await queue.live("2")
     await queue.ask("POST", "/v1/freezes", 201, json={"scope": {"name": "shop"}, "reason": "sale"})

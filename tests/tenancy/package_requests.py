@@ -43,6 +43,11 @@ def deploying(hand: "Hand") -> "Facts":
     return {"json": {**where, "run_as_background": True}}
 
 
+def generating(hand: "Hand") -> "Facts":
+    """A file, at once or some day."""
+    return {"json": {"format": "json", "background": hand.chance.random() < 0.3}}
+
+
 def piece(hand: "Hand") -> "Facts":
     """All bytes of an upload."""
     return {"content": document(hand, "uploaded"), "headers": {"upload-offset": "0", "content-type": OFFSET_STREAM}}
@@ -79,7 +84,7 @@ PACKAGE_REQUESTS: "dict[str, Build]" = {
     "DELETE /api/packages/{package_id}": nothing,
     "GET /api/packages/{package_id}/data": table,
     "GET /api/packages/{package_id}/actions": past,
-    "POST /api/packages/{package_id}/generate": sent(format="json"),
+    "POST /api/packages/{package_id}/generate": generating,
     "POST /api/packages/{package_id}/deploy": deploying,
     "POST /api/packages/{package_id}/diff": lambda hand: {
         "json": {"environment": deploying(hand)["json"]["environment"]}
@@ -99,4 +104,5 @@ PACKAGE_REQUESTS: "dict[str, Build]" = {
     "POST /api/jobs/{job_id}/cancel": sent(reason=None),
     "POST /api/jobs/{job_id}/retry": nothing,
     "GET /api/jobs/{job_id}/logs": nothing,
+    "GET /api/jobs/{job_id}/file": nothing,
 }

@@ -133,6 +133,8 @@ class Neighbours:
             mine.ids[kind].append(found)
         if template.endswith("/deploy"):
             mine.ids["package_deployment"].append(answer.json()["job_id"])
+        if template.endswith("/generate") and answer.status_code == 202:
+            mine.ids["job"].append(answer.json()["job_id"])
 
     def begin_work(self, mine: Tenant) -> None:
         """Something is live, something was before it, something runs, and something waits for an approval."""
@@ -184,13 +186,13 @@ def settle(both: Neighbours) -> None:
 
 
 def move(both: Neighbours) -> None:
-    """Both have packages deployed."""
+    """Both have packages deployed, and files made of them."""
     for mine in both.tenants:
         for package in mine.ids["package"]:
             body = {"environment": mine.ids["environment"][0], "run_as_background": True}
-            path = f"/api/packages/{package}/deploy"
-            answer = both.client.post(path, headers=mine.headers, json=body)
-            both.note("POST", "/api/packages/{package_id}/deploy", mine, answer)
+            for what in ("deploy", "generate"):
+                answer = both.client.post(f"/api/packages/{package}/{what}", headers=mine.headers, json=body)
+                both.note("POST", f"/api/packages/{{package_id}}/{what}", mine, answer)
 
 
 async def work_until_done(both: Neighbours, nats_url: str) -> None:

@@ -51,6 +51,13 @@ def is_embedded(value: Any) -> bool:
     return isinstance(value, Mapping) and bool(value) and not any(name.startswith("$") for name in value)
 
 
+def is_ambiguous(document: Any) -> bool:
+    """Whether a document of a server's has a field that, once written down, would be taken for the type of a value."""
+    if isinstance(document, dict):
+        return not WRAPPERS.isdisjoint(document) or any(map(is_ambiguous, document.values()))
+    return isinstance(document, list) and any(map(is_ambiguous, document))
+
+
 def from_extended(text: bytes) -> Any:
     """What a text of Extended JSON means for a server."""
     return json_util.loads(text, json_options=OPTIONS)

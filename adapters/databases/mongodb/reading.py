@@ -14,6 +14,7 @@ from adapters.databases.mongodb.closure import TELLING, Closure, declared
 from adapters.databases.mongodb.extended import (
     Json,
     changed_at,
+    is_ambiguous,
     key_of,
     leaves,
     to_bson,
@@ -26,6 +27,7 @@ from adapters.databases.mongodb.session import CONNECT_SECONDS, Session, opened
 from adapters.databases.ordering import ordered
 from application.ports.databases import Found, Lines, Selection
 from domain.dataset import DatabaseKind, ForeignKey, Table
+from domain.errors import Invalid
 from domain.manifest import Collection, DocumentReference, IdStrategy
 
 BATCH_BYTES = 1 << 20
@@ -125,8 +127,9 @@ class MongoReading:
         for ids in self.chosen.pages(table):
             found = self.session.find(table, {"_id": {"$in": to_bson(ids)}}, sort=[("_id", 1)])
             async for one in found:
-                document = self.packed(table, to_json(one))
-                yield document
+                if is_ambiguous(one):
+                    raise Invalid(f"A document of '{table}' has a field that is named as Extended JSON names types")
+                yield self.packed(table, to_json(one))
 
     def packed(self, table: str, document: Json) -> Json:
         """A document without what is left out, and with masks."""

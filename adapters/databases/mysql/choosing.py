@@ -67,6 +67,5 @@ class Choice:
     def packed(self, name: str) -> Table:
         """A table without the columns that are left out, and with the references that the user declared."""
         table, left_out = self.catalog[name], self.selection.exclude.get(name, frozenset())
-        kept = tuple(c for c in table.columns if c.name not in left_out)
         declared = tuple(k for k in self.selection.virtual_foreign_keys if k.table == name)
-        return replace(table, columns=kept, foreign_keys=table.foreign_keys + declared)
+        return replace(table, foreign_keys=table.foreign_keys + declared).without(left_out)

@@ -5,15 +5,16 @@ temporary, so that nothing is left.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from hashlib import sha256
 
 import orjson
 
 from adapters.databases.mysql.quoting import literal
-from adapters.databases.mysql.session import Session
+from adapters.databases.mysql.session import Refused, Session
 from adapters.databases.outcomes import read, told
 from application.ports.databases import Order, Outcome, Recalled
-from domain.errors import Clash
+from domain.errors import Clash, Unavailable
 
 DEPLOYMENTS, LINEAGE, UNDO = "rollbook_deployments", "rollbook_lineage", "rollbook_undo"
 FINGERPRINTS = "rollbook_fingerprints"
@@ -51,6 +52,18 @@ async def known(session: Session) -> set[str]:
     query = f"""select table_name from information_schema.tables
                  where table_schema = database() and table_name in ({listed})"""
     return {row[0] for row in await session.rows(query)}
+
+
+async def take_over(session: Session, deployment_id: str) -> None:
+    """Ends whoever else changes this deployment, which only one can whose job was given to us meanwhile: a worker that
+    stood still, and would hold its locks."""
+    database, *_ = await session.one("select database()")
+    called = "rollbook-by:" + sha256(orjson.dumps([database, deployment_id])).hexdigest()[:40]
+    if before := (await session.one(f"select is_used_lock('{called}')"))[0]:
+        with suppress(Refused):
+            await session.execute(f"kill {int(before)}")
+    if (await session.one(f"select get_lock('{called}', {WAIT_SECONDS})"))[0] != 1:
+        raise Unavailable("Somebody else changes this deployment in this environment")
 
 
 async def lock(session: Session, package: str) -> None:

@@ -36,6 +36,7 @@ class MysqlTarget:
         """All or nothing; what was made before under this id is only told again."""
         async with self.opened() as session:
             is_dry = order.options.dry_run
+            await marks.take_over(session, order.deployment_id)
             await marks.prepare(session, order.package, is_dry)
             if before := await marks.made_before(session, order.deployment_id):
                 return before
@@ -52,11 +53,13 @@ class MysqlTarget:
     async def roll_back(self, deployment_id: str, force: bool, report: Report) -> Outcome:
         """Restores what was before."""
         async with self.opened() as session:
+            await marks.take_over(session, deployment_id)
             return await undo(session, deployment_id, force, await read_catalog(session), report)
 
     async def recall(self, package: str, deployment_id: str) -> Recalled | None:
         """What became of a deployment, once nobody changes the package's rows any more."""
         async with self.opened() as session:
+            await marks.take_over(session, deployment_id)
             await marks.lock(session, package)
             if marks.DEPLOYMENTS not in await marks.known(session):
                 return None

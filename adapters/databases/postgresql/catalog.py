@@ -1,5 +1,6 @@
 """What a PostgreSQL database holds, read from its catalog: tables, columns, keys, references."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -75,8 +76,7 @@ ACTIONS = {"a": "NO ACTION", "r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "
 
 async def read_catalog(connection: AsyncConnection[Any]) -> Mapping[str, Table]:
     """Every table that the role may read, by its name as packages write it."""
-    tables = await rows(connection, TABLES, [])
-    names = {oid: (schema, name) for oid, schema, name in tables}
+    names = told_apart({oid: (schema, name) for oid, schema, name in await rows(connection, TABLES, [])})
     oids = list(names)
     columns, constraints, indexes = [
         grouped(await rows(connection, query, [oids])) for query in (COLUMNS, CONSTRAINTS, INDEXES)
@@ -85,6 +85,13 @@ async def read_catalog(connection: AsyncConnection[Any]) -> Mapping[str, Table]:
         described(oid, names, columns.get(oid, []), constraints.get(oid, []), indexes.get(oid, [])) for oid in oids
     ]
     return {written(table.schema, table.name): table for table in found}
+
+
+def told_apart(names: dict[int, tuple[str, str]]) -> dict[int, tuple[str, str]]:
+    """Without those that are written alike, `a.b` of the default schema and `b` of the schema `a`: neither may stand in
+    for the other."""
+    counts = Counter(written(*name) for name in names.values())
+    return {oid: name for oid, name in names.items() if counts[written(*name)] == 1}
 
 
 def grouped(found: list[Any]) -> dict[int, list[Any]]:
@@ -135,6 +142,7 @@ def column(
     _: str | None,
 ) -> Column:
     """One column."""
+    data_type = data_type.removeprefix(f"{DEFAULT_SCHEMA}.")
     return Column(name, data_type, name in primary, name in referring, is_nullable, max_length, is_generated)
 
 

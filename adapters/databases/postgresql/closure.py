@@ -7,6 +7,7 @@ from typing import Any
 from psycopg import AsyncConnection, sql
 
 from adapters.databases.ordering import ordered
+from adapters.databases.postgresql.exact import Exactness, exactness
 from adapters.databases.postgresql.masking import masks_of
 from adapters.databases.postgresql.others import divided
 from adapters.databases.postgresql.quoting import clause, columns, table_name
@@ -29,6 +30,7 @@ class Closure:
         self.catalog = catalog
         self.selection = selection
         self.divided: Set[str] = frozenset()
+        self.exactness = Exactness({}, frozenset())
         self.whole = {name for name in selection.tables if name not in selection.where}
         self.check()
         self.keys = [*(k for t in catalog.values() for k in t.foreign_keys), *selection.virtual_foreign_keys]
@@ -76,6 +78,7 @@ class Closure:
     async def prepare(self) -> None:
         """Makes the temporary tables; the last thing that writes anything anywhere."""
         self.divided = await divided(self.connection)
+        self.exactness = await exactness(self.connection)
         for place in self.places:
             make = sql.SQL(
                 """create temporary table {} (part oid, place tid, round int, reason text, primary key (part, place))
@@ -135,9 +138,12 @@ class Closure:
 
     def pairs(self, key: ForeignKey, start: str, number: int) -> sql.Composed:
         """Rows `c` with those `p` that they refer to, where the one at the start came in the last round."""
+        pairs = zip(key.columns, key.referenced_columns, strict=True)
         same = [
-            sql.SQL("c.{} = p.{}").format(sql.Identifier(child), sql.Identifier(parent))
-            for child, parent in zip(key.columns, key.referenced_columns, strict=True)
+            sql.SQL("p.{} {} c.{}").format(
+                sql.Identifier(parent), self.exactness.same(key.table, key.name, place), sql.Identifier(child)
+            )
+            for place, (child, parent) in enumerate(pairs)
         ]
         tables = (self.own_rows(key.table), self.own_rows(key.referenced_table))
         joined = sql.SQL("{} c join {} p on {}").format(*tables, sql.SQL(" and ").join(same))
@@ -155,9 +161,8 @@ class Closure:
     def packed(self, name: str) -> Table:
         """A table without the columns that are left out, and with the references that the user declared."""
         table, left_out = self.catalog[name], self.selection.exclude.get(name, frozenset())
-        kept = tuple(c for c in table.columns if c.name not in left_out)
         declared = tuple(k for k in self.selection.virtual_foreign_keys if k.table == name)
-        return replace(table, columns=kept, foreign_keys=table.foreign_keys + declared)
+        return replace(table, foreign_keys=table.foreign_keys + declared).without(left_out)
 
     def own_rows(self, name: str) -> sql.Composed:
         """Where the rows of a table are read: those of tables that inherit from it are their own, those of parts are
@@ -182,7 +187,7 @@ class Closure:
     def lines(self, name: str) -> sql.Composed:
         """The query for the rows of a table, each as one line of JSON, by primary key."""
         table = self.packed(name)
-        values = [sql.SQL("{}::text").format(sql.Identifier("t", c.name)) for c in table.packed_columns]
+        values = [self.exactness.text(name, column.name) for column in table.packed_columns]
         order = columns("t", table.primary_key) if table.primary_key else sql.SQL("t.tableoid, t.ctid")
         rows = sql.SQL("{} t").format(self.own_rows(name))
         if name not in self.whole:

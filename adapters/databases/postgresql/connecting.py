@@ -14,7 +14,11 @@ from domain.errors import Clash, Invalid, Unavailable
 TELL_ROWS = ("23502", "23514", "44000")
 """What a column, a check or a view refuses: the server goes on with the whole row."""
 
+TOO_MUCH = "54"
+"""The class of what no server takes, however often it is tried: too many columns, too long a value."""
+
 CONNECT_SECONDS = 10
+OURS: dict[str, Any] = {"application_name": "rollbook", "client_encoding": "UTF8"}
 KEEPALIVE: dict[str, Any] = {"keepalives": 1, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
 
 
@@ -25,18 +29,22 @@ async def connected(
     """A connection; `what` says in errors which database it is to."""
     try:
         async with await AsyncConnection.connect(
-            dsn, connect_timeout=CONNECT_SECONDS, application_name="rollbook", autocommit=True, **KEEPALIVE
+            dsn, connect_timeout=CONNECT_SECONDS, autocommit=True, **OURS, **KEEPALIVE
         ) as connection:
             await limit(connection, timeout_seconds, lock_seconds)
             await refuse_event_store(connection)
             yield connection
     except errors.QueryCanceled:
         raise Invalid(f"The {what} took longer than {timeout_seconds} s to answer") from None
+    except errors.IdleInTransactionSessionTimeout:
+        raise Unavailable(f"The {what} heard nothing for too long, and took back what was begun") from None
     except errors.LockNotAvailable:
         raise Unavailable(f"Others held locks in the {what} for longer than {lock_seconds} s") from None
     except psycopg.IntegrityError as problem:
         raise Clash(f"The {what} refused: {said(problem)}") from None
     except errors.OperationalError as problem:
+        if (problem.sqlstate or "").startswith(TOO_MUCH):
+            raise Invalid(f"The {what} refused: {said(problem)}") from None
         raise Unavailable(f"The {what} does not answer as it should: {reason(problem)}") from None
     except psycopg.DatabaseError as problem:
         raise Invalid(f"The {what} refused: {said(problem)}") from None

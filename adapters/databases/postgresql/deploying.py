@@ -4,6 +4,7 @@ Everything is one transaction, so that `transaction_size` and `batch_size` have 
 as they are read, and are written by statements that each concern a whole table.
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,17 +25,17 @@ from adapters.databases.postgresql.earlier import look_up
 from adapters.databases.postgresql.facts import Facts, read_facts
 from adapters.databases.postgresql.failing import cast, drop_dependants, failures, halved, mark, remove_dropped
 from adapters.databases.postgresql.fitting import fitted
-from adapters.databases.postgresql.keys import resolve
+from adapters.databases.postgresql.keys import resolve, unique_keys
 from adapters.databases.postgresql.loading import fill
 from adapters.databases.postgresql.noting import keep_images, keep_lineage
 from adapters.databases.postgresql.others import refuse_others
 from adapters.databases.postgresql.progress import Telling
-from adapters.databases.postgresql.redeploying import is_unchanged, keep_fingerprint, known_keys
+from adapters.databases.postgresql.redeploying import is_unchanged, keep_fingerprint, known_keys, without_gaps
 from adapters.databases.postgresql.rehearsing import rehearsed
 from adapters.databases.postgresql.staging import Stage
 from adapters.databases.postgresql.together import checked_together
 from adapters.databases.postgresql.writing import complete, count, insert, move_sequences, update
-from application.ports.databases import Contents, Order, Outcome, Report, TableOutcome
+from application.ports.databases import Contents, Digested, Order, Outcome, Report, TableOutcome
 
 KEYS_SHOWN = 1000
 ROWS_AT_ONCE = 250_000
@@ -63,6 +64,7 @@ class Deployment:
 
     async def run(self) -> Outcome:
         """Everything, unless it was done before."""
+        await marks.take_over(self.connection, self.order.deployment_id)
         await marks.prepare(self.connection, self.order.package)
         if before := await marks.made_before(self.connection, self.order.deployment_id):
             return before
@@ -124,7 +126,8 @@ class Deployment:
 
     async def load(self, stage: Stage) -> None:
         """Brings the rows of one table. When none of them can be known, each takes its new key as it comes."""
-        telling = self.tellings[stage.name] = Telling(self.report, stage.name)
+        noted = self.contents.digest(stage.name)[0] if isinstance(self.contents, Digested) else None
+        telling = self.tellings[stage.name] = Telling(self.report, stage.name, noted=noted)
         raw = self.order.options.continue_on_error
         await stage.make(self.connection)
         if stage.generates and stage.is_first:
@@ -204,15 +207,20 @@ class Deployment:
                 found = done.changed + done.same > 0
                 await keep_lineage(self.connection, stage, self.number, updating, found)
                 await move_sequences(self.connection, stage)
-                await keep_fingerprint(self.connection, stage, self.tellings[stage.name], done.failed)
+                span = await without_gaps(self.connection, stage, done.new)
+                await keep_fingerprint(self.connection, stage, self.tellings[stage.name], done.failed, span)
         dry, generating = self.order.options.dry_run, [s for s in self.stages.values() if s.generates]
         keys = {s.name: await keys_of(self.connection, s, dry) for s in generating}
         outcome = Outcome(counted, keys)
         await marks.end(self.connection, self.order, outcome)
+        self.report(next(iter(counted), ""), 0)
+        await asyncio.sleep(0)  # Where whoever has no right any more to commit this is stopped.
         return outcome
 
     async def outcome(self, stage: Stage) -> TableOutcome:
         """What happened to the rows of one table."""
+        if stage.is_first and not self.order.options.continue_on_error and not unique_keys(stage):
+            return TableOutcome(stage.rows)
         row = await (await self.connection.execute(COUNTS.format(stage.temporary))).fetchone()
         new, found, failed = row or (0, 0, 0)
         changed = self.changed.get(stage.name, 0)
@@ -225,6 +233,10 @@ async def keys_of(connection: AsyncConnection[Any], stage: Stage, dry: bool) -> 
     if not stage.source_key:
         return {}
     which = sql.SQL("s.found > 0 and " if dry else "")
-    query = sql.SQL("select {}, {} from {} s where {}s.failed is null and s.line <= {} order by s.line")
-    parts = (stage.source_key_text(), stage.target_key_text(), stage.temporary, which, KEYS_SHOWN)
-    return dict(await (await connection.execute(query.format(*parts))).fetchall())
+    # Rows lie in the order of their lines, so that the first of them are found without a look at the others.
+    query = sql.SQL(
+        """select {}, {} from (select * from {} s where {} s.failed is null and s.line <= {most} limit {most}) s
+            order by s.line"""
+    )
+    parts = (stage.source_key_text(), stage.target_key_text(), stage.temporary, which)
+    return dict(await (await connection.execute(query.format(*parts, most=KEYS_SHOWN))).fetchall())

@@ -13,7 +13,8 @@ from application.ports.databases import Contents, Lines
 from domain.errors import Invalid
 
 # A line of JSON texts is a line of CSV, but for escapes, and for space that only JSON overlooks.
-SPACED = (b'" ', b' "', b"null ", b" null", b"[ ", b" ]", b"\t", b"\r")
+SPACED = (b'" ', b' "', b"\t", b"\r")
+SPACED_NULLS = (b"null ", b" null")
 # Where the server says that a value is which it cannot read.
 PLACE = re.compile(r"COPY rollbook_stage_\d+, line \d+, column v(\d+)")
 FORM = "(format csv, quote '\"', escape '\\', null 'null', encoding 'UTF8')"
@@ -52,11 +53,17 @@ def unfit(stage: Stage, problem: DataError) -> Invalid:
 def as_csv(lines: Lines, name: str, width: int) -> bytes:
     """Rows as COPY reads them."""
     whole = b"\n".join(lines)
-    if any(space in whole for space in SPACED):
+    text = whole.replace(b"]\n[", b"\n")
+    if len(whole) - len(text) != 2 * len(lines) - 2 or whole[:1] + whole[-1:] != b"[]" or is_spaced(whole):
         return b"".join(rewritten(lines, name, width))
     if b"\\" in whole:
         return b"".join(line[1:-1] + b"\n" if b"\\" not in line else row(line, name, width) for line in lines)
-    return whole.replace(b"]\n[", b"\n")[1:-1] + b"\n" if lines else b""
+    return text[1:-1] + b"\n"
+
+
+def is_spaced(whole: bytes) -> bool:
+    """Whether there may be space between values; there is when a text looks like it, too."""
+    return any(map(whole.__contains__, SPACED)) or (b"null" in whole and any(map(whole.__contains__, SPACED_NULLS)))
 
 
 def rewritten(lines: Lines, name: str, width: int) -> Iterable[bytes]:

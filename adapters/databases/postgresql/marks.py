@@ -25,6 +25,8 @@ create table if not exists rollbook_packages.parts (
     package text not null,
     table_name text not null,
     fingerprint text,
+    first_key bigint,
+    last_key bigint,
     unique (table_name, package)
 );
 create table if not exists rollbook_packages.undo (
@@ -38,6 +40,7 @@ create table if not exists rollbook_packages.undo (
     primary key (deployment, part, target_key)
 );
 """
+LONGEST_NAME = 60
 # Where the rows of one table went; a table for each, so that its index is made when there are rows to order.
 LINEAGE = """
 create table {lineage} (
@@ -50,6 +53,12 @@ create table {lineage} (
 """
 NO_MARKS = "select to_regclass('rollbook_packages.undo') is null"
 LOCK = "select pg_advisory_xact_lock(hashtext('rollbook package'), hashtext(%s))"
+# Only one who came before, and whose job was given to us, can work under the same name still: it would hold its locks.
+TAKE_OVER = """
+select pg_terminate_backend(pid) from pg_stat_activity
+ where application_name = current_setting('application_name') and datname = current_database()
+   and usename = current_user and pid <> pg_backend_pid()
+"""
 LOCK_SCHEMA = "select pg_advisory_xact_lock(hashtext('rollbook packages'))"
 NUMBER = """
 insert into rollbook_packages.deployments (deployment_id, package, tables) values (%s, %s, %s) returning number
@@ -58,6 +67,13 @@ PART = """
 insert into rollbook_packages.parts (package, table_name) values (%s, %s)
     on conflict (table_name, package) do update set package = excluded.package returning part
 """
+
+
+async def take_over(connection: AsyncConnection[Any], deployment_id: str) -> None:
+    """Ends whoever else changes this deployment; a worker that stood still finds its connection gone."""
+    name = f"rollbook {deployment_id}"[:LONGEST_NAME]
+    await connection.execute("select set_config('application_name', %s, false)", [name])
+    await connection.execute(TAKE_OVER)
 
 
 async def prepare(connection: AsyncConnection[Any], package: str) -> None:

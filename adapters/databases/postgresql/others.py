@@ -14,10 +14,11 @@ select n.nspname, c.relname from pg_class c join pg_namespace n on n.oid = c.rel
 """
 OTHERS = """
 select n.nspname, c.relname,
-       case when c.relispartition then 'a part of the table ' || pg_partition_root(c.oid)::regclass
-            else case c.relkind when 'v' then 'a view' when 'm' then 'a materialized view'
-                                when 'f' then 'a foreign table' end end
+       case c.relkind when 'v' then 'a view' when 'm' then 'a materialized view' when 'f' then 'a foreign table' end,
+       m.nspname, r.relname
   from pg_class c join pg_namespace n on n.oid = c.relnamespace
+  left join pg_class r on c.relispartition and r.oid = pg_partition_root(c.oid)
+  left join pg_namespace m on m.oid = r.relnamespace
  where c.relkind in ('v', 'm', 'f') or c.relispartition and c.relkind in ('r', 'p')
 """
 
@@ -35,7 +36,12 @@ async def refuse_others(
     if not (unknown := [name for name in names if name not in catalog]):
         return
     found = await (await connection.execute(OTHERS)).fetchall()
-    known = {written(schema, name): what for schema, name, what in found}
+    known = {written(schema, name): told(*what) for schema, name, *what in found}
     for name in unknown:
         if name in known:
             raise Invalid(f"'{name}' is {known[name]}; only whole tables are {what_tables_are}")
+
+
+def told(kind: str, schema: str | None, table: str | None) -> str:
+    """What it is; `table` is the whole that it is a part of."""
+    return f"a part of the table {written(schema, table)}" if schema and table else kind

@@ -1,7 +1,7 @@
 """Packing from PostgreSQL: one snapshot, the chosen rows and what they refer to, streamed as lines of JSON."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -13,6 +13,8 @@ from adapters.databases.measuring import SAMPLE_ROWS
 from adapters.databases.postgresql.catalog import read_catalog
 from adapters.databases.postgresql.closure import Closure
 from adapters.databases.postgresql.connecting import connected
+from adapters.databases.postgresql.copying import copied
+from adapters.databases.postgresql.exact import EXACT, rely_on_catalog
 from adapters.databases.postgresql.masking import hidden
 from adapters.databases.postgresql.others import refuse_others
 from adapters.databases.postgresql.rights import give_up_rights, reduce_rights
@@ -22,9 +24,6 @@ from domain.dataset import DatabaseKind, Table
 BATCH_BYTES = 1 << 18
 # What is in is found by whole tables; the default would have it sorted on disk.
 MEMORY = "set local work_mem = '32MB'; set local jit = off"
-# What makes texts of values that any PostgreSQL reads back exactly.
-EXACT = "set local timezone = 'UTC'; set local datestyle = 'ISO, MDY'; set local intervalstyle = 'postgres';\
- set local extra_float_digits = 1; set local bytea_output = 'hex'; set local xmloption = 'content'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,7 @@ class PostgresSource:
     async def read(self, selection: Selection) -> AsyncIterator["PostgresReading"]:
         """Opens the snapshot; from the moment at which the user's own words are run it is read-only."""
         async with self.connected() as connection, connection.transaction(force_rollback=True):
-            await connection.execute("set transaction isolation level repeatable read")
+            await connection.execute("set transaction isolation level repeatable read, read write")
             await connection.execute(f"{EXACT}; {MEMORY}".encode())
             limit = sql.SQL("set local statement_timeout = {}").format(self.timeout_seconds * 1000)
             await connection.execute(limit)
@@ -62,6 +61,7 @@ class PostgresSource:
     async def connected(self) -> AsyncIterator[AsyncConnection[Any]]:
         """A connection with limits, and with no more rights than it needs."""
         async with connected(self.dsn, "source", self.timeout_seconds, self.lock_seconds) as connection:
+            await rely_on_catalog(connection)
             await reduce_rights(connection)
             yield connection
 
@@ -113,14 +113,6 @@ class PostgresReading:
         # No JSON text holds these control characters, so that nothing is ever quoted or escaped on its way.
         form = "(format csv, quote E'\\x01', delimiter E'\\x02', escape E'\\x01')"
         copy = sql.SQL("copy ({}) to stdout {}").format(self.closure.lines(table), sql.SQL(form))
-        pending, held, size = b"", list[bytes](), 0
-        async with self.connection.cursor() as cursor, cursor.copy(copy) as chunks:
-            async for chunk in chunks:
-                held.append(bytes(chunk))
-                size += len(chunk)
-                if size >= BATCH_BYTES:
-                    whole, _, pending = (pending + b"".join(held)).rpartition(b"\n")
-                    held, size = [], len(pending)
-                    yield hidden(whole.split(b"\n"), self.closure.masks[table])
-        if rest := (pending + b"".join(held)).rstrip(b"\n"):
-            yield hidden(rest.split(b"\n"), self.closure.masks[table])
+        async with aclosing(copied(self.connection, copy, BATCH_BYTES)) as batches:
+            async for rows in batches:
+                yield hidden(rows[:-1].split(b"\n"), self.closure.masks[table])

@@ -13,6 +13,7 @@ FOUND = "select outcome, rolled_back_at from rollbook_packages.deployments where
 
 async def recall(connection: AsyncConnection[Any], package: str, deployment_id: str) -> Recalled | None:
     """None when it is not there. Whoever deploys the package, or takes it back, has ended when this answers."""
+    await marks.take_over(connection, deployment_id)
     await connection.execute(marks.LOCK, [package])
     if (await marks.one(connection, marks.NO_MARKS, []))[0]:
         return None

@@ -28,7 +28,9 @@ READER = sql.SQL("create role {} nologin bypassrls in role pg_read_all_data")
 
 async def refuse_event_store(connection: AsyncConnection[Any]) -> None:
     """Invalid when the database is where a Rollbook keeps its events."""
-    row = await (await connection.execute(EVENT_STORE)).fetchone()
+    async with connection.transaction():
+        await connection.execute("set local search_path = pg_catalog")
+        row = await (await connection.execute(EVENT_STORE)).fetchone()
     if row == (True,):
         raise Invalid("This database is an event store of Rollbook's; no package comes from there or goes there")
 

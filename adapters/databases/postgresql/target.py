@@ -12,14 +12,18 @@ from adapters.databases.postgresql.catalog import read_catalog
 from adapters.databases.postgresql.connecting import connected
 from adapters.databases.postgresql.deploying import Deployment
 from adapters.databases.postgresql.differing import differences
-from adapters.databases.postgresql.reading import EXACT
+from adapters.databases.postgresql.exact import EXACT
 from adapters.databases.postgresql.recalling import recall
 from adapters.databases.postgresql.undoing import undo
 from application.ports.databases import Contents, Difference, Order, Outcome, Recalled, Report
 from domain.dataset import DatabaseKind, Table
 
-# What statements that concern whole tables need; the default would have them go by disk.
-MEMORY = "set local work_mem = '64MB'; set local maintenance_work_mem = '128MB'; set local jit = off"
+# What statements that concern whole tables need; the default would have them go by disk, and look at a tenth of a
+# large stage to know that joins by hash are best.
+MEMORY = "set local work_mem = '64MB'; set local maintenance_work_mem = '128MB'; set local jit = off;\
+ set local default_statistics_target = 20"
+# Less than a lease: the server lets nobody commit who stood still while others were given the work.
+STANDING_STILL = "set local idle_in_transaction_session_timeout = '10s'"
 PART_OF = """
 select p.part from rollbook_packages.parts p join rollbook_packages.deployments d using (package)
  where d.deployment_id = %s and p.table_name = %s
@@ -90,6 +94,7 @@ class PostgresTarget:
                 async with connection.transaction():
                     await connection.execute(EXACT.encode())
                     await connection.execute(MEMORY.encode())
+                    await connection.execute(STANDING_STILL)
                     yield connection
                     if take_back:
                         raise Rehearsed

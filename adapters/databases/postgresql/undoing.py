@@ -23,6 +23,7 @@ select package, tables, rolled_back_at, number from rollbook_packages.deployment
 
 async def undo(connection: AsyncConnection[Any], deployment_id: str, force: bool, report: Report) -> Outcome:
     """Children first, in the transaction that is open."""
+    await marks.take_over(connection, deployment_id)
     package, columns, number = await deployment(connection, deployment_id)
     catalog = await read_catalog(connection)
     if lost := [name for name in columns if name not in catalog]:

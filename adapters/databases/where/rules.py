@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlglot import exp
 
+from adapters.databases.where.lengthening import pad, replacement
 from adapters.databases.where.writing import Pieces, Rule, Text, Writer, bracketed, joined, number, shown
 from domain.errors import Invalid
 
@@ -184,13 +185,6 @@ def trim(writer: Writer, node: Any) -> Pieces:
     return (f"trim({end} ", *what, " from ", *writer.write(node.this), ")")
 
 
-def pad(writer: Writer, node: Any) -> Pieces:
-    """LPAD and RPAD."""
-    name = "lpad" if node.args.get("is_left") else "rpad"
-    filled = writer.write(node.args["fill_pattern"]) if node.args.get("fill_pattern") else (Text(" "),)
-    return (f"{name}(", *writer.write(node.this), ", ", *writer.write(node.expression), ", ", *filled, ")")
-
-
 EVERYWHERE: Rules = {
     **{node: (infix(word), frozenset({"this", "expression"})) for node, word in OPERATORS.items()},
     exp.Like: (negatable("like"), frozenset({"this", "expression", "negate"})),
@@ -221,7 +215,7 @@ EVERYWHERE: Rules = {
     exp.Length: call("char_length", "this"),
     exp.Left: call("left", "this", "expression"),
     exp.Right: call("right", "this", "expression"),
-    exp.Replace: call("replace", "this", "expression", "replacement"),
+    exp.Replace: (replacement, frozenset({"this", "expression", "replacement"})),
     exp.Reverse: call("reverse", "this"),
     exp.Concat: call("concat", "expressions"),
     exp.Substring: call("substring", "this", "start", "length"),
