@@ -81,3 +81,10 @@ def path(leaves: Sequence[str], place: int) -> list[str]:
             steps.append(("<" if beside < place else ">") + level[beside].hex())
         place //= 2
     return steps
+
+
+def exported(text: str, signature: str, public_key: str, leaves: Sequence[str], shown: Sequence[int]) -> str:
+    """A checkpoint as others get it: one line, with the heads that they may see and their ways to the root."""
+    heads = [{"leaf": leaves[place], "path": path(leaves, place)} for place in shown]
+    told = {"checkpoint": text, "signature": signature, "key": public_key, "heads": heads}
+    return json.dumps(told, ensure_ascii=False)

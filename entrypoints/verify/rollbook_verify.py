@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 INTACT, BROKEN, MISMATCH, GAP, UNREADABLE = range(5)
 NOTHING = bytes(32)
+CONTEXT = b"rollbook checkpoint v1\0"
 OF_STREAM = ("event_id", "stream_id", "version", "topic", "schema_version")
 SEALED = ("position", "commit_position", *OF_STREAM, "organisation", "sequence", "recorded_at")
 EVENTS = f"select {', '.join(SEALED)}, envelope, payload, previous_hash, hash from rollbook.events order by position"
@@ -243,7 +244,7 @@ def is_signed(key: str, signature: str, text: bytes) -> bool:
     """Whether the signature is the key's."""
     try:
         public = Ed25519PublicKey.from_public_bytes(base64.b64decode(key, validate=True))
-        public.verify(base64.b64decode(signature, validate=True), text)
+        public.verify(base64.b64decode(signature, validate=True), CONTEXT + text)
     except (InvalidSignature, ValueError):
         return False
     return True
