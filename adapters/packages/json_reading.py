@@ -51,7 +51,8 @@ class JsonReader:
     def peek(self) -> bytes:
         """The next byte that is not blank; nothing at the end."""
         while True:
-            self.at = BLANK.match(self.buffer, self.at).end()  # type: ignore[union-attr]  # no blank is a match, too
+            if blank := BLANK.match(self.buffer, self.at):
+                self.at = blank.end()
             if self.at < len(self.buffer):
                 return self.buffer[self.at : self.at + 1]
             if not self.more():

@@ -31,6 +31,10 @@ VIGILANCE: dict[str, Any] = {
 }
 
 
+class BeingBuilt(Unavailable):
+    """A read model has no table yet: no projector has begun with it."""
+
+
 class RoleConnection(psycopg.AsyncConnection[Any]):
     """A connection that remembers whose rows it may see."""
 
@@ -123,7 +127,7 @@ async def again_when_cut_off(work: Callable[[], Awaitable[T]], seconds: float = 
                 except psycopg.errors.DiskFull as problem:
                     raise StorageFull(FULL) from problem
                 except psycopg.errors.UndefinedTable as problem:
-                    raise Unavailable("The read model is still being built") from problem
+                    raise BeingBuilt("The read model is still being built") from problem
                 except AWAY as problem:
                     log.warning("store.away", problem=type(problem).__name__)
                     await asyncio.sleep(PAUSE_SECONDS)

@@ -12,6 +12,7 @@ import structlog
 
 from adapters.nats.job_queue import TROUBLES, JetStreamJobs
 from adapters.postgres.job_runs import Due, RunningJob
+from adapters.postgres.pools import BeingBuilt
 from application.execution import stream_of
 from application.handlers import Concern
 from application.jobs import EndJob, lose_worker
@@ -83,7 +84,8 @@ class Dispatcher:
                     self.swept = monotonic()
                     await self.sweep()
             except INTERRUPTIONS as problem:
-                log.warning("jobs.dispatch_interrupted", problem=type(problem).__name__)
+                say = log.info if isinstance(problem, BeingBuilt) else log.warning
+                say("jobs.dispatch_interrupted", problem=type(problem).__name__)
                 await self.queue.close()
             await self.pause(stop)
         await self.queue.close()

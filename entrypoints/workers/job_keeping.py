@@ -7,6 +7,7 @@ from datetime import timedelta
 import psycopg
 import structlog
 
+from adapters.postgres.pools import BeingBuilt
 from adapters.reachability import in_words
 from domain.errors import RollbookError
 from entrypoints.composition import Rollbook
@@ -29,7 +30,8 @@ class JobKeeping:
             try:
                 await self.round()
             except (RollbookError, psycopg.Error) as problem:
-                log.warning("jobs.keeping_interrupted", problem=in_words(problem))
+                say = log.info if isinstance(problem, BeingBuilt) else log.warning
+                say("jobs.keeping_interrupted", problem=in_words(problem))
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), EVERY_SECONDS)
 

@@ -64,6 +64,7 @@ class Worker:
             for task in (taking, told, *self.working):
                 task.cancel()
             await asyncio.gather(taking, told, *self.working, return_exceptions=True)
+            await asyncio.gather(*self.working, return_exceptions=True)
             await self.queue.close()
 
     async def put_back(self) -> None:
@@ -74,8 +75,8 @@ class Worker:
         await asyncio.gather(*self.working, return_exceptions=True)
 
     async def take(self) -> None:
-        """Takes what is offered while it has a hand free."""
-        while True:
+        """Takes what is offered while it has a hand free. A cancellation may get lost in a wait that is just over."""
+        while not self.stopping:
             try:
                 # Workers that look in step would find what is given back in the same order each time.
                 seconds = LOOK_SECONDS * uniform(0.5, 1.5)

@@ -1,32 +1,25 @@
 """What jobs leave for those who watch: metrics, and traces and consequences that go back to who asked for them."""
 
 import asyncio
-from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from adapters import tracing
-from adapters.tracing import configure_tracing, stop_tracing
+from adapters.tracing import stop_tracing
 from application.handlers import Attempt, Handler
 from application.jobs import CancelJob, RetryJob, cancel_job, retry_job
 from domain.errors import Unavailable
+from domain.job import Job
 from entrypoints.workers import dispatching
+from entrypoints.workers.working import waited
 from tests.conftest import Running
 from tests.jobs.conftest import Jobs
 from tests.jobs.test_working import ECHO
-from tests.management.collector import Collector, facts, otlp_receiver
+from tests.management.collector import Collector, facts
+from tests.management.collector import collector as collector
 from tests.management.scrape import scrape
-
-
-@pytest.fixture
-def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
-    """A collector, with tracing configured to send to it, however long that takes."""
-    monkeypatch.setattr(tracing, "SHUTDOWN_SECONDS", 60)
-    with otlp_receiver() as receiving:
-        configure_tracing(receiving.endpoint)
-        yield receiving
-        stop_tracing()
 
 
 async def counted(running: Running, name: str, **labels: str) -> float:
@@ -86,8 +79,15 @@ async def test_each_try_is_counted_by_what_the_job_was_afterwards(rollbook: Runn
         assert await counted(rollbook, "rollbook_job_tries_total", **of, status=status) == 1
     for name in ("rollbook_job_seconds_count", "rollbook_job_wait_seconds_count"):
         assert await counted(rollbook, name, **of) == 2
-    # The second try waited for its time, not for a worker.
-    assert await counted(rollbook, "rollbook_job_wait_seconds_bucket", **of, le="1.0") == 2
+
+
+async def test_a_try_that_has_a_time_waits_from_then_on(jobs: Jobs) -> None:
+    job = await jobs.app.executor.look("acme", Job, await jobs.ask("FLAKY"))
+    assert job is not None
+    asked = job.modified_on
+    assert waited(job, asked + timedelta(seconds=3)) == 3
+    job.due_at = (asked + timedelta(seconds=2)).isoformat()
+    assert waited(job, asked + timedelta(seconds=3)) == 1
 
 
 @pytest.mark.parametrize("asked_here", [True, False])

@@ -8,7 +8,11 @@ from gzip import decompress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from adapters import tracing
+from adapters.tracing import configure_tracing, stop_tracing
 
 
 @dataclass
@@ -68,3 +72,13 @@ def otlp_receiver() -> Iterator[Collector]:
         server.shutdown()
         server.server_close()
         thread.join(10)
+
+
+@pytest.fixture
+def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
+    """A collector, with tracing configured to send to it, however long that takes."""
+    monkeypatch.setattr(tracing, "SHUTDOWN_SECONDS", 60)
+    with otlp_receiver() as receiving:
+        configure_tracing(receiving.endpoint)
+        yield receiving
+        stop_tracing()

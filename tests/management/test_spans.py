@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -17,22 +17,13 @@ from adapters.embedded.nats import EmbeddedNats
 from adapters.tracing import configure_tracing, exporting, stop_tracing
 from entrypoints.workers.housekeeping import Housekeeping
 from tests.conftest import Database, Running, running_rollbook, settings_for
-from tests.management.collector import Collector, facts, otlp_receiver
+from tests.management.collector import Collector, facts
+from tests.management.collector import collector as collector
 from tests.queue.conftest import ACME, Queue
 
 TRACE, CALLER = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 INCOMING = {"traceparent": f"00-{TRACE}-{CALLER}-01"}
 BODY = {"name": "shop", "version": "1", "provider": "gcp", "environment": "production", "type": "k8s"}
-
-
-@pytest.fixture
-def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
-    """A collector, with tracing configured to send to it, however long that takes."""
-    monkeypatch.setattr(tracing, "SHUTDOWN_SECONDS", 60)
-    with otlp_receiver() as receiving:
-        configure_tracing(receiving.endpoint)
-        yield receiving
-        stop_tracing()
 
 
 @pytest.fixture

@@ -62,7 +62,8 @@ async def test_each_file_is_an_action_in_the_history(market: Market) -> None:
 async def test_a_file_that_cannot_be_made_is_a_failed_action_with_its_reason(market: Market) -> None:
     package = await market.made()
     held = await market.app.executor.look(market.organisation, *whole(package))
-    digest = held.contents().manifest  # type: ignore[union-attr]
+    assert held is not None
+    digest = held.contents().manifest
     await market.app.packages.store.delete(digest)
     await market.send("POST", f"/packages/{package}/generate", 404, json={"format": "zip"})
     failed = (await actions(market, package))[0]

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Event, Thread
 from urllib.parse import urlsplit
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx2
 import pytest
@@ -51,9 +51,9 @@ async def digests(blobs: Blobs, before: datetime) -> list[str]:
     return [blob.digest async for blob in blobs.kept_before(before)]
 
 
-async def read(logs: JobLogs, job: object) -> bytes:
+async def read(logs: JobLogs, job: UUID) -> bytes:
     """The whole log of a job."""
-    return b"".join([piece async for piece in logs.read("acme", job, 0)])  # type: ignore[arg-type]  # any id
+    return b"".join([piece async for piece in logs.read("acme", job, 0)])
 
 
 async def test_logs_of_jobs_are_blobs_in_the_bucket_until_they_are_old(
