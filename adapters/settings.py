@@ -24,6 +24,7 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 
 from adapters.environment_settings import EnvironmentSettings
 from adapters.package_settings import PackageSettings
+from adapters.record_settings import RecordSettings
 from application.caller import Role
 
 log = structlog.get_logger()
@@ -67,7 +68,7 @@ class OidcIssuer(BaseModel):
         return self
 
 
-class Settings(PackageSettings, EnvironmentSettings):
+class Settings(PackageSettings, RecordSettings, EnvironmentSettings):
     """What an operator may decide. Unset URLs mean servers of our own, under `data_dir`."""
 
     model_config = SettingsConfigDict(env_file=DOTENV, env_ignore_empty=True, extra="ignore")

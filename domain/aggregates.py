@@ -1,16 +1,20 @@
 """Every aggregate there is; importing this makes all topics known."""
 
+from domain.audit_export import AuditExport
 from domain.data_deployment import DataDeployment
 from domain.deployment import Deployment
 from domain.environment import Environment
 from domain.freezes import Freezes
+from domain.incident import Incident
 from domain.installation import Installation
 from domain.job import Job
 from domain.lane import Lane
 from domain.organisation import Organisation
 from domain.package import Package
 from domain.rules import Rules
+from domain.teams import Teams
 from domain.token import Token
+from domain.webhook import Webhook
 
 AGGREGATES = (
     Deployment,
@@ -24,5 +28,9 @@ AGGREGATES = (
     DataDeployment,
     Installation,
     Environment,
+    Incident,
+    Teams,
+    Webhook,
+    AuditExport,
 )
 TOPICS = frozenset(aggregate.TOPIC for aggregate in AGGREGATES)

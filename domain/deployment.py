@@ -1,13 +1,13 @@
 """A deployment: one release on its way to one target, from scheduled to its end."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import singledispatch
 from typing import Any
 from uuid import UUID
 
 from eventsourcing.domain import AggregateCreated, AggregateEvent, BaseAggregate
 
-from domain.errors import Clash, Forbidden, LeaseLost
+from domain.errors import Clash, Forbidden, Invalid, LeaseLost
 from domain.release import Release
 from domain.status import STRICT, Status, Trigger
 from domain.taxonomy import Taxonomy
@@ -107,6 +107,13 @@ class Deployment(BaseAggregate[UUID]):
         TOPIC = "deployment.approved"
         reason: str | None
 
+    class Corrected(Event):
+        """It really went live at another moment (ISO 8601 in UTC) than was recorded first."""
+
+        TOPIC = "deployment.corrected"
+        went_live_at: str
+        reason: str
+
     @classmethod
     def schedule(cls, deployment_id: UUID, at: datetime, **facts: Any) -> "Deployment":
         """A new deployment, waiting."""
@@ -141,6 +148,15 @@ class Deployment(BaseAggregate[UUID]):
             raise Clash(f"Only a scheduled deployment can be approved; this one is {self.status}")
         self.trigger_event(self.Approved, timestamp=at, reason=reason)
 
+    def correct(self, went_live_at: datetime, reason: str, at: datetime) -> None:
+        """Says when it really went live; what was believed before stays on record."""
+        if not self.went_live:
+            raise Clash("A deployment that never went live has no such moment to correct")
+        if went_live_at > at:
+            raise Invalid("went_live_at is in the future")
+        moment = went_live_at.astimezone(UTC).isoformat(timespec="microseconds")
+        self.trigger_event(self.Corrected, timestamp=at, went_live_at=moment, reason=reason)
+
     def claim(
         self, runner: str, at: datetime, lease_until: datetime, override: str | None = None, fences_above: int = 0
     ) -> None:
@@ -148,14 +164,8 @@ class Deployment(BaseAggregate[UUID]):
 
         Its fence is beyond `fences_above`: those up to there may be known to runners of a past that was undone.
         """
-        self.trigger_event(
-            self.Claimed,
-            timestamp=at,
-            runner=runner,
-            fence=max(self.fence, fences_above) + 1,
-            lease_until=lease_until.isoformat(),
-            override=override,
-        )
+        facts = {"runner": runner, "lease_until": lease_until.isoformat(), "override": override}
+        self.trigger_event(self.Claimed, timestamp=at, fence=max(self.fence, fences_above) + 1, **facts)
 
     def lapse(self, fence: int, at: datetime) -> None:
         """Ends a claim whose runner is silent; refused when another claim or an outcome came first."""
@@ -168,13 +178,7 @@ class Deployment(BaseAggregate[UUID]):
             raise LeaseLost("The lease on this deployment has ended")
 
     def __init__(
-        self,
-        organisation: str,
-        taxonomy: Taxonomy,
-        release: Release,
-        number: int,
-        trigger: str,
-        requested_by: str,
+        self, organisation: str, taxonomy: Taxonomy, release: Release, number: int, trigger: str, requested_by: str
     ) -> None:
         self.organisation = organisation
         self.taxonomy = taxonomy
@@ -186,11 +190,13 @@ class Deployment(BaseAggregate[UUID]):
         self.fence = 0
         self.claimed = False
         self.approved = False
+        self.went_live = False
 
     def become(self, status: Status) -> None:
         """Any outcome or new start ends a claim."""
         self.status = status
         self.claimed = False
+        self.went_live = self.went_live or status is Status.DEPLOYED
 
 
 BECOMES: dict[type[AggregateEvent], Status] = {

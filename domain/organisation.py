@@ -52,6 +52,12 @@ class Organisation(BaseAggregate[UUID]):
         TOPIC = "organisation.person_erased"
         person: str
 
+    class Erased(Event):
+        """The organisation's key was destroyed: nobody in it can be named any more. `reason` is as it was told."""
+
+        TOPIC = "organisation.erased"
+        reason: str
+
     @staticmethod
     def id_of(organisation: str) -> UUID:
         """Where an organisation's own facts stand."""
@@ -79,9 +85,15 @@ class Organisation(BaseAggregate[UUID]):
         """Has it on record that a person is forgotten."""
         self.trigger_event(self.PersonErased, timestamp=at, person=person)
 
+    def erase_all(self, reason: str, at: datetime) -> None:
+        """Has it on record that everybody is forgotten; a repeat changes nothing."""
+        if not self.erased:
+            self.trigger_event(self.Erased, timestamp=at, reason=reason)
+
     def __init__(self, organisation: str) -> None:
         self.organisation = organisation
         self.owner: str | None = None
+        self.erased = False
 
 
 @singledispatch
@@ -97,6 +109,11 @@ def _(event: Organisation.OwnerBound, organisation: Organisation) -> None:
 @evolve.register
 def _(event: Organisation.OwnerRebound, organisation: Organisation) -> None:
     organisation.owner = event.owner
+
+
+@evolve.register
+def _(event: Organisation.Erased, organisation: Organisation) -> None:
+    organisation.erased = True
 
 
 def another_owner(organisation: str) -> Forbidden:

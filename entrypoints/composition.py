@@ -36,31 +36,14 @@ from application.handlers import Handler
 from application.organisations import Owners
 from application.ports.event_store import Appended, Commit
 from domain.rules import HouseRules, Rules
-from entrypoints.http import (
-    data_deployment_keys,
-    data_deployments,
-    environments,
-    governance,
-    job_files,
-    jobs,
-    lanes,
-    organisations,
-    package_changes,
-    package_deploying,
-    package_export,
-    package_import,
-    package_reading,
-    uploads,
-)
 from entrypoints.http.api import Api, Hooks, Limits
 from entrypoints.http.authentication import Authentication
 from entrypoints.http.commands import authenticated, authorised
 from entrypoints.http.counting import Counting
-from entrypoints.http.deployments import queue
 from entrypoints.http.documentation import documentation
+from entrypoints.http.interfaces import INTERFACES
 from entrypoints.http.limits import RateLimits
 from entrypoints.http.observing import count_authentication, observe
-from entrypoints.http.packages import packages
 from entrypoints.http.recent import RecentRows
 from entrypoints.http.rendering import as_users_know_it
 from entrypoints.http.traced import Traced
@@ -69,10 +52,6 @@ from projections.read_model import Row
 from projections.registry import READ_MODELS
 
 RULES_REMEMBERED_SECONDS = 2.0
-INTERFACES = (queue, packages)
-ROUTES_OF = (lanes, governance, organisations, jobs, environments, package_reading, package_changes)
-FILES_OF = (package_export, package_import, uploads, job_files)
-DATA_OF = (package_deploying, data_deployments, data_deployment_keys)
 
 
 @dataclass(slots=True)

@@ -13,24 +13,17 @@ from psycopg.conninfo import conninfo_to_dict
 from adapters.embedded.nats import EmbeddedNats
 from adapters.embedded.postgres import EmbeddedPostgres
 from adapters.keyring import present_key
-from adapters.nats.job_queue import JetStreamJobs
-from adapters.nats.relay import Relay
 from adapters.postgres.master_keys import refuse_other_key
 from adapters.postgres.migrations import migrate, refuse_missing_schema
 from adapters.postgres.pools import refuse_powerful_role
-from adapters.postgres.projector import Projector
 from adapters.reachability import named
 from adapters.settings import Settings
 from adapters.tracing import configure_tracing, stop_tracing
 from entrypoints.composition import Rollbook, build
 from entrypoints.http.management import management_app
 from entrypoints.workers.condition import Condition
-from entrypoints.workers.dispatching import Dispatcher
-from entrypoints.workers.housekeeping import Housekeeping
-from entrypoints.workers.job_keeping import JobKeeping
+from entrypoints.workers.followers import Followers
 from entrypoints.workers.listening import Server, bound, close, port_of, server
-from entrypoints.workers.sweeping import Sweeping
-from entrypoints.workers.working import Worker
 
 log = structlog.get_logger()
 ALL = frozenset({"serve", "project", "relay", "work"})
@@ -49,8 +42,6 @@ class Process:
         self.ended = False
         self.restored = False
         self.rollbook: Rollbook | None = None
-        self.projector: Projector | None = None
-        self.relay: Relay | None = None
         self.broker: EmbeddedNats | None = None
         self.condition: Condition | None = None
 
@@ -144,39 +135,13 @@ class Process:
             await refuse_other_key(owner_url, present_key(secret, s.data_dir))
 
     def tasks(self, nats_url: str) -> list[Awaitable[None]]:
-        """The followers of the log that run here."""
+        """What runs beside the servers."""
         assert self.rollbook is not None
-        found: list[Awaitable[None]] = []
-        if "project" in self.parts:
-            self.projector = self.rollbook.projector()
-            found.append(self.projector.run(self.drained))
-        if "relay" in self.parts:
-            self.relay = self.rollbook.relay(nats_url)
-            found.append(self.relay.run(self.drained))
-            if self.broker:
-                found.append(self.broker.unstick(self.relay.is_stuck, self.drained))
-        if "work" in self.parts:
-            found += [Housekeeping(self.rollbook).run(self.drained), JobKeeping(self.rollbook).run(self.drained)]
-            found.append(Sweeping(self.rollbook).run(self.drained))
-        found += self.work_on_jobs(nats_url)
-        self.condition = Condition(self.rollbook, self.parts, self.projector, self.relay)
+        followers = Followers(self.rollbook, self.parts, nats_url, self.broker, self.drained)
+        found = followers.all()
+        self.condition = Condition(self.rollbook, self.parts, followers.projector, followers.relay)
         if self.condition.reads:
             found.append(self.condition.be_seen(self.drained))
-        return found
-
-    def work_on_jobs(self, nats_url: str) -> list[Awaitable[None]]:
-        """Who offers jobs, and who does them; without NATS jobs wait."""
-        assert self.rollbook is not None
-        works = "work" in self.parts
-        if not nats_url or not (works or "serve" in self.parts):
-            return []
-        found: list[Awaitable[None]] = [
-            Dispatcher(self.rollbook, JetStreamJobs(nats_url), sweeps=works).run(self.drained)
-        ]
-        if works:
-            concurrency = self.settings.worker_concurrency
-            worker = Worker(self.rollbook, JetStreamJobs(nats_url), self.rollbook.handlers, concurrency)
-            found.append(worker.run(self.drained))
         return found
 
     async def serve(self, followers: list[Awaitable[None]], announce: Callable[[], None] | None) -> None:

@@ -10,8 +10,8 @@ from tests.architecture.test_shape import FILES, ROOT
 
 # Everything that the domain may name; none of it reads a clock, a file, a socket or a dice.
 PURE = {
-    *("bisect", "collections", "collections.abc", "dataclasses", "datetime", "enum", "functools", "json", "re"),
-    *("typing", "uuid", "eventsourcing.domain", "pydantic", "pydantic_core"),
+    *("bisect", "collections", "collections.abc", "dataclasses", "datetime", "enum", "functools", "hashlib", "json"),
+    *("re", "typing", "uuid", "eventsourcing.domain", "pydantic", "pydantic_core"),
 }
 # What pure modules hold that is not: moments and identities are given to the domain.
 IMPURE = {"now", "utcnow", "today", "uuid1", "uuid4", "uuid7", "create_utc_datetime_now", "datetime_now_with_tzinfo"}

@@ -35,10 +35,10 @@ async def nothing(attempt: Attempt) -> dict[str, Any]:
 class IdleProcess(Process):
     """Knows one more handler."""
 
-    def work_on_jobs(self, nats_url: str) -> list[Awaitable[None]]:
+    def tasks(self, nats_url: str) -> list[Awaitable[None]]:
         assert self.rollbook is not None
         self.rollbook.handlers |= by_name(Handler("NOTHING", "nothing", "nothing", nothing))
-        return super().work_on_jobs(nats_url)
+        return super().tasks(nats_url)
 
 
 def peer(url: str) -> App:

@@ -15,6 +15,7 @@ from adapters.postgres.codec import NOT_PAYLOAD
 from domain.aggregates import AGGREGATES
 
 LANDED = {
+    "audit_export.requested": (1, "organisation kind from_position to_position filters requested_by"),
     "data_deployment.cancelled": (1, "action_id reason"),
     "data_deployment.deployed": (1, "action_id database_name tables keys mapped warnings"),
     "data_deployment.failed": (1, "action_id error"),
@@ -34,6 +35,7 @@ LANDED = {
     "deployment.cancelled": (1, ""),
     "deployment.claim_lapsed": (1, "fence"),
     "deployment.claimed": (1, "runner fence lease_until override"),
+    "deployment.corrected": (1, "went_live_at reason"),
     "deployment.deployed": (1, ""),
     "deployment.failed": (1, ""),
     "deployment.rescheduled": (1, ""),
@@ -52,6 +54,11 @@ LANDED = {
     "freezes.declared": (1, "freeze"),
     "freezes.lifted": (1, "freeze_id reason"),
     "freezes.opened": (1, "organisation"),
+    "incident.linked": (1, "deployment_id relation"),
+    "incident.reopened": (1, "reason"),
+    "incident.reported": (1, "organisation title began_at reference reported_by"),
+    "incident.resolved": (1, "ended_at"),
+    "incident.unlinked": (1, "deployment_id relation reason"),
     "installation.left": (1, "job_id"),
     "installation.occupied": (1, "job_id"),
     "installation.opened": (1, "organisation environment package"),
@@ -77,6 +84,7 @@ LANDED = {
     "lane.opened": (1, "organisation taxonomy"),
     "lane.released": (1, "reason"),
     "lane.superseded": (1, "by below automatic_only"),
+    "organisation.erased": (1, "reason"),
     "organisation.opened": (1, "organisation"),
     "organisation.owner_bound": (1, "owner"),
     "organisation.owner_rebound": (1, "owner previous reason"),
@@ -103,8 +111,16 @@ LANDED = {
     "package.validated": (1, "action_id environment options tables error requested_by"),
     "rules.opened": (1, "organisation"),
     "rules.set": (1, "rules"),
+    "teams.opened": (1, "organisation"),
+    "teams.set": (1, "teams"),
     "token.issued": (1, "organisation name role scope expires_at sha256 owner"),
     "token.revoked": (1, ""),
+    "webhook.changed": (1, "changes"),
+    "webhook.paused": (1, "reason rule"),
+    "webhook.removed": (1, "reason"),
+    "webhook.resumed": (1, ""),
+    "webhook.secret_rotated": (1, ""),
+    "webhook.subscribed": (1, "organisation name host filters subscribed_by"),
 }
 
 # One event of each kind as it was recorded, with all that may stand in it: topic, version, payload. A line is for ever.

@@ -46,10 +46,10 @@ async def linger(attempt: Attempt) -> None:
 class WorkingProcess(Process):
     """Knows one more handler."""
 
-    def work_on_jobs(self, nats_url: str) -> list[Awaitable[None]]:
+    def tasks(self, nats_url: str) -> list[Awaitable[None]]:
         assert self.rollbook is not None
         self.rollbook.handlers |= by_name(Handler("EFFECT", "effect", "effect", effect, timeout_seconds=600))
-        return super().work_on_jobs(nats_url)
+        return super().tasks(nats_url)
 
 
 if __name__ == "__main__":

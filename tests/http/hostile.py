@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import httpx2
 from pydantic import TypeAdapter, ValidationError
 
-from entrypoints.composition import INTERFACES
+from entrypoints.http.interfaces import INTERFACES
 from entrypoints.http.openapi import document
 from entrypoints.http.routing import Route
 from tests.conftest import Running

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from entrypoints.composition import INTERFACES
 from entrypoints.http.documentation import ASSETS
+from entrypoints.http.interfaces import INTERFACES
 from entrypoints.http.openapi import document
 from tests.http.asgi import Shop
 
