@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl
 
 import orjson
 from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
 
 from domain.errors import TooLarge, Unprocessable
 from entrypoints.http.errors import CutOff, TooSlow, WrongMediaType
@@ -126,7 +127,7 @@ def parse_query(query_string: bytes, model: type[BaseModel], parser: TypeAdapter
     """
     values: dict[str, Any] = {}
     for name, value in parse_qsl(query_string.decode("latin-1"), keep_blank_values=True, errors="surrogateescape"):
-        if name not in model.model_fields:
+        if name not in parameters_of(model):
             continue
         if is_list(model, name):
             values.setdefault(name, []).append(value)
@@ -137,9 +138,21 @@ def parse_query(query_string: bytes, model: type[BaseModel], parser: TypeAdapter
 
 
 @cache
+def parameters_of(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """What a query may hold, by the names that callers write: `from` is no name in Python."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
+
+
+@cache
+def parameters(model: type[BaseModel]) -> dict[str, str]:
+    """The parameters of a query and the fields that hold them: a word of Python's own cannot be a field's name."""
+    return {field.alias or name: name for name, field in model.model_fields.items()}
+
+
+@cache
 def is_list(model: type[BaseModel], name: str) -> bool:
     """Whether a query parameter may come several times."""
-    found = model.model_fields.get(name)
+    found = parameters_of(model).get(name)
     kinds = (found.annotation, *get_args(found.annotation)) if found else ()
     return any(get_origin(kind) is list for kind in kinds)
 
