@@ -144,12 +144,6 @@ def parameters_of(model: type[BaseModel]) -> dict[str, FieldInfo]:
 
 
 @cache
-def parameters(model: type[BaseModel]) -> dict[str, str]:
-    """The parameters of a query and the fields that hold them: a word of Python's own cannot be a field's name."""
-    return {field.alias or name: name for name, field in model.model_fields.items()}
-
-
-@cache
 def is_list(model: type[BaseModel], name: str) -> bool:
     """Whether a query parameter may come several times."""
     found = parameters_of(model).get(name)
