@@ -15,7 +15,6 @@ from domain.errors import Frozen, LeaseLost, NotFound
 from domain.freezes import Freezes
 from domain.lane import Entry, Lane
 from domain.rules import HouseRules
-from domain.status import Trigger
 from domain.taxonomy import Taxonomy
 
 CLAIM_RULE = "scheduled-before-claimed"
@@ -80,9 +79,7 @@ async def claim_deployment(work: Work, command: ClaimDeployment) -> str:
 
 def may_start(rules: HouseRules, taxonomy: Taxonomy, entry: Entry) -> bool:
     """Manual deployments wait for an approval where a rule asks for one."""
-    if entry.trigger is not Trigger.MANUAL or entry.approved:
-        return True
-    return not any(rule.scope.covers(taxonomy, entry.environment) for rule in rules.approval)
+    return entry.approved or rules.approval_for(entry.trigger, taxonomy, entry.environment) is None
 
 
 async def take(work: Work, lane: Lane, entry: Entry, command: ClaimDeployment) -> str:

@@ -121,8 +121,8 @@ class Deployment(BaseAggregate[UUID]):
 
     def report(self, status: Status, at: datetime, strict: bool = False, override: str | None = None) -> None:
         """Records what somebody says has become of it. Any status may follow any other, unless `strict`."""
-        if strict and status != self.status and status not in STRICT[self.status]:
-            raise Clash(f"A deployment that is {self.status} cannot become {status}")
+        if strict:
+            check_transition(self.status, status)
         event_class, facts = REPORTS[status]
         if status is Status.IN_PROGRESS:
             facts = {"override": override}
@@ -228,6 +228,12 @@ def _(event: Deployment.Claimed, deployment: Deployment) -> None:
 @evolve.register
 def _(event: Deployment.Approved, deployment: Deployment) -> None:
     deployment.approved = True
+
+
+def check_transition(present: Status, status: Status) -> None:
+    """Refuses what cannot follow where an organisation asks for strict transitions."""
+    if status != present and status not in STRICT[present]:
+        raise Clash(f"A deployment that is {present} cannot become {status}")
 
 
 REPORTS: dict[Status, tuple[type[Deployment.Event], dict[str, Any]]] = {

@@ -1,5 +1,6 @@
 """The freezes of an organisation: while one covers a lane, nothing new starts there."""
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import singledispatch
@@ -94,9 +95,7 @@ class Freezes(BaseAggregate[UUID]):
 
     def covering(self, taxonomy: Taxonomy, environment: str, now: datetime) -> Freeze | None:
         """The freeze that keeps this from starting now, if any."""
-        return next(
-            (f for f in self.declared.values() if in_force(f, now) and f.scope.covers(taxonomy, environment)), None
-        )
+        return first_covering(self.declared.values(), taxonomy, environment, now)
 
     def __init__(self, organisation: str) -> None:
         self.organisation = organisation
@@ -121,3 +120,8 @@ def _(event: Freezes.Lifted, freezes: Freezes) -> None:
 def in_force(freeze: Freeze, now: datetime) -> bool:
     """Whether its time has not run out."""
     return freeze.until is None or datetime.fromisoformat(freeze.until) > now
+
+
+def first_covering(freezes: Iterable[Freeze], taxonomy: Taxonomy, environment: str, now: datetime) -> Freeze | None:
+    """The first of these freezes that keeps this from starting now, if any."""
+    return next((f for f in freezes if in_force(f, now) and f.scope.covers(taxonomy, environment)), None)

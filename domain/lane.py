@@ -2,7 +2,6 @@
 
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from functools import singledispatch
 from typing import Any
@@ -11,38 +10,14 @@ from uuid import UUID
 from eventsourcing.domain import AggregateCreated, AggregateEvent, BaseAggregate
 
 from domain.errors import NotFound
+from domain.lane_rules import Entry as Entry
+from domain.lane_rules import Hold as Hold
+from domain.lane_rules import HoldBy, SkipBy
 from domain.status import Status, Trigger
 from domain.taxonomy import Taxonomy
 
 RAN = frozenset({Status.IN_PROGRESS, Status.DEPLOYED, Status.FAILED, Status.ROLLED_BACK})
 LIVE = (Status.SCHEDULED, Status.IN_PROGRESS, Status.DEPLOYED)
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """What the lane knows of one deployment; `number` is its place in order of arrival."""
-
-    deployment_id: str
-    number: int
-    version: str
-    environment: str
-    auto: bool
-    trigger: Trigger
-    status: Status
-    approved: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """After a rollback: automatic deployments of `version`, or with a number up to `number`, wait."""
-
-    version: str
-    number: int
-    deployment_id: str
-
-    def covers(self, entry: Entry) -> bool:
-        """Whether the hold keeps this deployment back."""
-        return entry.trigger is Trigger.AUTO and (entry.number <= self.number or entry.version == self.version)
 
 
 class Lane(BaseAggregate[UUID]):
@@ -101,7 +76,7 @@ class Lane(BaseAggregate[UUID]):
 
     def supersede(self, by: Entry, at: datetime, automatic_only: bool = False) -> list[str]:
         """Empties the queue before `by`; answers which deployments were in it."""
-        skipped = [e.deployment_id for e in self.waiting_before(by.number, automatic_only)]
+        skipped = [e.deployment_id for e in self.overtaken(by, automatic_only)]
         if skipped:
             self.trigger_event(
                 self.Superseded, timestamp=at, by=by.deployment_id, below=by.number, automatic_only=automatic_only
@@ -119,11 +94,11 @@ class Lane(BaseAggregate[UUID]):
             raise NotFound("Nothing is held in this lane")
         self.trigger_event(self.Released, timestamp=at, reason=reason)
 
-    def next_to_claim(self, may_start: Callable[[Entry], bool]) -> Entry | None:
+    def next_to_claim(self, may_start: Callable[[Entry], bool], hold_by: HoldBy = HoldBy.EITHER) -> Entry | None:
         """A queued rollback first, else the newest that may start; none while one is in progress."""
         if self.numbers[Status.IN_PROGRESS]:
             return None
-        able = [e for e in self.queue() if may_start(e) and not (self.held and self.held.covers(e))]
+        able = [e for e in self.queue() if may_start(e) and not (self.held and self.held.covers(e, hold_by))]
         rollbacks = [e for e in able if e.trigger is Trigger.ROLLBACK]
         return next(iter(rollbacks or able), None)
 
@@ -146,6 +121,14 @@ class Lane(BaseAggregate[UUID]):
     def newest_ran(self) -> Iterator[Entry]:
         """What ran or tried to, newest first."""
         return (self.entries[n] for n in reversed(self.ran))
+
+    def overtaken(self, by: Entry, automatic_only: bool, skip_by: SkipBy = SkipBy.AGE) -> list[Entry]:
+        """What leaves the queue for `by`; only by age is it recorded so."""
+        if skip_by is SkipBy.AGE:
+            return self.waiting_before(by.number, automatic_only)
+        waiting = [self.entries[n] for n in self.numbers[Status.SCHEDULED]]
+        found = [e for e in waiting if e.is_overtaken(by, skip_by)]
+        return [e for e in found if e.trigger is Trigger.AUTO] if automatic_only else found
 
     def waiting_before(self, number: int, automatic_only: bool) -> list[Entry]:
         """What is scheduled with a lower number."""

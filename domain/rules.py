@@ -9,6 +9,8 @@ from uuid import UUID, uuid5
 from eventsourcing.domain import AggregateCreated, AggregateEvent, BaseAggregate
 
 from domain.freezes import Scope
+from domain.status import Trigger
+from domain.taxonomy import Taxonomy
 
 RULES = UUID("7f0e2b1e-58c5-5a53-8c31-2a4f6f0b6d03")
 
@@ -37,6 +39,12 @@ class HouseRules:
     roles: tuple[RoleRule, ...] = ()
     strict_transitions: bool = False
     require_if_match: bool = False
+
+    def approval_for(self, trigger: Trigger, taxonomy: Taxonomy, environment: str) -> ApprovalRule | None:
+        """The rule that asks for an approval before this may be claimed, if any."""
+        if trigger is not Trigger.MANUAL:
+            return None
+        return next((rule for rule in self.approval if rule.scope.covers(taxonomy, environment)), None)
 
 
 class Rules(BaseAggregate[UUID]):
