@@ -7,7 +7,7 @@ from pathlib import Path
 
 import uvloop
 
-from tests.bench import append, http, jobs, lanes, latency, packages, past, rebuild
+from tests.bench import append, http, jobs, lanes, latency, packages, past, rebuild, record
 from tests.bench.ground import Ground
 from tests.bench.report import Report
 
@@ -15,6 +15,7 @@ Part = Callable[[Ground, Report, argparse.Namespace], Awaitable[None]]
 PARTS: dict[str, Part] = {
     "http": http.run,
     "past": past.run,
+    "record": record.run,
     "latency": latency.run,
     "rebuild": rebuild.run,
     "append": append.run,

@@ -37,7 +37,7 @@ class Ground:
         self.postgres: EmbeddedPostgres
         self.broker: EmbeddedNats
         self.folder: Path
-        self.histories: dict[int, Database] = {}
+        self.histories: dict[tuple[int, int], Database] = {}
 
     async def __aenter__(self) -> Self:
         self.folder = Path(self.stack.enter_context(open_folder("bench")))
@@ -65,14 +65,14 @@ class Ground:
         """A new database with the product's schema."""
         return await self.database(name, EMPTY)
 
-    async def history(self, events: int) -> Database:
+    async def history(self, events: int, lanes: int = 200) -> Database:
         """A database with a log of about so many events, made once; its read models are whoever's who needs them."""
-        if events not in self.histories:
-            database = await self.migrated(f"history_{events}")
-            await asyncio.to_thread(seed, database.app_url, events)
+        if (events, lanes) not in self.histories:
+            database = await self.migrated(f"history_{events}_{lanes}")
+            await asyncio.to_thread(seed, database.app_url, events, lanes)
             await self.settle(database)
-            self.histories[events] = database
-        return self.histories[events]
+            self.histories[events, lanes] = database
+        return self.histories[events, lanes]
 
     async def drop(self, database: Database) -> None:
         """Deletes a database that is not needed any more."""

@@ -129,14 +129,14 @@ def release(number: int) -> Release:
     )
 
 
-def seed(app_url: str, events: int) -> int:
+def seed(app_url: str, events: int, lanes: int = 200) -> int:
     """Appends about so many events (a few more to finish the last commit); answers how many."""
     done = 0
     with psycopg.connect(app_url, autocommit=True) as connection, ThreadPoolExecutor(1) as thread:
         connection.execute("set role rollbook_writer")
         connection.execute("set synchronous_commit = off")
         under_way: deque[Future[None]] = deque()
-        for group in groups(History().commits()):
+        for group in groups(History(lanes).commits()):
             under_way.append(thread.submit(append, connection, group))
             done += sum(len(one.rows) for one in group)
             if len(under_way) > 2:
