@@ -26,6 +26,7 @@ from adapters.postgres.log import PostgresLog
 from adapters.postgres.people import People
 from adapters.postgres.pools import Pools
 from adapters.postgres.projector import Projector
+from adapters.postgres.references import References
 from adapters.postgres.token_directory import PostgresTokenDirectory
 from adapters.postgres.views import PostgresViews, Visibility
 from adapters.settings import Settings
@@ -87,6 +88,7 @@ class Rollbook:
     select: Selecting = field(init=False)
     handlers: dict[str, Handler] = field(init=False)
     owners: Owners = field(init=False)
+    references: References = field(init=False)
 
     def __post_init__(self) -> None:
         files = file_blobs_of(self.settings, self.settings.data_dir)
@@ -95,6 +97,7 @@ class Rollbook:
         self.select = selecting(self)
         self.handlers = handlers_of(self)
         self.owners = Owners(self.store, time.monotonic)
+        self.references = References(self.views, self.runs.moment_at)
 
     async def rules_of(self, organisation: str, fresh: bool = False) -> HouseRules:
         """The organisation's rules, at most two seconds old; who may do what changes within that."""

@@ -6,6 +6,7 @@ from projections.environments import EnvironmentList
 from projections.freezes import FreezeList
 from projections.jobs import Jobs
 from projections.lanes import Lanes
+from projections.live import Live
 from projections.package_actions import PackageActions
 from projections.packages import Packages
 from projections.read_model import ReadModel
@@ -13,6 +14,7 @@ from projections.tokens import Tokens
 
 DEPLOYMENTS = Deployments()
 LANES = Lanes()
+LIVE = Live()
 FREEZES = FreezeList()
 TOKENS = Tokens()
 JOBS = Jobs()
@@ -23,6 +25,7 @@ DATA_DEPLOYMENTS = DataDeployments()
 READ_MODELS: tuple[ReadModel, ...] = (
     DEPLOYMENTS,
     LANES,
+    LIVE,
     FREEZES,
     TOKENS,
     JOBS,

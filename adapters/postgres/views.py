@@ -1,7 +1,6 @@
 """Asks read models: as they are now, or as they were; never before the caller's organisation is caught up."""
 
 import asyncio
-import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -15,11 +14,10 @@ from psycopg import sql
 from adapters.postgres import queries
 from adapters.postgres.conditions import Condition
 from adapters.postgres.pools import Pools, again_when_cut_off
-from domain.errors import Invalid, Unavailable
-from projections.read_model import STILL, ReadModel, Row, table
+from domain.errors import Unavailable
+from projections.read_model import ReadModel, Row, table
 
 POLL_SECONDS = 0.02
-RFC_3339 = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}")
 FRESHNESS = """
 select rollbook.last_position(%s),
        coalesce((select position from rollbook_views.checkpoints where read_model = %s), 0),
@@ -157,28 +155,9 @@ class PostgresViews:
             raise Unavailable("The store was restored from a backup; this process starts over")
         return last, projected
 
-    async def resolve(self, organisation: str, as_of: str) -> int:
-        """The position that a moment or a position means; refused when it is empty, malformed or in the future."""
-        if as_of.isascii() and as_of.isdigit():
-            return await self.whole_commit(organisation, min(int(as_of[:20]), STILL))
-        moment = parse_moment(as_of)
-        query = sql.SQL("select rollbook.position_at(%s), %s::timestamptz > clock_timestamp()")
-        position, future = (await self.fetch(organisation, query, [moment, moment]))[0]
-        if future:
-            raise Invalid("as_of is in the future")
-        return int(position)
-
     async def position_at(self, organisation: str, moment: datetime) -> int:
         """The last position that was there at a moment."""
         return int((await self.fetch(organisation, sql.SQL("select rollbook.position_at(%s)"), [moment]))[0][0])
-
-    async def whole_commit(self, organisation: str, position: int) -> int:
-        """The last position at or before this one at which a commit ends."""
-        query = sql.SQL("select rollbook.head(), rollbook.commit_before(%s)")
-        head, end = (await self.fetch(organisation, query, [position]))[0]
-        if position > head:
-            raise Invalid("as_of is a position that does not exist yet")
-        return int(end)
 
     async def fetch(
         self, organisation: str, query: sql.SQL | sql.Composed, values: list[Any], prepare: bool | None = None
@@ -196,18 +175,3 @@ class PostgresViews:
 def rows_of(documents: list[str]) -> list[Row]:
     """The rows that documents hold."""
     return [orjson.loads(document) for document in documents]
-
-
-def parse_moment(text: str) -> datetime:
-    """A moment in RFC 3339, which has an offset."""
-    # A space is what a plus becomes in a query that nobody encoded.
-    written = text.replace(" ", "+").upper()
-    try:
-        moment = datetime.fromisoformat(written)
-    except ValueError:
-        moment = None
-    if moment is None or not RFC_3339.match(written):
-        raise Invalid("as_of is neither a position nor a time in RFC 3339")
-    if moment.tzinfo is None:
-        raise Invalid("as_of has no offset: write Z or +00:00 behind the time")
-    return moment

@@ -15,7 +15,7 @@ from entrypoints.http import queue_models as models
 from entrypoints.http.commands import execute
 from entrypoints.http.deployments import queue
 from entrypoints.http.headers import AS_OF
-from entrypoints.http.reading import SHOWN, TAKEN, reading
+from entrypoints.http.reading import SHOWN, TAKEN, reading, resolve
 from entrypoints.http.requests import problem
 from entrypoints.http.routing import Answer, Call, answer
 from projections.read_model import Row
@@ -66,7 +66,7 @@ async def show_rules(call: Call, query: models.AsOf) -> Answer:
     """Show the rules in force, now or then."""
     if query.as_of is None:
         return await present_rules(call)
-    position = await call.app.views.resolve(call.caller.organisation, query.as_of)
+    position = await resolve(call, query.as_of)
     then = await call.app.rules_at(call.caller.organisation, position)
     return answer(await naming.with_names(call, then), headers={"x-rollbook-as-of": str(position)})
 

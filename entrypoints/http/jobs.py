@@ -7,7 +7,6 @@ from typing import Any
 from uuid import UUID
 
 from adapters.postgres.conditions import Condition, all_of, any_of, at_most, beyond, equals
-from adapters.postgres.views import parse_moment
 from application import jobs as commands
 from application.handlers import Concern, Handler
 from domain.errors import Clash, NotFound
@@ -16,9 +15,9 @@ from entrypoints.http import job_models as models
 from entrypoints.http.commands import execute
 from entrypoints.http.package_answers import may_read_rows, utc
 from entrypoints.http.packages import packages
-from entrypoints.http.reading import COUNTED, PAGED, SHOWN, Reading, reading
+from entrypoints.http.reading import COUNTED, PAGED, SHOWN, Reading, reading, resolve_moment
 from entrypoints.http.routing import Answer, Call, answer
-from projections.read_model import STILL, Row
+from projections.read_model import Row
 from projections.registry import JOBS
 
 FOLLOW_SECONDS = 0.5
@@ -55,10 +54,7 @@ async def job_as_of(call: Call, job_id: str, as_of: str | None = None) -> Answer
 
 async def moment_of(call: Call, as_of: str | None) -> datetime | None:
     """The moment that a caller asks about, in whatever way; None for now."""
-    if as_of is None or not as_of.isdigit():
-        return parse_moment(as_of) if as_of else None
-    moment: datetime | None = await call.app.runs.moment_at(min(int(as_of[:20]), STILL))
-    return moment
+    return None if as_of is None else await resolve_moment(call, as_of, "as_of")
 
 
 @packages.post(

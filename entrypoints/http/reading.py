@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from adapters.postgres.conditions import Condition
+from adapters.postgres.references import Resolved
 from entrypoints.http.epochs import refuse_other_epoch
 from entrypoints.http.headers import ALLOW_STALE, AS_OF, EPOCH, POSITION, PREFER, STALE, TOTAL_COUNT
 from entrypoints.http.routing import Call
@@ -76,6 +78,22 @@ class Reading:
 async def reading(call: Call, as_of: str | None = None) -> Reading:
     """How this caller wants to read."""
     refuse_other_epoch(call, positioned=as_of is not None)
-    views, caller = call.app.views, call.caller
-    position = None if as_of is None else await views.resolve(caller.organisation, as_of)
+    position = None if as_of is None else await resolve(call, as_of)
     return Reading(call, position, patient=call.headers.get("x-rollbook-allow-stale") != "1")
+
+
+async def resolve(call: Call, text: str, called: str = "as_of") -> int:
+    """The position that a reference means to the caller's organisation; Invalid when it means none."""
+    return (await resolve_reference(call, text, called)).position
+
+
+async def resolve_reference(call: Call, text: str, called: str = "as_of") -> Resolved:
+    """The same, with the moment that the reference says and what its name stands for, if it has any."""
+    found: Resolved = await call.app.references.resolve(call.caller.organisation, text, called)
+    return found
+
+
+async def resolve_moment(call: Call, text: str, called: str = "valid_at") -> datetime:
+    """The moment that a reference means, for asking what was true then."""
+    moment: datetime = await call.app.references.moment(call.caller.organisation, text, called)
+    return moment

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from uuid import UUID, uuid5
 
 from tests.kernel import retold_packages as packages
 from tests.kernel.log_words import Document, Event, at, last, newest, own_id, said
@@ -101,6 +102,35 @@ def lane(events: list[Event], _: list[Event]) -> Document:
     }
 
 
+def place(event: Event) -> str | None:
+    """The lane and environment that something moved in."""
+    if event["topic"] != "lane.deployment_moved":
+        return None
+    return str(uuid5(UUID(own_id(event)), said(event)["entry"]["environment"]))
+
+
+def live_there(events: list[Event], _: list[Event]) -> Document:
+    """Of a lane's moves in one environment: the last that went live there, and since when, unless it left after."""
+    entries = [(said(event)["entry"], at(event)) for event in events]
+    live: Document | None = None
+    changed = False
+    for entry, since in entries:
+        left = live is not None and live["deployment_id"] == entry["deployment_id"] and entry["status"] != "deployed"
+        enters = entry["status"] == "deployed" and (live is None or live["deployment_id"] != entry["deployment_id"])
+        if left or enters:
+            told = {n: entry[n] for n in ("deployment_id", "version", "trigger", "number")}
+            live, changed = (told | {"since": since} if enters else None), True
+    return {
+        "id": place(events[0]),
+        "organisation": events[0]["organisation"],
+        "lane_id": own_id(events[0]),
+        "environment": entries[0][0]["environment"],
+        "live": live,
+        "changed": changed,
+        "created_position": events[0]["position"],
+    }
+
+
 def freeze(events: list[Event], _: list[Event]) -> Document:
     """A freeze, and how it ended; in stories one comes again under its old id, and is a new one."""
     declared = last(events, "freezes.declared") or events[0]
@@ -143,6 +173,7 @@ def of_stream(kind: str) -> Callable[[Event], str | None]:
 TOLD: dict[str, tuple[Callable[[Event], str | None], Callable[[list[Event], list[Event]], Document]]] = {
     "deployments": (of_stream("deployment"), deployment),
     "lanes": (of_stream("lane"), lane),
+    "live": (place, live_there),
     "freezes": (freeze_id, freeze),
     "tokens": (of_stream("token"), token),
     "jobs": (of_stream("job"), packages.job),

@@ -59,7 +59,12 @@ async def check_history(client: httpx2.AsyncClient, log: list[dict[str, Any]]) -
     for before, end in zip([0, *ends], ends, strict=False):
         recorded = log[end - 1]["recorded_at"]
         await check_list(client, told, "acme", written(recorded), end)
-        await check_list(client, told, "acme", written(recorded - timedelta(microseconds=1)), before)
+        just_before = written(recorded - timedelta(microseconds=1))
+        if before:
+            await check_list(client, told, "acme", just_before, before)
+        else:
+            refused = await client.get("/v1/deployments", params={"as_of": just_before})
+            assert (refused.status_code, "before the first event" in refused.text) == (400, True)
 
 
 def written(moment: datetime) -> str:

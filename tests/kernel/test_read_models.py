@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 
 from adapters.postgres import codec
 from adapters.postgres.conditions import one_of
+from adapters.postgres.job_runs import JobRuns
 from adapters.postgres.log import PostgresLog
 from adapters.postgres.projector import Projector
 from adapters.postgres.rebuild import rebuild
+from adapters.postgres.references import References
 from adapters.postgres.views import PostgresViews, Visibility
 from application.deployments import UpdateDeployment, schedule_deployment, update_deployment
 from application.freezes import DeclareFreeze, declare_freeze
@@ -113,8 +115,9 @@ async def check_every_position(postgres: Any, template: str, steps: list[Any], b
         projected = await project(kernel, url, batch)
         events = await projected.log.read_after(0, 100_000)
         ends = {e.position: e.commit_position for e in events}
+        references = References(projected.views, JobRuns(kernel.pools).moment_at)
         for position in range(len(events) + 1):
-            resolved = await projected.views.resolve("acme", str(position))
+            resolved = (await references.resolve("acme", str(position))).position
             assert resolved == max((p for p, end in ends.items() if p == end and p <= position), default=0)
             for model in READ_MODELS:
                 page = await projected.views.select("acme", model, order="key", as_of=resolved)

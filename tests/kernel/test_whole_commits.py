@@ -11,6 +11,8 @@ import httpx2
 from hypothesis import given, settings
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from adapters.postgres.job_runs import JobRuns
+from adapters.postgres.references import References
 from adapters.postgres.views import PostgresViews
 from application.data_deployments import DEPLOYING
 from application.exports import GENERATING, action_of
@@ -57,9 +59,10 @@ async def check_tables(
     views: PostgresViews, log: list[Event], told: dict[str, list[Version]], organisation: str
 ) -> None:
     """Every position is that of the last whole commit, and there all read models agree."""
+    references = References(views, JobRuns(views.pools).moment_at)
     ends = sorted({event["commit_position"] for event in log})
     for position in range(len(log) + 1):
-        shown = await views.resolve(organisation, str(position))
+        shown = (await references.resolve(organisation, str(position))).position
         assert shown == max((end for end in ends if end <= position), default=0)
         if shown == position:
             rows: Rows = {}

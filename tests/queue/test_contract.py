@@ -225,7 +225,7 @@ async def test_the_past_answers_as_it_was(queue: Queue) -> None:
     assert (await queue.ask("GET", f"{path}?as_of={then}"))["status"] == "scheduled"
     moment = before.isoformat().replace("+00:00", "Z")
     assert (await queue.ask("GET", f"/v1/deployments?as_of={moment}"))[0]["status"] == "scheduled"
-    assert await queue.ask("GET", "/v1/deployments?as_of=2001-01-01T00:00:00Z") == []
+    await queue.ask("GET", "/v1/deployments?as_of=2001-01-01T00:00:00Z", 400)
     assert await queue.ask("GET", "/v1/deployments?as_of=0") == []
 
 
