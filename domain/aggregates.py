@@ -1,5 +1,10 @@
 """Every aggregate there is; importing this makes all topics known."""
 
+from inspect import getmembers, isclass
+from typing import Any
+
+from eventsourcing.domain import CanMutateAggregate
+
 from domain.audit_export import AuditExport
 from domain.data_deployment import DataDeployment
 from domain.deployment import Deployment
@@ -34,3 +39,17 @@ AGGREGATES = (
     AuditExport,
 )
 TOPICS = frozenset(aggregate.TOPIC for aggregate in AGGREGATES)
+
+
+def _events() -> dict[str, type[Any]]:
+    found: dict[str, type[Any]] = {}
+    for aggregate in AGGREGATES:
+        for name, member in getmembers(aggregate, isclass):
+            if issubclass(member, CanMutateAggregate) and name != "Event":
+                event_class: Any = member
+                found[event_class.TOPIC] = event_class
+    return dict(sorted(found.items()))
+
+
+# Each kind of event by its topic.
+EVENTS = _events()

@@ -14,6 +14,7 @@ from adapters.identity.oidc import OidcTokens, TrustedIssuer, github_actions
 from adapters.identity.web import Web
 from adapters.keyring import master_key
 from adapters.nats.relay import Relay
+from adapters.nats.twin_relay import TwinRelay
 from adapters.packages.choosing import PackageFiles, files_of
 from adapters.packages.exporting import Exporter
 from adapters.packages.keeping import BlobPackages
@@ -28,6 +29,7 @@ from adapters.postgres.pools import Pools
 from adapters.postgres.projector import Projector
 from adapters.postgres.references import References
 from adapters.postgres.token_directory import PostgresTokenDirectory
+from adapters.postgres.twin_facts import TwinFacts
 from adapters.postgres.views import PostgresViews, Visibility
 from adapters.settings import Settings
 from adapters.uploads import Uploads, uploads_of
@@ -142,6 +144,10 @@ class Rollbook:
     def relay(self, nats_url: str) -> Relay:
         """Copies the log to NATS."""
         return Relay(self.log, nats_url, window=self.settings.relay_window)
+
+    def twin_relay(self, nats_url: str) -> TwinRelay:
+        """Tells the log in the words of CDEvents."""
+        return TwinRelay(self.log, TwinFacts(self.store), nats_url, window=self.settings.relay_window)
 
     async def close(self) -> None:
         """Waits for what is under way, then lets go of everything."""

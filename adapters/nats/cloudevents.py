@@ -38,8 +38,12 @@ def message(event: StoredEvent, store: str, epoch: int) -> Message:
     headers["rollbook-store"] = store
     headers["rollbook-epoch"] = str(epoch)
     to = subject(event.organisation, event.topic)
-    head = "".join([f"{name}: {value}\r\n" for name, value in headers.items()]).encode("ascii")
-    return Message(event.position, event.commit_position, to, event.payload, headers, head)
+    return Message(event.position, event.commit_position, to, event.payload, headers, header_lines(headers))
+
+
+def header_lines(headers: dict[str, str]) -> bytes:
+    """Headers as they go over the wire."""
+    return "".join([f"{name}: {value}\r\n" for name, value in headers.items()]).encode("ascii")
 
 
 def _cloud_event(event: StoredEvent) -> dict[str, str]:
@@ -48,10 +52,10 @@ def _cloud_event(event: StoredEvent) -> dict[str, str]:
         "Nats-Msg-Id": event_id,
         "ce-specversion": "1.0",
         "ce-id": event_id,
-        "ce-source": _source(event.organisation),
+        "ce-source": source_of(event.organisation),
         "ce-type": header_value(f"rollbook.{event.topic}"),
         "ce-subject": header_value(event.stream_id),
-        "ce-time": _time(event.recorded_at),
+        "ce-time": time_of(event.recorded_at),
         "ce-dataschema": _schema(event.topic, event.schema_version),
         "ce-datacontenttype": "application/json",
         "content-type": "application/json",
@@ -69,7 +73,7 @@ def _own(event: StoredEvent) -> dict[str, str]:
         "rollbook-version": str(event.version),
         "rollbook-topic": header_value(event.topic),
         "rollbook-schema-version": str(event.schema_version),
-        "rollbook-occurred-at": _time(event.occurred_at),
+        "rollbook-occurred-at": time_of(event.occurred_at),
         "rollbook-previous-hash": event.previous_hash.hex(),
         "rollbook-hash": event.hash.hex(),
     }
@@ -109,12 +113,14 @@ def _percent(found: re.Match[str]) -> str:
     return "".join(f"%{byte:02X}" for byte in found.group().encode())
 
 
-def _time(moment: datetime) -> str:
+def time_of(moment: datetime) -> str:
+    """A moment as headers tell it."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 @lru_cache(maxsize=4096)
-def _source(organisation: str) -> str:
+def source_of(organisation: str) -> str:
+    """Where events of this organisation come from."""
     return header_value(f"/organisations/{quote(organisation, safe='')}")
 
 

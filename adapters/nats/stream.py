@@ -15,7 +15,6 @@ log = structlog.get_logger()
 # What makes the stream keep everything. The chain of expected sequences is what keeps doubles out; a long duplicate
 # window would add nothing but a delay to rebuilding, as a purged stream goes on refusing the ids that it had.
 KEEPS: dict[str, Any] = {
-    "subjects": [EVERYTHING],
     "storage": StorageType.FILE,
     "retention": RetentionPolicy.LIMITS,
     "discard": DiscardPolicy.NEW,
@@ -53,23 +52,24 @@ class Tail:
 class Stream:
     """One stream by its name. `replicas` is used when it is created; an operator may change it later."""
 
-    def __init__(self, jetstream: JetStreamContext, name: str, replicas: int) -> None:
+    def __init__(self, jetstream: JetStreamContext, name: str, replicas: int, subject: str = EVERYTHING) -> None:
         self._jetstream = jetstream
         self._name = name
         self._replicas = replicas
+        self._keeps = {"subjects": [subject], **KEEPS}
 
     async def prepare(self) -> None:
         """Creates the stream, or mends those of its settings on which completeness depends."""
         try:
             config = (await self._jetstream.stream_info(self._name)).config
         except NotFoundError:
-            new = StreamConfig(name=self._name, num_replicas=self._replicas).evolve(**KEEPS)
+            new = StreamConfig(name=self._name, num_replicas=self._replicas).evolve(**self._keeps)
             await self._jetstream.add_stream(new)
             log.info("feed.created", stream=self._name)
             return
-        changed = [name for name, value in KEEPS.items() if getattr(config, name) != value]
+        changed = [name for name, value in self._keeps.items() if getattr(config, name) != value]
         if changed:
-            await self._jetstream.update_stream(config.evolve(**KEEPS))
+            await self._jetstream.update_stream(config.evolve(**self._keeps))
             log.warning("feed.mended", stream=self._name, settings=changed)
 
     async def last_sequence(self) -> int:

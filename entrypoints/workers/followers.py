@@ -44,6 +44,8 @@ class Followers:
         """Copies the log to NATS."""
         self.relay = self.rollbook.relay(self.nats_url)
         found: list[Awaitable[None]] = [self.relay.run(self.stop)]
+        if self.rollbook.settings.cdevents:
+            found.append(self.rollbook.twin_relay(self.nats_url).run(self.stop))
         if self.broker:
             found.append(self.broker.unstick(self.relay.is_stuck, self.stop))
         return found

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 import nats
@@ -20,9 +20,10 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
-from adapters.nats.relay import Relay
+from adapters.nats.following import Follower
 from tests.conftest import reserved_port
 
+F = TypeVar("F", bound=Follower)
 LIMIT = 60.0
 
 
@@ -184,7 +185,7 @@ async def feed(url: str, count: int, stream: str = "ROLLBOOK") -> list[Msg]:
 
 
 @asynccontextmanager
-async def running(relay: Relay) -> AsyncIterator[Relay]:
+async def running(relay: F) -> AsyncIterator[F]:
     stop = asyncio.Event()
     task = asyncio.create_task(relay.run(stop))
     try:
@@ -194,14 +195,14 @@ async def running(relay: Relay) -> AsyncIterator[Relay]:
         await asyncio.wait_for(task, LIMIT)
 
 
-async def caught_up(relay: Relay, log: MemoryLog) -> None:
+async def caught_up(relay: Follower, log: MemoryLog) -> None:
     async def done() -> bool:
         return relay.position == len(log.events) and relay.problem is None
 
     await eventually(done)
 
 
-async def until_problem(relay: Relay, words: str) -> None:
+async def until_problem(relay: Follower, words: str) -> None:
     async def told() -> bool:
         return words in (relay.problem or "")
 
