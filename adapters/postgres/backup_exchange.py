@@ -90,6 +90,8 @@ async def fill(connection: Connection, archive: Archive, progress: Progress) -> 
     await connection.execute(
         """select setval(pg_get_serial_sequence('rollbook.job_logs', 'number'), max(number)) from rollbook.job_logs"""
     )
+    # An older backup knows no webhooks; its log is followed for them from its beginning.
+    await connection.execute("insert into rollbook.webhook_progress (position) values (0) on conflict do nothing")
 
 
 async def copy_in(connection: Connection, archive: Archive, part: Part, tell: Callable[[int], None]) -> None:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 # What is copied, in the order in which it is restored. Snapshots and read models follow from the log.
 TABLES: Mapping[str, tuple[str, ...]] = {
     "events": (
@@ -25,9 +25,25 @@ TABLES: Mapping[str, tuple[str, ...]] = {
     "job_log_parts": ("job_id", "last_number", "organisation", "digest", "size", "kept_at"),
     "uploads": ("upload_id", "organisation", "length", "metadata", "created_at", "expires_at"),
     "upload_pieces": ("upload_id", "place", "organisation", "digest", "size"),
+    "webhook_endpoints": (
+        *("webhook_id", "organisation", "sealed_url", "url_position", "sealed_secret", "secret_position"),
+        *("sealed_previous", "previous_until", "kept_at"),
+    ),
+    "webhook_progress": ("only_row", "position"),
+    "webhook_followers": (
+        *("webhook_id", "organisation", "filters", "paused", "behind_at", "failing_since", "failures"),
+        *("rests_until", "leased_until", "taken_at"),
+    ),
+    "webhook_deliveries": (
+        *("webhook_id", "position", "organisation", "delivery_id", "event_id", "topic", "state", "attempts", "due_at"),
+        *("queued_at", "first_tried_at", "tried_at", "status", "problem"),
+    ),
 }
-# What a backup of format 1 has not.
-ADDED = frozenset({"job_logs", "job_log_parts", "uploads", "upload_pieces"})
+# What came with each format: a backup of an older one has it not.
+ADDED = {
+    2: frozenset({"job_logs", "job_log_parts", "uploads", "upload_pieces"}),
+    3: frozenset({"webhook_endpoints", "webhook_progress", "webhook_followers", "webhook_deliveries"}),
+}
 # A forged number beyond this would leave no room for the epochs to come.
 LAST_EPOCH = 2**30
 Count = Annotated[int, Field(ge=0, lt=2**63)]
@@ -71,7 +87,7 @@ class Manifest(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     format: Literal["rollbook backup"] = "rollbook backup"
-    format_version: Literal[1, 2] = 2
+    format_version: Literal[1, 2, 3] = 3
     rollbook: Annotated[str, Field(max_length=100)]
     store_id: UUID
     epoch: Annotated[int, Field(ge=1, le=LAST_EPOCH)]
@@ -86,7 +102,8 @@ class Manifest(BaseModel):
     @model_validator(mode="after")
     def complete(self) -> Self:
         """Every table is there, each file once, and as many events as positions."""
-        wanted = TABLES.keys() - (ADDED if self.format_version == 1 else set())
+        later = (names for version, names in ADDED.items() if version > self.format_version)
+        wanted = TABLES.keys() - frozenset().union(*later)
         if {part.table for part in self.parts} != wanted or (self.blobs and self.format_version == 1):
             raise ValueError("a table is missing")
         if len({*(part.file for part in self.parts), *(blob.file for blob in self.blobs)}) != len(self.parts) + len(

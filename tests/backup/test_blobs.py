@@ -6,7 +6,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import UUID
 
+import pytest
+
 from adapters.blobs.choosing import file_blobs_of
+from adapters.postgres.backup_manifest import ADDED
 from adapters.settings import Settings
 from application.ports.blobs import Blob
 from entrypoints import backups
@@ -76,11 +79,14 @@ def line_of(text: str) -> str:
     return f"insert into rollbook.job_logs (job_id, organisation, attempt, line) values {values}"
 
 
-async def test_a_backup_of_the_first_format_is_restored(home: Place, elsewhere: MakePlace, tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", [1, 2])
+async def test_a_backup_of_an_older_format_is_restored(
+    home: Place, elsewhere: MakePlace, tmp_path: Path, version: int
+) -> None:
     taken = await home.take(tmp_path / "b.zip", with_key=True)
     files = files_of(taken.path)
-    manifest = manifest_of(files) | {"format_version": 1}
-    added = ("job_logs", "job_log_parts", "uploads", "upload_pieces")
+    manifest = manifest_of(files) | {"format_version": version}
+    added = {name for later, names in ADDED.items() if later > version for name in names}
     manifest["parts"] = [part for part in manifest["parts"] if part["table"] not in added]
     old = {name: content for name, content in files.items() if name.removesuffix(".copy") not in added}
     archive = archive_of(old | {"manifest.json": json.dumps(manifest).encode()}, tmp_path / "old.zip")

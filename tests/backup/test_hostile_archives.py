@@ -176,7 +176,7 @@ HOSTILE: dict[str, tuple[Callable[[Files], Files], str]] = {
     "a manifest that is a list": (lambda f: f | {"manifest.json": b"[]"}, "damaged, or not Rollbook's"),
     "a deep manifest": (lambda f: f | {"manifest.json": b"[" * 100_000}, "damaged, or not Rollbook's"),
     "a huge manifest": (lambda f: f | {"manifest.json": b" " * 2**21}, "damaged, or not Rollbook's"),
-    "a newer format": (lambda f: told(f, format_version=3), "A newer Rollbook wrote this backup (format 3)"),
+    "a newer format": (lambda f: told(f, format_version=4), "A newer Rollbook wrote this backup (format 4)"),
     "a part that is missing": (lambda f: {n: c for n, c in f.items() if n != EVENTS}, "not those of its manifest"),
     "a file too many": (lambda f: f | {"extra": b""}, "not those of its manifest"),
     "a file that leaves the folder": (lambda f: f | {"../../etc/passwd": b""}, "not those of its manifest"),
