@@ -6,8 +6,9 @@ shown another's. `rollbook-verify` reads what is written here, and knows nothing
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 NOTHING = "0" * 64
 LEAF, NODE = b"\0", b"\1"
@@ -72,19 +73,22 @@ def root(leaves: Sequence[str]) -> str:
     return levels(leaves)[-1][0].hex() if leaves else NOTHING
 
 
-def path(leaves: Sequence[str], place: int) -> list[str]:
-    """The way from a leaf to the root: at each step the hash beside it, `<` in front when that stands to the left."""
-    steps = []
-    for level in levels(leaves)[:-1]:
-        beside = place ^ 1
-        if beside < len(level):
-            steps.append(("<" if beside < place else ">") + level[beside].hex())
-        place //= 2
-    return steps
+def paths(leaves: Sequence[str]) -> list[list[str]]:
+    """From each leaf the way to the root: at each step the hash beside it, behind `<` when that stands to the left."""
+    tree = levels(leaves)[:-1]
+    return [
+        [step for height, level in enumerate(tree) for step in beside(level, place >> height)]
+        for place in range(len(leaves))
+    ]
 
 
-def exported(text: str, signature: str, public_key: str, leaves: Sequence[str], shown: Sequence[int]) -> str:
-    """A checkpoint as others get it: one line, with the heads that they may see and their ways to the root."""
-    heads = [{"leaf": leaves[place], "path": path(leaves, place)} for place in shown]
-    told = {"checkpoint": text, "signature": signature, "key": public_key, "heads": heads}
+def beside(level: Sequence[bytes], place: int) -> list[str]:
+    """The step that is taken at one level; none by whoever stands alone at its end."""
+    other = place ^ 1
+    return [("<" if other < place else ">") + level[other].hex()] if other < len(level) else []
+
+
+def exported(text: str, signature: str, public_key: str, heads: Sequence[Mapping[str, Any]]) -> str:
+    """A checkpoint as others get it: one line, with the heads (`leaf` and `path`) that they may see."""
+    told = {"checkpoint": text, "signature": signature, "key": public_key, "heads": list(heads)}
     return json.dumps(told, ensure_ascii=False)

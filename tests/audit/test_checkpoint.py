@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.checkpoint import NOTHING, Head, path, root
+from domain.checkpoint import NOTHING, Head, paths, root
 from entrypoints.verify.rollbook_verify import climbed
 
 heads = st.lists(
@@ -15,7 +15,7 @@ heads = st.lists(
 def test_the_way_from_each_head_leads_to_the_root(heads: list[Head], data: st.DataObject) -> None:
     leaves = [head.leaf() for head in heads]
     place = data.draw(st.integers(0, len(leaves) - 1))
-    assert climbed(leaves[place].encode(), path(leaves, place)) == root(leaves)
+    assert climbed(leaves[place].encode(), paths(leaves)[place]) == root(leaves)
 
 
 @given(heads, st.text(), st.data())
@@ -23,7 +23,7 @@ def test_from_another_head_it_leads_elsewhere(heads: list[Head], name: str, data
     leaves = [head.leaf() for head in heads]
     place = data.draw(st.integers(0, len(leaves) - 1))
     other = Head(name, 7, "cd" * 32, 9).leaf()
-    assert climbed(other.encode(), path(leaves, place)) != root(leaves)
+    assert climbed(other.encode(), paths(leaves)[place]) != root(leaves)
 
 
 def test_of_no_heads_the_root_is_nothing() -> None:

@@ -1,4 +1,4 @@
--- Sealed heads of the organisations' chains: what is signed, word for word, and the leaves below its root.
+-- Sealed heads of the organisations' chains: what is signed, word for word, the leaves below its root, and from each the way to it.
 
 create table rollbook.checkpoints (
     number bigint primary key check (number > 0),
@@ -14,6 +14,7 @@ create table rollbook.checkpoint_heads (
     place integer not null check (place >= 0),
     organisation text collate "C" not null,
     leaf text not null,
+    path text[] not null,
     primary key (number, place)
 );
 create index heads_of_organisation on rollbook.checkpoint_heads (organisation, number);
@@ -33,3 +34,10 @@ alter table rollbook.checkpoint_heads enable row level security;
 create policy own_organisation on rollbook.checkpoint_heads for select to rollbook_reader
     using (organisation = current_setting('rollbook.organisation', true));
 create policy all_heads on rollbook.checkpoint_heads for all to rollbook_projector using (true) with check (true);
+
+-- How far each export has told of them: what one missed it tells later, in order.
+create table rollbook.checkpoint_exports (
+    target text primary key,
+    number bigint not null
+);
+grant select, insert, update on rollbook.checkpoint_exports to rollbook_projector;

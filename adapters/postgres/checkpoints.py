@@ -1,0 +1,52 @@
+"""Checkpoints as others get them: all heads for whoever runs Rollbook, and for an organisation its own."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from adapters.postgres.pools import Pools, again_when_cut_off
+from domain.checkpoint import exported
+
+# Row security shows a reader the heads of its organisation only.
+SHOWN = """
+select number, text, signature, public_key, coalesce((
+           select jsonb_agg(jsonb_build_object('leaf', leaf, 'path', path) order by place)
+             from rollbook.checkpoint_heads h where h.number = c.number), '[]')
+  from rollbook.checkpoints c
+"""
+FORWARD = SHOWN + " where number > %s order by number limit %s"
+BACKWARD = SHOWN + " where number > %s order by number desc limit %s"
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A checkpoint: its number, and one line of JSON that the verifier reads."""
+
+    number: int
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoints:
+    """What was sealed, in the order in which it was."""
+
+    pools: Pools
+
+    async def whole(self, connection: Any, after: int, limit: int) -> list[Exported]:
+        """With the heads of all organisations."""
+        return lines(await (await connection.execute(FORWARD, [after, limit])).fetchall())
+
+    async def of(self, organisation: str, after: int, limit: int, latest: bool = False) -> list[Exported]:
+        """With the heads of one organisation, and none of others; the latest ones instead of the first."""
+
+        async def read() -> list[Exported]:
+            async with self.pools.reading(organisation) as connection:
+                query = BACKWARD if latest else FORWARD
+                return lines(await (await connection.execute(query, [after, limit])).fetchall())
+
+        found = await again_when_cut_off(read)
+        return found[::-1] if latest else found
+
+
+def lines(rows: list[Any]) -> list[Exported]:
+    """Rows as they are exported."""
+    return [Exported(number, exported(*facts)) for number, *facts in rows]
