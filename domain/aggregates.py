@@ -1,6 +1,5 @@
 """Every aggregate there is; importing this makes all topics known."""
 
-from inspect import getmembers, isclass
 from typing import Any
 
 from eventsourcing.domain import CanMutateAggregate
@@ -44,8 +43,8 @@ TOPICS = frozenset(aggregate.TOPIC for aggregate in AGGREGATES)
 def _events() -> dict[str, type[Any]]:
     found: dict[str, type[Any]] = {}
     for aggregate in AGGREGATES:
-        for name, member in getmembers(aggregate, isclass):
-            if issubclass(member, CanMutateAggregate) and name != "Event":
+        for name, member in vars(aggregate).items():
+            if isinstance(member, type) and issubclass(member, CanMutateAggregate) and name != "Event":
                 event_class: Any = member
                 found[event_class.TOPIC] = event_class
     return dict(sorted(found.items()))

@@ -3,8 +3,10 @@
 import re
 from typing import Any
 
+import orjson
 import pytest
 
+from entrypoints.http.asyncapi import async_document
 from entrypoints.http.documentation import ASSETS
 from entrypoints.http.interfaces import INTERFACES
 from entrypoints.http.openapi import document
@@ -16,7 +18,7 @@ async def described(shop: Shop) -> Any:
     return (await shop.ask("GET", "/openapi.json", headers={"authorization": ""})).json()
 
 
-@pytest.mark.parametrize("path", ["/docs", "/redoc"])
+@pytest.mark.parametrize("path", ["/docs", "/redoc", "/asyncapi"])
 async def test_a_page_loads_only_what_is_served_here(shop: Shop, path: str) -> None:
     page = await shop.ask("GET", path, headers={"authorization": ""})
     assert (page.status, page.headers["content-type"]) == (200, "text/html")
@@ -25,6 +27,11 @@ async def test_a_page_loads_only_what_is_served_here(shop: Shop, path: str) -> N
     assert loaded
     for address in loaded:
         assert (await shop.ask("GET", address, headers={"authorization": ""})).status == 200
+
+
+async def test_the_feed_is_described_to_anybody(shop: Shop) -> None:
+    answer = await shop.ask("GET", "/asyncapi.json", headers={"authorization": ""})
+    assert (answer.status, answer.body) == (200, orjson.dumps(async_document()))
 
 
 @pytest.mark.parametrize("name", ASSETS)
