@@ -31,7 +31,7 @@ TABLES: Mapping[str, tuple[str, ...]] = {
     ),
     "webhook_progress": ("only_row", "position"),
     "webhook_followers": (
-        *("webhook_id", "organisation", "filters", "paused", "behind_at", "failing_since", "failures"),
+        *("webhook_id", "organisation", "filters", "paused", "behind_sequence", "failing_since", "failures"),
         *("rests_until", "leased_until", "taken_at"),
     ),
     "webhook_deliveries": (

@@ -18,14 +18,14 @@ create table rollbook.webhook_progress (
     position bigint not null
 );
 insert into rollbook.webhook_progress (position) select coalesce(max(position), 0) from rollbook.events;
--- Webhooks as the log has them. `behind_at` is how far one was followed that is not in step; while a process delivers
--- to one it is leased to that process.
+-- Webhooks as the log has them. One that is not in step was followed up to a sequence of its organisation; while a
+-- process delivers to one it is leased to that process.
 create table rollbook.webhook_followers (
     webhook_id uuid primary key,
     organisation text collate "C" not null,
     filters jsonb not null,
     paused boolean not null default false,
-    behind_at bigint,
+    behind_sequence bigint,
     failing_since timestamptz,
     failures integer not null default 0,
     rests_until timestamptz,
@@ -58,7 +58,7 @@ create index deliveries_done on rollbook.webhook_deliveries (tried_at) where sta
 grant select, insert, update, delete on rollbook.webhook_endpoints to rollbook_writer;
 grant select (webhook_id, organisation, kept_at), delete on rollbook.webhook_endpoints to rollbook_projector;
 grant select, update on rollbook.webhook_followers, rollbook.webhook_deliveries to rollbook_writer;
-grant select on rollbook.webhook_followers, rollbook.webhook_deliveries to rollbook_reader;
+grant select on rollbook.webhook_followers, rollbook.webhook_deliveries, rollbook.webhook_progress to rollbook_reader;
 grant select, insert, update, delete on rollbook.webhook_followers, rollbook.webhook_deliveries to rollbook_projector;
 grant select, insert, update on rollbook.webhook_progress to rollbook_projector;
 alter table rollbook.webhook_endpoints enable row level security;
