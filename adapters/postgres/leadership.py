@@ -44,7 +44,7 @@ class Leadership:
     async def wanted(self) -> list[ReadModel]:
         """Those that are not led here, new ones first: nothing that others keep waits while they are built."""
         led = {folding.name for folding in self.foldings}
-        kept = {row[0] for row in await self.rows("select read_model from checkpoints", [])}
+        kept = {row[0] for row in await self.rows("select read_model from rollbook_views.checkpoints", [])}
         return sorted((m for m in self.models if table(m) not in led), key=lambda m: table(m) in kept)
 
     async def won(self, model: ReadModel) -> bool:
@@ -54,7 +54,7 @@ class Leadership:
 
     async def is_new(self, model: ReadModel) -> bool:
         """Whether nobody has kept this version of the read model yet."""
-        return not await self.rows("select from checkpoints where read_model = %s", [table(model)])
+        return not await self.rows("select from rollbook_views.checkpoints where read_model = %s", [table(model)])
 
     async def prepare(self, model: ReadModel, epoch: int) -> None:
         """Takes the read model up where it stands; its table is made when it is missing or of another epoch."""
@@ -63,16 +63,18 @@ class Leadership:
         await tables.create(self.connection, model, name)
         await tables.index(self.connection, model, name)
         await self.connection.execute(
-            "insert into checkpoints values (%s, 0, %s) on conflict do nothing", [name, epoch]
+            "insert into rollbook_views.checkpoints values (%s, 0, %s) on conflict do nothing", [name, epoch]
         )
-        ((position,),) = await self.rows("select position from checkpoints where read_model = %s", [name])
+        ((position,),) = await self.rows(
+            "select position from rollbook_views.checkpoints where read_model = %s", [name]
+        )
         parked = await self.rows("select stream_id from parked_streams where read_model = %s", [name])
         self.foldings.append(Folding(model, name, position, parked={row[0] for row in parked}))
 
     async def drop_other_epoch(self, name: str, epoch: int) -> None:
         """A read model of a log that is no more is not continued."""
         async with self.connection.transaction():
-            query = "delete from checkpoints where read_model = %s and epoch <> %s"
+            query = "delete from rollbook_views.checkpoints where read_model = %s and epoch <> %s"
             if (await self.connection.execute(query, [name, epoch])).rowcount:
                 await self.connection.execute(sql.SQL("drop table if exists {}").format(tables.named(name)))
                 await self.connection.execute("delete from parked_streams where read_model = %s", [name])

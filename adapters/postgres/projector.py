@@ -203,8 +203,8 @@ async def swap_checkpoint(
     connection: AsyncConnection[Any], names: list[str], before: int, after: int, epoch: int
 ) -> None:
     """Moves the checkpoints, or raises CheckpointMoved when another leader did, or the log was restored."""
-    statement = """update checkpoints set position = %s where read_model = any(%s) and position = %s and epoch = %s
-                   returning read_model"""
+    statement = """update rollbook_views.checkpoints set position = %s
+                    where read_model = any(%s) and position = %s and epoch = %s returning read_model"""
     cursor = await connection.execute(statement, [after, names, before, epoch])
     if len(await cursor.fetchall()) != len(names):
         raise CheckpointMoved(f"checkpoints are not at {before}")

@@ -91,7 +91,7 @@ async def swap(connection: AsyncConnection[Any], log: PostgresLog, folding: Fold
         await connection.execute("delete from parked_streams where read_model = %s", [name])
         await connection.execute("update parked_streams set read_model = %s where read_model = %s", [name, shadow])
         await connection.execute(
-            """insert into checkpoints select %s, %s, epoch from rollbook.identity
+            """insert into rollbook_views.checkpoints select %s, %s, epoch from rollbook.identity
                on conflict (read_model) do update set position = excluded.position, epoch = excluded.epoch""",
             [name, folding.position],
         )
@@ -99,7 +99,7 @@ async def swap(connection: AsyncConnection[Any], log: PostgresLog, folding: Fold
 
 async def checkpoint(connection: AsyncConnection[Any], name: str) -> int:
     """How far a table is, which stays so until this transaction ends; 0 without one."""
-    query = """select position from checkpoints join rollbook.identity using (epoch)
+    query = """select position from rollbook_views.checkpoints join rollbook.identity using (epoch)
                 where read_model = %s for update of checkpoints"""
     row = await (await connection.execute(query, [name])).fetchone()
     return int(row[0]) if row else 0

@@ -15,14 +15,15 @@ log = structlog.get_logger()
 # Older versions that nobody was seen to use, where the newer one has come at least as far.
 RETIRED = """
 select old.read_model
-  from checkpoints old join checkpoints new on new.read_model = %(name)s and new.position >= old.position
+  from rollbook_views.checkpoints old
+  join rollbook_views.checkpoints new on new.read_model = %(name)s and new.position >= old.position
   join uses on uses.read_model = old.read_model
  where old.read_model ~ ('^' || %(model)s || '_v[0-9]+$')
    and substring(old.read_model from '[0-9]+$')::bigint < %(version)s
    and uses.seen_at < now() - %(seconds)s * interval '1 second'
 """
 # The first release did not say what it uses: what nobody is known to have used counts as used now.
-FIRST_SEEN = "insert into uses select read_model, now() from checkpoints on conflict do nothing"
+FIRST_SEEN = "insert into uses select read_model, now() from rollbook_views.checkpoints on conflict do nothing"
 
 
 async def note_use(pools: Pools, models: Sequence[ReadModel]) -> None:
@@ -56,7 +57,7 @@ async def drop(connection: AsyncConnection[Any], name: str) -> bool:
             return False
         await connection.execute(sql.SQL("drop table if exists {}").format(tables.named(name)))
         for noted in ("checkpoints", "parked_streams", "uses"):
-            delete = sql.SQL("delete from {} where read_model = %s").format(sql.Identifier(noted))
+            delete = sql.SQL("delete from {} where read_model = %s").format(tables.named(noted))
             await connection.execute(delete, [name])
     log.info("read_model.retired", table=name)
     return True

@@ -26,7 +26,8 @@ select reached.far or exists (
           where e.position > reached.position and e.stream_id >= 'token-' and e.stream_id < 'token.'
        ), token.organisation, token.document
   from (select position, rollbook.head() - position > %(far)s as far
-          from (select coalesce(max(position), 0) as position from checkpoints where read_model = %(model)s) c) reached
+          from (select coalesce(max(position), 0) as position
+                  from rollbook_views.checkpoints where read_model = %(model)s) c) reached
   left join {} token on token.sha256 = %(sha256)s and token.to_position = %(still)s"""
 
 
