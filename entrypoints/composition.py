@@ -9,6 +9,12 @@ from adapters import tracing
 from adapters.blobs.choosing import blobs_of, file_blobs_of, log_blobs_of
 from adapters.embedded.room import Room
 from adapters.environments import KnownEnvironments
+from adapters.feed.broadcast import Broadcast
+from adapters.feed.past import Past
+from adapters.feed.streams import Streams
+from adapters.feed.subscription import Feed
+from adapters.feed.subscription import Limits as FeedLimits
+from adapters.feed.telling import Teller
 from adapters.identity.github import GitHubTokens
 from adapters.identity.oidc import OidcTokens, TrustedIssuer, github_actions
 from adapters.identity.web import Web
@@ -19,6 +25,7 @@ from adapters.packages.choosing import PackageFiles, files_of
 from adapters.packages.exporting import Exporter
 from adapters.packages.keeping import BlobPackages
 from adapters.packages.selecting import Selecting
+from adapters.postgres.chains import Chains
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.job_logs import JobLogs
 from adapters.postgres.job_runs import JobRuns
@@ -44,6 +51,7 @@ from entrypoints.http.authentication import Authentication
 from entrypoints.http.commands import authenticated, authorised
 from entrypoints.http.counting import Counting
 from entrypoints.http.documentation import documentation
+from entrypoints.http.epochs import mark_of
 from entrypoints.http.interfaces import INTERFACES
 from entrypoints.http.limits import RateLimits
 from entrypoints.http.observing import count_authentication, observe
@@ -90,6 +98,8 @@ class Rollbook:
     select: Selecting = field(init=False)
     handlers: dict[str, Handler] = field(init=False)
     owners: Owners = field(init=False)
+    feed: Feed = field(init=False)
+    chains: Chains = field(init=False)
     references: References = field(init=False)
 
     def __post_init__(self) -> None:
@@ -99,6 +109,8 @@ class Rollbook:
         self.select = selecting(self)
         self.handlers = handlers_of(self)
         self.owners = Owners(self.store, time.monotonic)
+        self.feed = feed_of(self.settings, self.pools, self.log, self.identity)
+        self.chains = Chains(self.pools)
         self.references = References(self.views, self.runs.moment_at)
 
     async def rules_of(self, organisation: str, fresh: bool = False) -> HouseRules:
@@ -151,6 +163,7 @@ class Rollbook:
 
     async def close(self) -> None:
         """Waits for what is under way, then lets go of everything."""
+        await self.feed.close()
         await self.store.close()
         await self.authentication.aclose()
         await self.web.aclose()
@@ -194,6 +207,14 @@ async def build(settings: Settings, database_url: str) -> Rollbook:
 def waker(log: PostgresLog) -> Callable[[Commit, Appended], None]:
     """Tells followers of the log here at once what was appended here."""
     return lambda _, appended: log.wake(appended.position)
+
+
+def feed_of(settings: Settings, pools: Pools, log: PostgresLog, identity: tuple[str, int]) -> Feed:
+    """What subscribers over HTTP read."""
+    teller = Teller(identity[1], mark_of(identity[1]))
+    s = settings
+    limits = FeedLimits(s.feed_subscribers, s.feed_subscribers_per_organisation, s.feed_heartbeat_seconds)
+    return Feed(Broadcast(log, identity), Past(pools, identity[1]), Streams(pools), teller, limits)
 
 
 def people(settings: Settings, pools: Pools) -> People:

@@ -201,7 +201,7 @@ class running_rollbook:
         stop = asyncio.Event()
         projecting = asyncio.create_task(app.projector().run(stop))
         patience = (5, self.settings.max_head_bytes, self.settings.request_timeout_seconds)
-        listening = server(app.api(), "127.0.0.1", 0, *patience)
+        listening = server(app.api(), "127.0.0.1", 0, *patience, app.feed.drain)
         serving = asyncio.create_task(listening.serve())
 
         async def end() -> None:

@@ -1,11 +1,11 @@
 """The ASGI application: finds the route, asks who is there and whether they may, parses, answers."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from pydantic import TypeAdapter
@@ -24,8 +24,11 @@ from entrypoints.http.requests import (
     require_media,
 )
 from entrypoints.http.routing import Answer, Call, Interface, Route
+from entrypoints.http.streaming import HANG_UP, send_chunks, send_stream
+from entrypoints.http.websockets import Sockets
 
 log = structlog.get_logger()
+T = TypeVar("T")
 METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 Observe = Callable[[str, str, int, float], None]
 
@@ -69,9 +72,12 @@ class Api:
         self.routes = [route for interface in interfaces for route in interface.routes]
         self.exact = {(r.method, r.path): r for r in self.routes if "{" not in r.path}
         self.queries = {id(r): TypeAdapter(r.query) for r in self.routes if r.query}
+        self.sockets = Sockets(self, [route for interface in interfaces for route in interface.sockets])
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """One request; web sockets and lifespans are not ours."""
+        """One request, or one WebSocket; lifespans are not ours."""
+        if scope["type"] == "websocket":
+            return await self.sockets(scope, receive, send)
         if scope["type"] != "http":
             return
         started = perf_counter()
@@ -94,13 +100,14 @@ class Api:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         return Call(
             app=self.app,
-            method=scope["method"],
+            method=scope.get("method", "GET"),
             path=scope["path"],
             headers=headers,
             query_string=scope["query_string"],
             address=scope["client"][0] if scope.get("client") else "",
             traceparent=self.hooks.continue_trace(headers.get("traceparent")),
             unread="transfer-encoding" in headers or headers.get("content-length", "0") != "0",
+            hang_up=scope.get("extensions", {}).get(HANG_UP, {}).get("call"),
         )
 
     async def answer_or_refusal(self, call: Call, receive: Any) -> Answer:
@@ -132,7 +139,7 @@ class Api:
         work = route.endpoint(call, **arguments)
         return await (work if route.patient else self.in_time(work))
 
-    async def in_time(self, work: Awaitable[Answer]) -> Answer:
+    async def in_time(self, work: Awaitable[T]) -> T:
         """What the endpoint answers; Unavailable when it takes too long, which leaves open what was recorded."""
         try:
             async with asyncio.timeout(self.limits.seconds) as limit:
@@ -181,25 +188,8 @@ async def reply(send: Any, receive: Any, answer: Answer, call: Call) -> None:
     if answer.body or answer.chunks:
         headers.append((b"content-type", answer.media_type.encode()))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    if answer.chunks is not None:
+    if answer.chunks is not None and answer.patience and call.hang_up:
+        await send_stream(send, receive, answer.chunks, answer.patience, call.hang_up)
+    elif answer.chunks is not None:
         await send_chunks(send, receive, answer.chunks)
     await send({"type": "http.response.body", "body": b"" if call.method == "HEAD" else answer.body})
-
-
-async def send_chunks(send: Any, receive: Any, chunks: AsyncGenerator[bytes, None]) -> None:
-    """Sends pieces until there are no more, or nobody takes them."""
-    leaving = asyncio.create_task(hung_up(receive))
-    try:
-        async for chunk in chunks:
-            if leaving.done():
-                return
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
-    finally:
-        leaving.cancel()
-        await chunks.aclose()
-
-
-async def hung_up(receive: Any) -> None:
-    """Returns when nobody listens any more."""
-    while (await receive())["type"] != "http.disconnect":
-        pass

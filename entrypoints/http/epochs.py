@@ -16,8 +16,12 @@ def epoch_of(call: Call) -> int:
 
 def marked(call: Call, text: str) -> str:
     """The text as the caller keeps it. In a store that was never restored it needs no mark."""
-    epoch = epoch_of(call)
-    return text if epoch == FIRST else f"{text}.{epoch}"
+    return text + mark_of(epoch_of(call))
+
+
+def mark_of(epoch: int) -> str:
+    """What stands behind a text of this epoch."""
+    return "" if epoch == FIRST else f".{epoch}"
 
 
 def unmarked(call: Call, text: str) -> str | None:

@@ -38,6 +38,9 @@ EPOCH = Header(
     "The epoch that `as_of` is of; 400 in another one, whose positions mean something else",
     {"type": "integer", "minimum": 1},
 )
+LAST_EVENT_ID = Header(
+    "Last-Event-ID", "The last `id` that came: go on behind it, whatever `from` says; `0` is the beginning"
+)
 TRACEPARENT = Header("traceparent", "The W3C trace context that this request goes on with")
 
 ERROR_CODE = Header("X-Error-Code", "The kind of refusal, for machines", always=True)

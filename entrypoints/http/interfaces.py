@@ -4,6 +4,7 @@ from entrypoints.http import (
     data_deployment_keys,
     data_deployments,
     environments,
+    fleet_difference,
     governance,
     job_files,
     jobs,
@@ -15,12 +16,19 @@ from entrypoints.http import (
     package_import,
     package_reading,
     uploads,
+    why,
 )
 from entrypoints.http.deployments import queue
+from entrypoints.http.dora import metrics
+from entrypoints.http.feed import feed
+from entrypoints.http.fleet import fleet
+from entrypoints.http.incidents import incidents
 from entrypoints.http.packages import packages
+from entrypoints.http.teams import teams
 
-INTERFACES = (queue, packages)
-OF_THE_QUEUE = (lanes, governance, organisations)
+INTERFACES = (queue, packages, fleet, feed, incidents, teams, metrics)
+OF_THE_QUEUE = (lanes, governance, organisations, why)
 OF_JOBS = (jobs, job_files, environments)
 OF_PACKAGES = (package_reading, package_changes, package_export, package_import, uploads)
 OF_DATA_DEPLOYMENTS = (package_deploying, data_deployments, data_deployment_keys)
+OF_THE_FLEET = (fleet_difference,)

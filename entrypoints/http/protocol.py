@@ -1,14 +1,19 @@
 """HTTP/1.1 within limits: how large the head of a request may be, how slowly it and its answer may travel."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from adapters.tracing import new_traceparent, trace_id
 from domain.errors import RollbookError
 from entrypoints.http.errors import HeadTooLarge, Malformed, TooSlow, detail_errors, headers_of, status_of
+from entrypoints.http.streaming import HANG_UP
 from entrypoints.http.transport import Gathering
+
+PARTING_SECONDS = 5.0
 
 
 def bounded(head_bytes: int, seconds: float) -> type[HttpToolsProtocol]:
@@ -26,6 +31,7 @@ class Bounded(HttpToolsProtocol):
     limits: tuple[int, float]
     deadline: asyncio.TimerHandle | None = None
     refusal: RollbookError | None = None
+    cycles: Sequence[RequestResponseCycle] = ()
     in_head = True
     received = 0
 
@@ -36,9 +42,17 @@ class Bounded(HttpToolsProtocol):
         self.start_waiting()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Nothing is waited for any more."""
+        """Nothing is waited for any more, and nobody answers requests that came behind one another."""
         self.stop_waiting()
         super().connection_lost(exc)
+        self.cut_off()
+
+    def cut_off(self) -> None:
+        """Tells all who still answer that nobody listens."""
+        for cycle in self.cycles:
+            cycle.disconnected = cycle.disconnected or not cycle.response_complete
+            cycle.message_event.set()
+        self.cycles = ()
 
     def data_received(self, data: bytes) -> None:
         """Counts what comes until a head is complete, also what the parser keeps to itself."""
@@ -58,6 +72,21 @@ class Bounded(HttpToolsProtocol):
         self.in_head, self.received = False, 0
         self.stop_waiting()
         super().on_headers_complete()
+        if self.cycle is not None:
+            self.cycles = [cycle for cycle in (*self.cycles, self.cycle) if not cycle.response_complete]
+
+    def on_message_begin(self) -> None:
+        """Lets the application end the connection where nobody takes what it sends."""
+        super().on_message_begin()
+        self.scope["extensions"] = {HANG_UP: {"call": self.hang_up}}
+
+    def hang_up(self, last_word: bytes) -> None:
+        """Ends the connection behind what was sent; soon also when nobody takes that."""
+        self.transport.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(last_word), last_word))
+        self.transport.close()
+        self.loop.call_later(PARTING_SECONDS, self.transport.abort)
+        self.cut_off()
+        self.flow.resume_writing()
 
     def on_message_complete(self) -> None:
         """What comes next is the head of another request."""
@@ -112,3 +141,19 @@ class Bounded(HttpToolsProtocol):
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         self.transport.write(STATUS_LINE[status] + lines.encode() + b"\r\n" + told.body)
         self.transport.close()
+
+
+class BoundedSocket(WebSocketsSansIOProtocol):
+    """A WebSocket that ends in time, whether or not the other side takes part."""
+
+    async def send(self, message: Any) -> None:
+        """Who takes nothing any more is told so all the same, behind what was sent, and has a moment to read it."""
+        if message["type"] == "websocket.close":
+            self.writable.set()
+            self.loop.call_later(PARTING_SECONDS, self.transport.abort)
+        await super().send(message)
+
+    def keepalive_timeout(self) -> None:
+        """Who does not answer a ping is not waited for."""
+        super().keepalive_timeout()
+        self.transport.abort()

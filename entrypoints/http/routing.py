@@ -16,13 +16,15 @@ from entrypoints.http.headers import Header
 
 JSON = "application/json"
 Endpoint = Callable[..., Awaitable["Answer"]]
+Conversation = Callable[..., Awaitable["Messages"]]
 
 
 @dataclass(slots=True)
 class Call:
     """One request on its way through a route. Header names are lower-case. `app` is what composition built.
 
-    `unread` is whether a body may be on its way that nobody has read, `began` when the request came.
+    `unread` is whether a body may be on its way that nobody has read, `began` when the request came. `hang_up` ends
+    the connection with a last word, behind what was sent and not taken yet.
     """
 
     app: Any
@@ -37,6 +39,7 @@ class Call:
     chunks: AsyncIterator[bytes] | None = None
     unread: bool = False
     began: float = field(default_factory=monotonic)
+    hang_up: Callable[[bytes], None] | None = None
     route: "Route | None" = None
     _caller: Caller | None = None
 
@@ -52,15 +55,42 @@ class Call:
         return self.traceparent.split("-")[1]
 
 
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How many seconds one piece of an endless answer may wait to be taken, and what is said then."""
+
+    seconds: float
+    last_word: Callable[[], bytes]
+
+
 @dataclass(slots=True)
 class Answer:
-    """What goes back: `body`, or `chunks` as they come, for what is long or takes long."""
+    """What goes back: `body`, or `chunks` as they come, for what is long or takes long; `patience` where it may never
+    end."""
 
     status: int = 200
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     media_type: str = JSON
     chunks: AsyncGenerator[bytes, None] | None = None
+    patience: Patience | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """How a WebSocket is closed."""
+
+    code: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Messages:
+    """What a WebSocket gets: texts, several at once, and at last why it is closed; `patience` says that in time too."""
+
+    texts: AsyncGenerator[list[str] | Closing, None]
+    seconds: float
+    too_slow: Callable[[], Closing]
 
 
 def answer(value: Any, status: int = 200, headers: dict[str, str] | None = None, media_type: str = JSON) -> Answer:
@@ -151,30 +181,42 @@ class Interface:
         self.prefix = prefix
         self.errors = errors
         self.routes: list[Route] = []
+        self.sockets: list[Route] = []
 
     def route(self, method: str, path: str, **facts: Unpack[RouteFacts]) -> Callable[[Endpoint], Endpoint]:
         """Registers an endpoint; its `body` and `query` parameters are parsed by their annotations."""
         facts.setdefault("appends", method in ("POST", "PATCH", "PUT", "DELETE") and not facts.get("open"))
 
         def register(endpoint: Endpoint) -> Endpoint:
-            hints = get_type_hints(endpoint)
-            body = hints.get("body")
-            self.routes.append(
-                Route(
-                    method=method,
-                    path=path,
-                    endpoint=endpoint,
-                    tag=self.name,
-                    errors=self.errors,
-                    interface=self.name,
-                    body=body,
-                    query=hints.get("query"),
-                    pattern=pattern_of(path),
-                    body_parser=TypeAdapter(body) if body else None,
-                    **facts,
-                )
-            )
+            self.routes.append(self.made(method, path, endpoint, facts))
             return endpoint
+
+        return register
+
+    def made(self, method: str, path: str, endpoint: Callable[..., Any], facts: RouteFacts) -> Route:
+        """The record of an endpoint."""
+        hints = get_type_hints(endpoint)
+        body = hints.get("body")
+        return Route(
+            method=method,
+            path=path,
+            endpoint=endpoint,
+            tag=self.name,
+            errors=self.errors,
+            interface=self.name,
+            body=body,
+            query=hints.get("query"),
+            pattern=pattern_of(path),
+            body_parser=TypeAdapter(body) if body else None,
+            **facts,
+        )
+
+    def socket(self, path: str, action: str) -> Callable[[Conversation], Conversation]:
+        """Registers who talks over a WebSocket; the OpenAPI document knows none."""
+
+        def register(conversation: Conversation) -> Conversation:
+            self.sockets.append(self.made("GET", path, conversation, {"action": action, "appends": False}))
+            return conversation
 
         return register
 

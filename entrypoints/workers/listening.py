@@ -1,21 +1,36 @@
 """Where a process listens: bound before anything else starts, so that a port in use is said at once and in words."""
 
 import errno
+import resource
 import socket
+from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from typing import Any
 
 import uvicorn
 
 from adapters.embedded.process import CannotStart
-from entrypoints.http.protocol import bounded
+from entrypoints.http.protocol import BoundedSocket, bounded
 
 BACKLOG = 2048
+LARGEST_MESSAGE = 4096
+PING_SECONDS = 20.0
+PONG_SECONDS = 60.0
 ABSENT = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 
 
 class Server(uvicorn.Server):
-    """A server that leaves signals to the process."""
+    """A server that leaves signals to the process; when it stops, endless answers are let go first."""
+
+    let_go: Callable[[], Awaitable[None]] | None = None
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Nobody new is let in, then everybody goes."""
+        for listening in self.servers:
+            listening.close()
+        if self.let_go is not None:
+            await self.let_go()
+        await super().shutdown(sockets)
 
     def capture_signals(self) -> Any:
         """Nothing: the process decides when to stop."""
@@ -23,9 +38,16 @@ class Server(uvicorn.Server):
 
 
 def server(
-    app: Any, host: str, port: int, drain_seconds: int, head_bytes: int = 65_536, seconds: float = 30.0
+    app: Any,
+    host: str,
+    port: int,
+    drain_seconds: int,
+    head_bytes: int = 65_536,
+    seconds: float = 30.0,
+    let_go: Callable[[], Awaitable[None]] | None = None,
 ) -> Server:
-    """Not started yet; requests in flight get `drain_seconds` to finish when it stops.
+    """Not started yet; requests in flight get `drain_seconds` to finish when it stops, `let_go` ends those that would
+    never.
 
     The head of a request may have `head_bytes` and take `seconds`.
     """
@@ -34,7 +56,12 @@ def server(
         host=host,
         port=port,
         http=bounded(head_bytes, seconds),
-        ws="none",
+        ws=BoundedSocket,
+        ws_max_size=LARGEST_MESSAGE,
+        ws_ping_interval=PING_SECONDS,
+        ws_ping_timeout=PONG_SECONDS,
+        ws_per_message_deflate=False,
+        log_level="warning",
         lifespan="off",
         log_config=None,
         access_log=False,
@@ -42,7 +69,15 @@ def server(
         proxy_headers=False,
         timeout_graceful_shutdown=drain_seconds,
     )
-    return Server(config)
+    made = Server(config)
+    made.let_go = let_go
+    return made
+
+
+def open_more_files() -> None:
+    """Takes all the connections that this process may have, which is usually more than it is given at first."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def bound(name: str, host: str, port: int) -> list[socket.socket]:

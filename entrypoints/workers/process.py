@@ -23,7 +23,7 @@ from entrypoints.composition import Rollbook, build
 from entrypoints.http.management import management_app
 from entrypoints.workers.condition import Condition
 from entrypoints.workers.followers import Followers
-from entrypoints.workers.listening import Server, bound, close, port_of, server
+from entrypoints.workers.listening import Server, bound, close, open_more_files, port_of, server
 
 log = structlog.get_logger()
 ALL = frozenset({"serve", "project", "relay", "work"})
@@ -48,6 +48,7 @@ class Process:
     async def run(self, announce: Callable[[], None] | None = None) -> None:
         """Returns after SIGTERM, SIGINT or SIGHUP, when everything in flight has finished."""
         self.hear_signals()
+        open_more_files()
         for sockets in [bound(*address) for address in self.addresses()]:
             close(sockets)
         configure_tracing(self.settings.otel_exporter_otlp_endpoint)
@@ -163,7 +164,7 @@ class Process:
         apps = [server(management_app(self.readiness, self.condition.measure), s.management_host, s.management_port, 1)]
         if "serve" in self.parts:
             patience = (s.drain_seconds, s.max_head_bytes, s.request_timeout_seconds)
-            apps.append(server(self.rollbook.api(), s.api_host, s.api_port, *patience))
+            apps.append(server(self.rollbook.api(), s.api_host, s.api_port, *patience, self.rollbook.feed.drain))
         sockets = [bound(*address) for address in self.addresses()]
         self.ports = {name: port_of(one) for (name, _, _), one in zip(self.addresses(), sockets, strict=True)}
         pairs = zip(apps, sockets, strict=True)

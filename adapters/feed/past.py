@@ -1,0 +1,99 @@
+"""Reads an organisation's past in pages of whole commits, from any position on."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+from adapters.postgres.log import COLUMNS
+from adapters.postgres.pools import Pools, again_when_cut_off
+from domain.errors import Unavailable
+from domain.recorded import RecordedEvent
+
+PAGE_EVENTS = 256
+PAGE_BYTES = 512 * 1024
+AT_ONCE = 4
+SEQUENCE_AT = """
+with recursive search (low, high) as (
+    select 0::bigint, coalesce((select sequence from rollbook.events where organisation = %(organisation)s
+                                 order by sequence desc limit 1), 0)
+    union all
+    select case when e.position <= %(position)s then e.sequence else low end,
+           case when e.position <= %(position)s then high else e.sequence - 1 end
+      from search join rollbook.events e
+        on e.organisation = %(organisation)s and e.sequence = (low + high + 1) / 2
+     where low < high)
+select low from search order by high - low limit 1
+"""
+PAGE = f"""
+select {COLUMNS}
+  from (select {COLUMNS}, sum(octet_length(payload)) over (order by sequence) - octet_length(payload) as before
+          from rollbook.events where organisation = %s and sequence > %s and sequence <= %s) page
+ where before < %s order by sequence
+"""
+REST = f"""
+select {COLUMNS} from rollbook.events where organisation = %s and sequence > %s and sequence <= %s order by sequence
+"""
+
+
+class AnotherEpoch(Unavailable):
+    """The log was restored meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Events in order, and the position up to which the organisation has no others."""
+
+    events: list[RecordedEvent]
+    until: int
+
+
+class Past:
+    """Pages of the log of one epoch; few are read at once, however many want some."""
+
+    def __init__(self, pools: Pools, epoch: int) -> None:
+        self.pools = pools
+        self.epoch = epoch
+        self.room = asyncio.Semaphore(AT_ONCE)
+
+    async def sequence_at(self, organisation: str, position: int) -> int:
+        """How many events of the organisation there are up to a position."""
+
+        async def read() -> Any:
+            async with self.pools.reading(organisation) as connection:
+                facts = {"organisation": organisation, "position": position}
+                return await (await connection.execute(SEQUENCE_AT, facts)).fetchone()
+
+        return int((await again_when_cut_off(read))[0])
+
+    async def page(self, organisation: str, position: int, sequence: int) -> Page:
+        """What follows on a position at which the organisation had so many events."""
+
+        async def read() -> Page:
+            async with self.pools.reading(organisation) as connection, connection.transaction():
+                await connection.execute("set transaction isolation level repeatable read, read only")
+                row = await (
+                    await connection.execute("select rollbook.head(), epoch from rollbook.identity")
+                ).fetchone()
+                head, epoch = row or (0, None)
+                if epoch != self.epoch:
+                    raise AnotherEpoch("The store was restored from a backup")
+                events = await events_of(connection, organisation, sequence)
+                return Page(events, events[-1].position if events else max(position, head))
+
+        async with self.room:
+            return await again_when_cut_off(read)
+
+
+async def events_of(connection: Any, organisation: str, sequence: int) -> list[RecordedEvent]:
+    """Whole commits behind a sequence number, as many as make a page."""
+    events = await rows(connection, PAGE, [organisation, sequence, sequence + PAGE_EVENTS, PAGE_BYTES])
+    if events and (left := events[-1].commit_position - events[-1].position):
+        last = events[-1].sequence
+        events += await rows(connection, REST, [organisation, last, last + left])
+    return events
+
+
+async def rows(connection: Any, query: str, values: list[Any]) -> list[RecordedEvent]:
+    """What a query of ours finds."""
+    cursor = await connection.execute(query.encode(), values, binary=True)
+    return [RecordedEvent(*row) for row in await cursor.fetchall()]
