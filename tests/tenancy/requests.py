@@ -9,7 +9,7 @@ from typing import Any
 from tests.tenancy.package_requests import PACKAGE_REQUESTS
 
 Facts = dict[str, Any]
-KINDS = ("deployment", "freeze", "token", "environment", "package", "job", "upload", "package_deployment")
+KINDS = ("deployment", "lane", "freeze", "token", "environment", "package", "job", "upload", "package_deployment")
 PARAMETER = re.compile(r"\{(\w+?)(?:_id)?\}")
 
 
@@ -131,6 +131,8 @@ REQUESTS: dict[str, Build] = {
     "PATCH /v1/deployments/{deployment_id}": report,
     "POST /v1/deployments/{deployment_id}/rollback": lambda hand: {"params": {"override": hand.mine.mark}},
     "GET /v1/deployments/{deployment_id}/history": nothing,
+    "GET /v1/deployments/{deployment_id}/why": past,
+    "GET /v1/lanes/{lane_id}/why": past,
     "POST /v1/deployments/{deployment_id}/heartbeat": lambda hand: {"json": {"fence": hand.chance.randint(1, 3)}},
     "POST /v1/deployments/{deployment_id}/approve": reason,
     "GET /v1/lanes": past,

@@ -128,6 +128,8 @@ class Neighbours:
         kinds = {"/v1/deployments": "deployment", "/v1/freezes": "freeze", "/v1/tokens": "token"}
         if method == "POST" and answer.status_code == 201 and (kind := kinds.get(template)):
             mine.ids[kind].append(answer.json()["id"])
+        if method == "POST" and answer.status_code == 201 and template == "/v1/deployments":
+            mine.ids["lane"].append(answer.json()["lane_id"])
         if method == "POST" and (noted := NOTED.get(template)):
             kind, found = noted(answer)
             mine.ids[kind].append(found)
