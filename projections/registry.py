@@ -2,14 +2,17 @@
 
 from projections.data_deployments import DataDeployments
 from projections.deployments import Deployments
+from projections.dora import Dora
 from projections.environments import EnvironmentList
 from projections.freezes import FreezeList
+from projections.incidents import IncidentLinks, Incidents
 from projections.jobs import Jobs
 from projections.lanes import Lanes
 from projections.live import Live
 from projections.package_actions import PackageActions
 from projections.packages import Packages
 from projections.read_model import ReadModel
+from projections.teams import TeamList
 from projections.tokens import Tokens
 
 DEPLOYMENTS = Deployments()
@@ -22,6 +25,10 @@ ENVIRONMENTS = EnvironmentList()
 PACKAGES = Packages()
 PACKAGE_ACTIONS = PackageActions()
 DATA_DEPLOYMENTS = DataDeployments()
+INCIDENTS = Incidents()
+INCIDENT_LINKS = IncidentLinks()
+TEAMS = TeamList()
+DORA = Dora()
 READ_MODELS: tuple[ReadModel, ...] = (
     DEPLOYMENTS,
     LANES,
@@ -33,4 +40,8 @@ READ_MODELS: tuple[ReadModel, ...] = (
     PACKAGES,
     PACKAGE_ACTIONS,
     DATA_DEPLOYMENTS,
+    INCIDENTS,
+    INCIDENT_LINKS,
+    TEAMS,
+    DORA,
 )

@@ -51,6 +51,17 @@ IN_ORDER: dict[str, Any] = {
     "release_hold": {**LANE, "reason": "text"},
     "declare_freeze": {"scope": SCOPE, "reason": "text", "until": "2999-01-01T00:00:00Z"},
     "lift_freeze": {"reason": "text"},
+    "report_incident": {
+        "title": "text",
+        "began_at": "2026-01-01T00:00:00Z",
+        "reference": "text",
+        "deployments": [{"deployment_id": NOBODY, "relation": "caused"}],
+    },
+    "link_deployment": {"deployment_id": NOBODY, "relation": "fixed"},
+    "unlink_deployment": {"deployment_id": NOBODY, "relation": "fixed", "reason": "text"},
+    "resolve_incident": {"ended_at": "2026-01-01T00:00:00Z"},
+    "reopen_incident": {"reason": "text"},
+    "replace_teams": {"teams": {"text": ["text"]}},
     "set_rules": {
         "approval": [{"scope": SCOPE, "claims": {"team": "platform"}}],
         "roles": [{"role": "viewer", "claims": {"team": "platform"}}],

@@ -54,6 +54,7 @@ EXPECTED = {
     "POST /v1/incidents/{incident_id}/resolve": DEPLOYER,
     "POST /v1/incidents/{incident_id}/reopen": DEPLOYER,
     "GET /v1/teams": VIEWER,
+    "GET /v1/metrics/dora": VIEWER,
     "PUT /v1/teams": ADMIN,
     "GET /v1/organisation": VIEWER,
     "POST /v1/organisation/owner": ADMIN,

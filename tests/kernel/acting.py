@@ -6,12 +6,23 @@ from itertools import count
 from typing import Any
 from uuid import UUID
 
-from application import data_deployments, exports, installations, packages
+from application import data_deployments, exports, incidents, installations, packages, teams
 from application.execution import Executor, Handler
 from application.ports.event_store import Actor
 from domain.errors import RollbookError
 from domain.job import Job
-from tests.kernel.acts import DEPLOYED, ON_ENVIRONMENT, ON_JOB, ON_PACKAGE, PACKED, WORK, Act
+from tests.kernel.acts import (
+    DEPLOYED,
+    ON_ENVIRONMENT,
+    ON_INCIDENT,
+    ON_JOB,
+    ON_PACKAGE,
+    PACKED,
+    WORK,
+    Act,
+    link,
+    some_teams,
+)
 from tests.kernel.conftest import Kernel
 from tests.reference.stories import AROUND, Ticking
 
@@ -41,6 +52,10 @@ class Acting:
         organisation = "other" if act.choice == 3 else "acme"
         if act.what in ON_ENVIRONMENT:
             await self.run(organisation, *ON_ENVIRONMENT[act.what](("staging", "test")[act.choice % 2]))
+        elif act.what == "set teams":
+            await self.run(organisation, teams.set_teams, some_teams(act.choice))
+        elif act.what in ("report", *ON_INCIDENT):
+            await self.suffer(organisation, act)
         elif act.what in ("define", "import"):
             await self.make_package(organisation, act)
         elif act.what in (*ON_JOB, "record", "carry out"):
@@ -69,6 +84,16 @@ class Acting:
         """Lets later acts find it, unless it was refused."""
         for kind in kinds if made else ():
             self.made.setdefault(kind, []).append((organisation, UUID(made)))
+
+    async def suffer(self, organisation: str, act: Act) -> None:
+        """Something is broken, and something that was deployed has to do with it."""
+        _, deployment = self.found("deployment", act.target) or (None, UUID(int=0))
+        if act.what == "report":
+            links = [link(deployment, act.choice)] if act.choice > 4 else []
+            report = incidents.ReportIncident("Down", self.clock.now, "INC-1", links, next(self.ids))
+            self.note(organisation, await self.run(organisation, incidents.report_incident, report), "incident")
+        elif incident := self.found("incident", act.target):
+            await self.run(incident[0], *ON_INCIDENT[act.what](incident[1], deployment, act.choice))
 
     async def make_package(self, organisation: str, act: Act, needs: tuple[UUID, ...] = ()) -> None:
         """Another version of a package, seldom one that was there before."""

@@ -7,11 +7,12 @@ from uuid import UUID
 
 from hypothesis import strategies as st
 
-from application import data_deployments, environments, exports, jobs, packages
+from application import data_deployments, environments, exports, incidents, jobs, packages, teams
 from application.deployment_turns import deploying_concerns, rolling_back_concerns
 from application.execution import Handler
 from application.handlers import Concern
 from domain.dataset import DatabaseKind
+from domain.incident import Relation
 from domain.job import Job
 from domain.packed import Packed
 
@@ -47,9 +48,10 @@ MADE = ("define", "import", "define dependent", "generate", "rehearse")
 MOVED = ("deploy", "deploy", "deploy later", "roll back", "roll back")
 CHANGED = ("describe", "archive", "export", "fail to export", "delete", "add", "change", "remove")
 TRIED = ("begin", "begin", "record", "reach", "fail for now", "lose", "release", "cancel", "retry")
+MISHAPS = ("report", "link", "unlink", "resolve", "reopen", "set teams")
 ENDED = ("carry out", "carry out", "carry out", "complete", "fail", "time out", "confirm")
 TARGETS = st.sampled_from([0, 0, 0, 1, 1, 2, 3, 5])
-WHAT = st.sampled_from([*MADE, *MOVED, *MOVED, *CHANGED, *TRIED, *ENDED, *ENDED])
+WHAT = st.sampled_from([*MADE, *MOVED, *MOVED, *CHANGED, *TRIED, *MISHAPS, *ENDED, *ENDED])
 ACT = st.builds(Act, WHAT, TARGETS, st.integers(0, 7))
 ACTS = st.lists(ACT, min_size=5, max_size=25)
 # Every event that there is of them, and commits that end a job together with what it is about.
@@ -63,6 +65,8 @@ OPENING = [
     *map(Act, ("begin", "release", "begin", "fail", "retry", "begin", "cancel", "confirm", "deploy", "carry out")),
     *map(Act, ("import", "deploy", "begin", "time out", "define", "begin", "record", "fail", "delete")),
     *map(Act, ("define", "begin", "delete", "confirm", "define", "delete")),
+    Act("set teams", choice=2),
+    *map(Act, ("report", "link", "unlink", "link", "resolve", "reopen", "resolve")),
 ]
 ON_ENVIRONMENT: dict[str, Callable[[str], Asked]] = {
     "add": lambda name: (
@@ -107,3 +111,22 @@ ON_JOB: dict[str, Callable[[Job, Concern, dict[str, Any]], Asked]] = {
     "cancel": lambda job, about, done: (jobs.cancel_job, jobs.CancelJob(job.id, "Not now", about)),
     "retry": lambda job, about, done: (jobs.retry_job, jobs.RetryJob(job.id, about)),
 }
+ON_INCIDENT: dict[str, Callable[[UUID, UUID, int], Asked]] = {
+    "link": lambda one, deployment, n: (incidents.link_deployment, incidents.LinkDeployment(one, link(deployment, n))),
+    "unlink": lambda one, deployment, n: (
+        incidents.unlink_deployment,
+        incidents.UnlinkDeployment(one, link(deployment, n), "It was another"),
+    ),
+    "resolve": lambda one, deployment, n: (incidents.resolve_incident, incidents.ResolveIncident(one)),
+    "reopen": lambda one, deployment, n: (incidents.reopen_incident, incidents.ReopenIncident(one, "Not yet")),
+}
+
+
+def link(deployment: UUID, choice: int) -> incidents.Link:
+    """A deployment that caused or mended something."""
+    return incidents.Link(deployment, Relation.FIXED if choice % 2 else Relation.CAUSED)
+
+
+def some_teams(choice: int) -> teams.SetTeams:
+    """Teams, some with a component in common."""
+    return teams.SetTeams({f"team {n}": [f"shop-{n}", "till"] for n in range(choice % 3)})

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID, uuid5
 
+from tests.kernel import retold_incidents as incidents
 from tests.kernel import retold_packages as packages
 from tests.kernel.log_words import Document, Event, at, last, newest, own_id, said
 
@@ -181,6 +182,10 @@ TOLD: dict[str, tuple[Callable[[Event], str | None], Callable[[list[Event], list
     "packages": (of_stream("package"), packages.package),
     "package_actions": (packages.action_id, packages.action),
     "data_deployments": (of_stream("data_deployment"), packages.data_deployment),
+    "incidents": (of_stream("incident"), incidents.incident),
+    "incident_links": (incidents.link_id, incidents.link),
+    "teams": (of_stream("teams"), incidents.teams),
+    "dora": (incidents.deployment_id, incidents.dora),
 }
 
 

@@ -17,10 +17,12 @@ from adapters.postgres.intervals import fork_of
 from adapters.postgres.rebuild import rebuild
 from domain.data_deployment import DataDeployment
 from domain.environment import Environment
+from domain.incident import Incident
 from domain.installation import Installation
 from domain.job import Job
 from domain.package import Package
 from domain.status import Status
+from domain.teams import Teams
 from projections.read_model import ReadModel, table
 from projections.registry import READ_MODELS
 from tests.kernel.acting import Acting
@@ -34,7 +36,7 @@ from tests.reference.stories import STORIES, Step
 LATER: Any = [("schedule", 0, None), ("schedule", 1, None), ("report", 1, Status.DEPLOYED), ("roll back", 1, None)]
 TOPICS = {
     event.TOPIC
-    for kind in (Environment, Package, DataDeployment, Installation, Job)
+    for kind in (Environment, Package, DataDeployment, Installation, Job, Incident, Teams)
     for event in vars(kind).values()
     if isclass(event) and hasattr(event, "TOPIC")
 }

@@ -9,7 +9,18 @@ from typing import Any
 from tests.tenancy.package_requests import PACKAGE_REQUESTS
 
 Facts = dict[str, Any]
-KINDS = ("deployment", "lane", "freeze", "token", "environment", "package", "job", "upload", "package_deployment")
+KINDS = (
+    "deployment",
+    "lane",
+    "freeze",
+    "token",
+    "environment",
+    "package",
+    "job",
+    "upload",
+    "package_deployment",
+    "incident",
+)
 PARAMETER = re.compile(r"\{(\w+?)(?:_id)?\}")
 
 
@@ -122,6 +133,18 @@ def nothing(hand: Hand) -> Facts:
     return {}
 
 
+def incident(hand: Hand) -> Facts:
+    """Something of mine, or of somebody else's, is broken."""
+    links = [link(hand)["json"]] if hand.chance.random() < 0.3 else []
+    told = {"title": hand.mine.mark, "reference": hand.mine.mark, "began_at": "2026-01-01T00:00:00Z"}
+    return {"json": {**told, "deployments": links}}
+
+
+def link(hand: Hand) -> Facts:
+    """A deployment that may be another's."""
+    return {"json": {"deployment_id": hand.chance.choice(hand.known("deployment")), "relation": "caused"}}
+
+
 REQUESTS: dict[str, Build] = {
     "GET /v1/deployments": listed,
     "POST /v1/deployments": create,
@@ -160,6 +183,16 @@ REQUESTS: dict[str, Build] = {
     "GET /api/deployments/{deployment_id}/mappings": nothing,
     "GET /api/deployments/{deployment_id}/mappings/download": nothing,
     **PACKAGE_REQUESTS,
+    "POST /v1/incidents": incident,
+    "GET /v1/incidents": past,
+    "GET /v1/incidents/{incident_id}": past,
+    "POST /v1/incidents/{incident_id}/links": link,
+    "POST /v1/incidents/{incident_id}/unlink": link,
+    "POST /v1/incidents/{incident_id}/resolve": lambda hand: {"json": {}},
+    "POST /v1/incidents/{incident_id}/reopen": reason,
+    "GET /v1/teams": past,
+    "GET /v1/metrics/dora": lambda hand: {"params": {"environment": hand.chance.choice(["production", ""])}},
+    "PUT /v1/teams": lambda hand: {"json": {"teams": {hand.mine.mark: ["shop"]}}},
     "GET /v1/organisation": nothing,
     "POST /v1/organisation/owner": lambda hand: {"json": {"owner": hand.mine.mark, "reason": hand.mine.mark}},
 }

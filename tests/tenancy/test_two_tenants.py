@@ -33,6 +33,7 @@ MADE_FIRST = (
     "POST /v1/deployments",
     "POST /v1/freezes",
     "POST /v1/tokens",
+    "POST /v1/incidents",
     "POST /api/environments",
     "POST /api/packages",
     "POST /api/packages/import",
@@ -125,7 +126,12 @@ class Neighbours:
 
     def note(self, method: str, template: str, mine: Tenant, answer: httpx2.Response) -> None:
         """Remembers the id of what was made."""
-        kinds = {"/v1/deployments": "deployment", "/v1/freezes": "freeze", "/v1/tokens": "token"}
+        kinds = {
+            "/v1/deployments": "deployment",
+            "/v1/freezes": "freeze",
+            "/v1/tokens": "token",
+            "/v1/incidents": "incident",
+        }
         if method == "POST" and answer.status_code == 201 and (kind := kinds.get(template)):
             mine.ids[kind].append(answer.json()["id"])
         if method == "POST" and answer.status_code == 201 and template == "/v1/deployments":
