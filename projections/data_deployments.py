@@ -53,6 +53,7 @@ class DataDeployments:
         "package_name": "btree (organisation, package, created_position desc)",
         "environment": "btree (organisation, environment, created_position desc)",
         "status_filed": "btree (organisation, status, fork)",
+        "active_filed": "btree (organisation, fork) where is_active",
     }
 
     def key(self, event: RecordedEvent) -> str | None:

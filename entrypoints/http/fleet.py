@@ -1,0 +1,83 @@
+"""The fleet: what is live, waiting, held and frozen everywhere, now or then."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from hashlib import sha256
+
+import orjson
+
+from adapters.postgres.fleets import Fleets, Wanted
+from entrypoints.http import fleet_models as models
+from entrypoints.http.epochs import refuse_other_epoch
+from entrypoints.http.errors import problem_details
+from entrypoints.http.headers import ALLOW_STALE, AS_OF, EPOCH, LINK, POSITION, Header
+from entrypoints.http.paging import cursor_of, next_link
+from entrypoints.http.reading import resolve_reference
+from entrypoints.http.routing import JSON, Answer, Call, Interface
+from projections.fleet import fleet_of
+from projections.read_model import Row
+
+ERASED = "erased"
+fleet = Interface("fleet", "/v1/fleet", problem_details)
+IF_NONE_MATCH = Header("If-None-Match", "The ETag of an answer that is here already; 304 while it is still the answer")
+SAME = Header("ETag", "Names this answer, whatever moment it was asked at", always=True)
+TAKEN = (ALLOW_STALE, EPOCH, IF_NONE_MATCH)
+SHOWN = (POSITION, AS_OF, SAME)
+
+
+@fleet.get(
+    "/v1/fleet",
+    action="fleet.read",
+    answer=models.FleetObject,
+    empty={304: "It is still what If-None-Match names"},
+    takes=TAKEN,
+    gives=(*SHOWN, LINK),
+)
+async def show_fleet(call: Call, query: models.AskFleet) -> Answer:
+    """Show every lane in every environment: what is live, runs, waits, is held and frozen, now or then."""
+    shown, below = cursor_of(call, query.cursor) if query.cursor else (None, None)
+    fleets, organisation = Fleets(call.app.views), call.caller.organisation
+    position, at, past = await point(call, fleets, query.as_of if shown is None else str(shown))
+    wanted = Wanted(organisation, query.of_lanes(), query.environment, below, query.limit)
+    facts = await fleets.facts(wanted, position, at)
+    headers = {"x-rollbook-position": str(position)} | ({"x-rollbook-as-of": str(position)} if past else {})
+    if len(facts.lanes) == query.limit:
+        headers["link"] = next_link(call, position, min(lane["created_position"] for lane in facts.lanes))
+    return tagged(call, await with_names(call, fleet_of(facts)), headers)
+
+
+async def point(call: Call, fleets: Fleets, text: str | None, called: str = "as_of") -> tuple[int, datetime, bool]:
+    """A position, its moment, and whether it is a past one. A moment that was asked for is itself, any other position
+    has the one at which it was recorded."""
+    refuse_other_epoch(call, positioned=text is not None)
+    organisation = call.caller.organisation
+    if text is None and call.headers.get("x-rollbook-allow-stale") == "1":
+        position, late = await fleets.shown(organisation)
+        return position, call.app.executor.clock(), late
+    if text is None:
+        return await fleets.present(organisation), call.app.executor.clock(), False
+    found = await resolve_reference(call, text, called)
+    at = found.moment or await call.app.references.moment_at(found.position)
+    return found.position, (at or datetime(1, 1, 1, tzinfo=UTC)).astimezone(UTC), True
+
+
+async def with_names(call: Call, one: Row) -> Row:
+    """Logins in the place of pseudonyms."""
+    known = await logins(call, (freeze["by"] for freeze in one["freezes"]))
+    return {**one, "freezes": [{**freeze, "by": known.get(freeze["by"], ERASED)} for freeze in one["freezes"]]}
+
+
+async def logins(call: Call, pseudonyms: Iterable[str | None]) -> dict[str, str]:
+    """The logins behind pseudonyms."""
+    found: dict[str, str] = await call.app.people.logins_of(call.caller.organisation, pseudonyms)
+    return found
+
+
+def tagged(call: Call, one: Row, headers: dict[str, str]) -> Answer:
+    """The answer with its ETag, which leaves the moment out; 304 to who has it already."""
+    body = orjson.dumps(one)
+    content = body if headers.get("x-rollbook-as-of") else orjson.dumps({**one, "at": None})
+    headers["etag"] = f'"{sha256(content).hexdigest()[:32]}"'
+    if headers["etag"] in call.headers.get("if-none-match", ""):
+        return Answer(304, b"", headers, JSON)
+    return Answer(200, body, headers)
