@@ -44,6 +44,13 @@ PARKED_STREAMS = fact("rollbook_parked_streams", "Streams that a fault of ours h
 QUEUE_AGE = fact("rollbook_queue_age_seconds", "Age of the oldest scheduled deployment, 0 when none waits")
 RELAY_LAG = fact("rollbook_relay_lag_events", "Events of the log that the feed does not have yet")
 RELAY_POSITION = fact("rollbook_relay_position", "Position in the log up to which the feed is complete")
+CHECKPOINT_POSITION = fact("rollbook_checkpoint_position", "Position up to which the log is sealed")
+CHECKPOINT_AGE = fact(
+    "rollbook_checkpoint_age_seconds", "Age of the oldest event that no checkpoint seals yet, 0 when all are sealed"
+)
+CHECKPOINT_EXPORT_LAG = Gauge(
+    "rollbook_checkpoint_export_lag", "Checkpoints that did not get there yet", ["to"], multiprocess_mode="mostrecent"
+)
 
 JOBS_WAITING = fact("rollbook_jobs_waiting", "Jobs that may start and wait for a worker")
 JOBS_RUNNING = fact("rollbook_jobs_running", "Jobs that workers have")

@@ -1,7 +1,8 @@
 """Takes away what a store holds and puts in what a backup holds, inside one transaction of the owner."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from random import uniform
@@ -75,7 +76,19 @@ async def clear(connection: Connection) -> None:
         await connection.execute(sql.SQL("drop table {}").format(table(name)))
     names = [name for name in await tables_of(connection, "=") if name[1] not in ("events", "identity")]
     tables = sql.SQL(", ").join(sql.Identifier(*name) for name in names)
-    await connection.execute(sql.SQL("truncate {}").format(tables))
+    async with unprotected(connection):
+        await connection.execute(sql.SQL("truncate {}").format(tables))
+
+
+@asynccontextmanager
+async def unprotected(connection: Connection) -> AsyncIterator[None]:
+    """Meanwhile the owner may take away checkpoints, which nobody else ever may."""
+    tables = [sql.Identifier("rollbook", name) for name in ("checkpoints", "checkpoint_heads")]
+    for one in tables:
+        await connection.execute(sql.SQL("alter table {} disable trigger user").format(one))
+    yield
+    for one in tables:
+        await connection.execute(sql.SQL("alter table {} enable trigger user").format(one))
 
 
 async def fill(connection: Connection, archive: Archive, progress: Progress) -> None:
@@ -110,10 +123,35 @@ async def copy_in(connection: Connection, archive: Archive, part: Part, tell: Ca
             raise BackupRefused(f"{part.file} has {cursor.rowcount} rows, and should have {part.rows}")
 
 
-async def erase_again(connection: Connection, erasures: list[Any]) -> int:
+@dataclass(frozen=True, slots=True)
+class Erasures:
+    """Whose keys this store knows to be destroyed: people's, and whole organisations'."""
+
+    people: list[Any]
+    organisations: list[Any]
+
+
+async def erasures_here(connection: Connection) -> Erasures:
+    """Those that are noted."""
+    people = await connection.execute("select * from rollbook.erasures")
+    organisations = await connection.execute("select * from rollbook.organisation_erasures")
+    return Erasures(await people.fetchall(), await organisations.fetchall())
+
+
+async def erase_again(connection: Connection, erasures: Erasures) -> int:
     """Destroys the keys that were destroyed after the backup was taken, as far as this store knows of them."""
     async with connection.cursor() as cursor:
-        await cursor.executemany("insert into rollbook.erasures values (%s, %s, %s) on conflict do nothing", erasures)
+        await cursor.executemany(
+            "insert into rollbook.organisation_erasures values (%s, %s, %s) on conflict do nothing",
+            erasures.organisations,
+        )
+        await cursor.execute(
+            """update rollbook.organisations o set wrapped_key = null from rollbook.organisation_erasures e
+                where e.organisation = o.organisation and e.key_digest = sha256(o.wrapped_key)"""
+        )
+        await cursor.executemany(
+            "insert into rollbook.erasures values (%s, %s, %s) on conflict do nothing", erasures.people
+        )
         await cursor.execute(
             """delete from rollbook.people p using rollbook.erasures e
                 where e.organisation = p.organisation and e.actor_id = p.actor_id"""

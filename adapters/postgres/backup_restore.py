@@ -13,6 +13,7 @@ from adapters.postgres.backup_exchange import (
     begin_epoch,
     clear,
     erase_again,
+    erasures_here,
     fill,
     revoked_tokens,
     seize,
@@ -146,7 +147,7 @@ async def replace(connection: Connection, archive: Archive, wish: Wish, progress
     await seize(connection)
     before = await look(connection)
     refuse_loss(before, archive.manifest, wish)
-    erasures = await (await connection.execute("select * from rollbook.erasures")).fetchall()
+    erasures = await erasures_here(connection)
     revoked = await revoked_tokens(connection)
     await clear(connection)
     await fill(connection, archive, progress)

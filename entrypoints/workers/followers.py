@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable
 from dataclasses import dataclass
 
+from adapters.checkpoint_choosing import checkpoint_exports_of, sealer_of
 from adapters.embedded.nats import EmbeddedNats
 from adapters.nats.job_queue import JetStreamJobs
 from adapters.nats.relay import Relay
@@ -12,6 +13,7 @@ from entrypoints.composition import Rollbook
 from entrypoints.workers.dispatching import Dispatcher
 from entrypoints.workers.housekeeping import Housekeeping
 from entrypoints.workers.job_keeping import JobKeeping
+from entrypoints.workers.sealing import Exporting, Sealing
 from entrypoints.workers.sweeping import Sweeping
 from entrypoints.workers.working import Worker
 
@@ -38,7 +40,14 @@ class Followers:
     def projecting(self) -> list[Awaitable[None]]:
         """Keeps the read models."""
         self.projector = self.rollbook.projector()
-        return [self.projector.run(self.stop)]
+        return [self.projector.run(self.stop), *self.sealing()]
+
+    def sealing(self) -> list[Awaitable[None]]:
+        """Seals the log, and tells others of that."""
+        settings, pools = self.rollbook.settings, self.rollbook.pools
+        found: list[Awaitable[None]] = [Sealing(self.rollbook, sealer_of(settings, pools)).run(self.stop)]
+        exports = checkpoint_exports_of(settings, self.nats_url)
+        return found + [Exporting(self.rollbook, one).run(self.stop) for one in exports]
 
     def relaying(self) -> list[Awaitable[None]]:
         """Copies the log to NATS."""
