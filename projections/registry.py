@@ -4,6 +4,7 @@ from projections.data_deployments import DataDeployments
 from projections.deployments import Deployments
 from projections.dora import Dora
 from projections.environments import EnvironmentList
+from projections.fleet_lanes import FleetLanes
 from projections.freezes import FreezeList
 from projections.incidents import IncidentLinks, Incidents
 from projections.jobs import Jobs
@@ -18,6 +19,7 @@ from projections.tokens import Tokens
 DEPLOYMENTS = Deployments()
 LANES = Lanes()
 LIVE = Live()
+FLEET_LANES = FleetLanes()
 FREEZES = FreezeList()
 TOKENS = Tokens()
 JOBS = Jobs()
@@ -33,6 +35,7 @@ READ_MODELS: tuple[ReadModel, ...] = (
     DEPLOYMENTS,
     LANES,
     LIVE,
+    FLEET_LANES,
     FREEZES,
     TOKENS,
     JOBS,

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID, uuid5
 
+from tests.kernel import retold_fleet as fleet
 from tests.kernel import retold_incidents as incidents
 from tests.kernel import retold_packages as packages
 from tests.kernel.log_words import Document, Event, at, last, newest, own_id, said
@@ -175,6 +176,7 @@ TOLD: dict[str, tuple[Callable[[Event], str | None], Callable[[list[Event], list
     "deployments": (of_stream("deployment"), deployment),
     "lanes": (of_stream("lane"), lane),
     "live": (place, live_there),
+    "fleet_lanes": (of_stream("lane"), fleet.lane),
     "freezes": (freeze_id, freeze),
     "tokens": (of_stream("token"), token),
     "jobs": (of_stream("job"), packages.job),
