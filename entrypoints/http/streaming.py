@@ -1,13 +1,14 @@
 """Sends an answer piece by piece, for as long as somebody takes it."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 from entrypoints.http.routing import Patience
 
 HANG_UP = "rollbook.hang_up"
+SHORTEST_LOOK = 0.05
 
 
 async def send_chunks(send: Any, receive: Any, chunks: AsyncGenerator[bytes, None]) -> None:
@@ -27,24 +28,40 @@ async def send_stream(
     send: Any, receive: Any, chunks: AsyncGenerator[bytes, None], patience: Patience, hang_up: Callable[[bytes], None]
 ) -> None:
     """The same for what may never end: who leaves is noticed at once, who takes nothing is hung up on after a time."""
+    watch = Watch(patience, hang_up)
     try:
         async with until_done(hung_up(receive)):
             async for chunk in chunks:
-                with in_time(patience, hang_up):
+                with watch:
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
     finally:
+        watch.timer.cancel()
         await chunks.aclose()
 
 
-@contextmanager
-def in_time(patience: Patience, hang_up: Callable[[bytes], None]) -> Iterator[None]:
-    """Hangs up, with a last word, when what is done within takes too long."""
-    loop = asyncio.get_running_loop()
-    timer = loop.call_later(patience.seconds, lambda: hang_up(patience.last_word()))
-    try:
-        yield
-    finally:
-        timer.cancel()
+class Watch:
+    """Hangs up, with a last word, when one piece takes too long. One clock for all pieces: most take no time at all."""
+
+    def __init__(self, patience: Patience, hang_up: Callable[[bytes], None]) -> None:
+        self.patience = patience
+        self.hang_up = hang_up
+        self.since: float | None = None
+        self.loop = asyncio.get_running_loop()
+        self.timer = self.loop.call_later(patience.seconds, self.look)
+
+    def look(self) -> None:
+        """Looks again, when what is under way would have taken long enough; if it has, that is the end."""
+        waited = 0.0 if self.since is None else self.loop.time() - self.since
+        if waited >= self.patience.seconds:
+            self.hang_up(self.patience.last_word())
+        else:
+            self.timer = self.loop.call_later(max(self.patience.seconds - waited, SHORTEST_LOOK), self.look)
+
+    def __enter__(self) -> None:
+        self.since = self.loop.time()
+
+    def __exit__(self, *_: object) -> None:
+        self.since = None
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import uvloop
 
-from tests.bench import append, http, jobs, lanes, latency, packages, past, rebuild, record
+from tests.bench import append, feed, http, jobs, lanes, latency, packages, past, rebuild, record
 from tests.bench.ground import Ground
 from tests.bench.report import Report
 
@@ -21,6 +21,7 @@ PARTS: dict[str, Part] = {
     "append": append.run,
     "lanes": lanes.run,
     "jobs": jobs.run,
+    "feed": feed.run,
     "packages": packages.run,
 }
 
