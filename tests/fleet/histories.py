@@ -6,9 +6,17 @@ from typing import Any
 
 from tests.queue.conftest import Queue
 
-PLACES = [{"name": n, "environment": e} for n in ("shop", "till", "mail") for e in ("production", "staging")]
+PLACES: list[dict[str, Any]] = [
+    {"name": n, "environment": e} for n in ("shop", "till", "mail") for e in ("production", "staging")
+]
 ENDINGS = ("in_progress", "in_progress", "deployed", "deployed", "deployed", "failed", "cancelled", "rolled_back")
-SCOPES = ({}, {"environment": "production"}, {"name": "shop"}, {"name": "till", "region": "eu"}, {"cell": "none"})
+SCOPES: tuple[dict[str, str], ...] = (
+    {},
+    {"environment": "production"},
+    {"name": "shop"},
+    {"name": "till", "region": "eu"},
+    {"cell": "none"},
+)
 ANY = (200, 201, 204, 400, 403, 404, 409, 423)
 
 
