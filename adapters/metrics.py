@@ -52,6 +52,13 @@ CHECKPOINT_EXPORT_LAG = Gauge(
     "rollbook_checkpoint_export_lag", "Checkpoints that did not get there yet", ["to"], multiprocess_mode="mostrecent"
 )
 
+WEBHOOK_DELIVERIES = Counter(
+    "rollbook_webhook_deliveries_total", "Tries at deliveries of webhooks, by what came of them", ["outcome"]
+)
+WEBHOOK_WAITING = fact("rollbook_webhook_waiting", "Deliveries that wait, of webhooks that are not paused")
+WEBHOOK_DEAD = fact("rollbook_webhook_dead", "Deliveries that were given up and are kept for being sent once more")
+WEBHOOK_LAG = fact("rollbook_webhook_lag_seconds", "Age of the delivery that has waited longest, 0 when none waits")
+
 JOBS_WAITING = fact("rollbook_jobs_waiting", "Jobs that may start and wait for a worker")
 JOBS_RUNNING = fact("rollbook_jobs_running", "Jobs that workers have")
 JOB_AGE = fact("rollbook_job_age_seconds", "For how long one of the waiting jobs could have started, 0 when none waits")

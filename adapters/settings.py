@@ -25,6 +25,7 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 from adapters.environment_settings import EnvironmentSettings
 from adapters.package_settings import PackageSettings
 from adapters.record_settings import RecordSettings
+from adapters.webhook_settings import WebhookSettings
 from application.caller import Role
 
 log = structlog.get_logger()
@@ -68,7 +69,7 @@ class OidcIssuer(BaseModel):
         return self
 
 
-class Settings(PackageSettings, RecordSettings, EnvironmentSettings):
+class Settings(PackageSettings, RecordSettings, WebhookSettings, EnvironmentSettings):
     """What an operator may decide. Unset URLs mean servers of our own, under `data_dir`."""
 
     model_config = SettingsConfigDict(env_file=DOTENV, env_ignore_empty=True, extra="ignore")

@@ -1,58 +1,42 @@
-"""Which events a webhook is told of: what its filters say, and what is known of an event to hold against them."""
+"""Which events a webhook is told of."""
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Protocol
 
 from domain.aggregates import AGGREGATES
 from domain.errors import Invalid
-from domain.taxonomy import Taxonomy
 
 Filters = Mapping[str, Sequence[str]]
-KINDS = ("topics", "aggregates", "environments", "names", "lanes")
-TOPIC = re.compile(r"\*|[a-z_]+\.(\*|[a-z_]+)")
-# What only the first event of a stream says of all the others.
-OF_STREAM = ("environments", "names", "lanes")
+TOPIC = re.compile(r"(\*|[a-z_]+)(\.(\*|[a-z_]+))?")
+# What no topic says.
+PLACES = ("environments", "names", "lanes")
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """What a stream is about, as far as its first event says so."""
+class About(Protocol):
+    """What an event is about, as far as anybody knows."""
 
-    environment: str | None = None
-    name: str | None = None
-    lane: str | None = None
-
-
-NOWHERE = Place()
-
-
-def place_of(stream_id: str, organisation: str, first: Mapping[str, Any]) -> Place:
-    """What the payload of a stream's first event says."""
-    taxonomy, release = first.get("taxonomy"), first.get("release")
-    environment = release.get("environment") if isinstance(release, dict) else first.get("environment")
-    if isinstance(taxonomy, dict):
-        return Place(environment, taxonomy["name"], str(Taxonomy(**taxonomy).lane_id(organisation)))
-    name = first.get("package") or first.get("name")
-    if stream_id.startswith("environment-"):
-        return Place(environment=name)
-    return Place(environment, name if isinstance(name, str) else None)
+    @property
+    def environment(self) -> str | None: ...
+    @property
+    def name(self) -> str | None: ...
+    @property
+    def lane(self) -> str | None: ...
 
 
 def needs_place(filters: Filters) -> bool:
-    """Whether an event alone does not decide."""
-    return any(filters.get(kind) for kind in OF_STREAM)
+    """Whether a topic alone does not decide."""
+    return any(filters.get(kind) for kind in PLACES)
 
 
-def lets_through(filters: Filters, topic: str, place: Place) -> bool:
+def lets_through(filters: Filters, topic: str, about: About) -> bool:
     """Whether all kinds of filters agree; of one kind, one of its values has to."""
     found = {
         "aggregates": topic.partition(".")[0],
-        "environments": place.environment,
-        "names": place.name,
-        "lanes": place.lane,
+        "environments": about.environment,
+        "names": about.name,
+        "lanes": about.lane,
     }
     wanted = all(found[kind] in values for kind in found if (values := filters.get(kind)))
     topics = filters.get("topics")
@@ -60,8 +44,10 @@ def lets_through(filters: Filters, topic: str, place: Place) -> bool:
 
 
 def covers(pattern: str, topic: str) -> bool:
-    """Whether a topic is meant: `deployment.*` is every one of deployments."""
-    return pattern in ("*", topic) or (pattern.endswith(".*") and topic.startswith(pattern[:-1]))
+    """Whether a topic is meant: `deployment.*` or `deployment` is all of deployments, `*.failed` every failure."""
+    first, _, second = pattern.partition(".")
+    aggregate, _, word = topic.partition(".")
+    return first in ("*", aggregate) and (second or "*") in ("*", word)
 
 
 def check_filters(filters: Filters) -> None:

@@ -40,6 +40,8 @@ from adapters.postgres.twin_facts import TwinFacts
 from adapters.postgres.views import PostgresViews, Visibility
 from adapters.settings import Settings
 from adapters.uploads import Uploads, uploads_of
+from adapters.webhooks.addresses import Addresses
+from adapters.webhooks.together import Webhooks
 from application.execution import Executor
 from application.gates import LENIENT
 from application.handlers import Handler
@@ -100,6 +102,7 @@ class Rollbook:
     owners: Owners = field(init=False)
     chains: Chains = field(init=False)
     feed: Feed = field(init=False)
+    webhooks: Webhooks = field(init=False)
     chains: Chains = field(init=False)
     references: References = field(init=False)
 
@@ -112,6 +115,7 @@ class Rollbook:
         self.owners = Owners(self.store, time.monotonic)
         self.chains = Chains(self.pools)
         self.feed = feed_of(self.settings, self.pools, self.log, self.identity)
+        self.webhooks = webhooks_of(self.settings, self.pools, self.log, self.people)
         self.chains = Chains(self.pools)
         self.references = References(self.views, self.runs.moment_at)
 
@@ -217,6 +221,13 @@ def feed_of(settings: Settings, pools: Pools, log: PostgresLog, identity: tuple[
     s = settings
     limits = FeedLimits(s.feed_subscribers, s.feed_subscribers_per_organisation, s.feed_heartbeat_seconds)
     return Feed(Broadcast(log, identity), Past(pools, identity[1]), Streams(pools), teller, limits)
+
+
+
+def webhooks_of(settings: Settings, pools: Pools, log: PostgresLog, people: People) -> Webhooks:
+    """Deliveries to public addresses, and to the networks that the settings list."""
+    addresses = Addresses(settings.webhook_allowed_networks)
+    return Webhooks.of(pools, log, people, addresses, settings.webhook_timeout_seconds)
 
 
 def people(settings: Settings, pools: Pools) -> People:

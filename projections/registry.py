@@ -15,6 +15,7 @@ from projections.packages import Packages
 from projections.read_model import ReadModel
 from projections.teams import TeamList
 from projections.tokens import Tokens
+from projections.webhooks import Webhooks
 
 DEPLOYMENTS = Deployments()
 LANES = Lanes()
@@ -31,6 +32,7 @@ INCIDENTS = Incidents()
 INCIDENT_LINKS = IncidentLinks()
 TEAMS = TeamList()
 DORA = Dora()
+WEBHOOKS = Webhooks()
 READ_MODELS: tuple[ReadModel, ...] = (
     DEPLOYMENTS,
     LANES,
@@ -47,4 +49,5 @@ READ_MODELS: tuple[ReadModel, ...] = (
     INCIDENT_LINKS,
     TEAMS,
     DORA,
+    WEBHOOKS,
 )

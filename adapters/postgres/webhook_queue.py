@@ -1,32 +1,28 @@
 """Follows the log for webhooks: what each is to be told of stands in a table, written together with how far it got."""
 
-from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid5
 
-import orjson
 from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
+from adapters.feed.streams import NOTHING, Streams
+from adapters.feed.wanted import About
 from adapters.postgres.log import PostgresLog
 from adapters.postgres.pools import Pools, again_when_cut_off
-from application.webhook_filters import NOWHERE, Place, lets_through, needs_place, place_of
+from application.webhook_filters import lets_through, needs_place
 from domain.recorded import RecordedEvent
 
 TOGETHER = 500
 # A webhook with so many deliveries before it gets no more until it has got rid of some.
 MOST_WAITING = 10_000
-PLACES_REMEMBERED = 20_000
 PROGRESS = "select position from rollbook.webhook_progress"
 ADVANCE = "update rollbook.webhook_progress set position = %s where position = %s returning position"
 FOLLOWERS = """
 select webhook_id, organisation, filters, paused, behind_sequence
   from rollbook.webhook_followers where organisation = any(%s) order by webhook_id for update
-"""
-FIRST_EVENTS = """
-select stream_id, organisation, payload from rollbook.events where stream_id = any(%s) and version = 1
 """
 KEEP = """
 insert into rollbook.webhook_followers (webhook_id, organisation, filters, paused, behind_sequence)
@@ -47,7 +43,7 @@ on conflict (webhook_id, position) do update
    set state = 'waiting', attempts = 0, due_at = clock_timestamp(), first_tried_at = null, status = null, problem = null
 """
 WAITING = """(select count(*) from (select from rollbook.webhook_deliveries d
-               where d.webhook_id = f.webhook_id and d.state = 'waiting' limit %s) some)"""
+               where d.webhook_id = f.webhook_id and d.state = 'waiting' limit %s) counted)"""
 BEHIND = f"""
 select f.webhook_id, f.organisation, f.filters, f.paused, f.behind_sequence
   from rollbook.webhook_followers f
@@ -87,11 +83,11 @@ class Batch:
     ended: set[UUID] = field(default_factory=set)
     erased: set[str] = field(default_factory=set)
 
-    def add(self, event: RecordedEvent, place: Place) -> None:
+    def add(self, event: RecordedEvent, about: About) -> None:
         """The next event: first whom it is told to, then what it changes of that."""
         for follower in self.followers.values():
             in_step = follower.behind is None and follower.organisation == event.organisation
-            if in_step and lets_through(follower.filters, event.topic, place):
+            if in_step and lets_through(follower.filters, event.topic, about):
                 self.deliveries.append((follower, event))
         if event.topic.startswith("webhook."):
             self.change(UUID(event.stream_id[8:]), event)
@@ -130,7 +126,7 @@ class WebhookQueue:
     def __init__(self, pools: Pools, log: PostgresLog) -> None:
         self.pools = pools
         self.log = log
-        self.places: OrderedDict[str, Place] = OrderedDict()
+        self.streams = Streams(pools)
 
     async def progress(self) -> int:
         """How far the log was followed."""
@@ -149,11 +145,13 @@ class WebhookQueue:
 
     async def follow(self, connection: AsyncConnection[Any], batch: Batch, events: Sequence[RecordedEvent]) -> None:
         """Writes down what a stretch of the log means, inside the caller's transaction."""
-        about = {one.organisation for one in batch.followers.values() if needs_place(one.filters)}
-        about |= {event.organisation for event in events if event.topic in ("webhook.subscribed", "webhook.changed")}
-        places = await self.places_of(connection, {e.stream_id for e in events if e.organisation in about})
+        asking = {one.organisation for one in batch.followers.values() if needs_place(one.filters)}
+        asking |= {event.organisation for event in events if event.topic in ("webhook.subscribed", "webhook.changed")}
+        about: dict[int, About] = {}
+        for organisation in asking:
+            about |= await self.about(organisation, [one for one in events if one.organisation == organisation])
         for event in events:
-            batch.add(event, places.get(event.stream_id, NOWHERE))
+            batch.add(event, about.get(event.position, NOTHING))
         await write(connection, batch)
 
     async def catch_up(self) -> int:
@@ -177,9 +175,8 @@ class WebhookQueue:
 
     async def repeat(self, connection: AsyncConnection[Any], follower: Follower, events: list[RecordedEvent]) -> None:
         """What one webhook is to be told of a stretch that the others were told of already."""
-        streams = {event.stream_id for event in events} if needs_place(follower.filters) else set()
-        places = await self.places_of(connection, streams)
-        told = [e for e in events if lets_through(follower.filters, e.topic, places.get(e.stream_id, NOWHERE))]
+        about = await self.about(follower.organisation, events) if needs_place(follower.filters) else {}
+        told = [e for e in events if lets_through(follower.filters, e.topic, about.get(e.position, NOTHING))]
         await write(connection, Batch({}, [(follower, event) for event in told]))
 
     async def hold_back(self) -> None:
@@ -192,14 +189,10 @@ class WebhookQueue:
 
         await again_when_cut_off(run)
 
-    async def places_of(self, connection: AsyncConnection[Any], streams: set[str]) -> dict[str, Place]:
-        """What streams are about."""
-        known = {stream_id: self.places[stream_id] for stream_id in streams if stream_id in self.places}
-        for stream_id, organisation, payload in await rows(connection, FIRST_EVENTS, [list(streams - known.keys())]):
-            known[stream_id] = self.places[stream_id] = place_of(stream_id, organisation, orjson.loads(payload))
-        while len(self.places) > PLACES_REMEMBERED:
-            self.places.popitem(last=False)
-        return known
+    async def about(self, organisation: str, events: Sequence[RecordedEvent]) -> dict[int, About]:
+        """What each event is about, by position."""
+        found = await self.streams.about(organisation, events)
+        return {event.position: about for event, about in zip(events, found, strict=True)}
 
 
 async def write(connection: AsyncConnection[Any], batch: Batch) -> None:

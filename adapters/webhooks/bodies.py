@@ -1,4 +1,4 @@
-"""What is sent: an event as CloudEvents 1.0 in structured JSON, its payload as the exact JSON that was hashed."""
+"""What is sent: an event as CloudEvents 1.0 in structured JSON, with what the feed says of it."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -7,42 +7,25 @@ from uuid import UUID
 
 import orjson
 
+from adapters.feed.telling import line_of
 from domain.recorded import RecordedEvent
 
 MEDIA_TYPE = "application/cloudevents+json; charset=utf-8"
 PING = "rollbook.webhook.ping"
 
 
-def body_of(event: RecordedEvent) -> bytes:
+def body_of(event: RecordedEvent, epoch: int) -> bytes:
     """An event of the log."""
     told = {
         **around(event.organisation, f"rollbook.{event.topic}", event.event_id, event.recorded_at),
         "subject": event.stream_id,
         "dataschema": f"urn:rollbook:{quote(event.topic, safe='')}:{event.schema_version}",
         "sequence": str(event.sequence),
-        "data": data_of(event),
+        "data": orjson.Fragment(line_of(event, epoch, rows=True)),
     }
     if traceparent := (event.envelope.get("cause") or {}).get("traceparent"):
         told["traceparent"] = traceparent
     return orjson.dumps(told)
-
-
-def data_of(event: RecordedEvent) -> dict[str, Any]:
-    """What the feed says of an event."""
-    return {
-        "position": event.position,
-        "event_id": str(event.event_id),
-        "topic": event.topic,
-        "stream": event.stream_id,
-        "version": event.version,
-        "sequence": event.sequence,
-        "organisation": event.organisation,
-        "occurred_at": moment(event.occurred_at),
-        "recorded_at": moment(event.recorded_at),
-        "actor": (event.envelope.get("actor") or {}).get("id"),
-        "payload": orjson.Fragment(event.payload),
-        "hash": event.hash.hex(),
-    }
 
 
 def ping(organisation: str, webhook_id: str, ping_id: UUID, now: datetime) -> bytes:

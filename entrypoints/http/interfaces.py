@@ -16,6 +16,7 @@ from entrypoints.http import (
     package_import,
     package_reading,
     uploads,
+    webhook_deliveries,
     why,
 )
 from entrypoints.http.deployments import queue
@@ -25,8 +26,10 @@ from entrypoints.http.fleet import fleet
 from entrypoints.http.incidents import incidents
 from entrypoints.http.packages import packages
 from entrypoints.http.teams import teams
+from entrypoints.http.webhooks import webhooks
 
-INTERFACES = (queue, packages, fleet, feed, incidents, teams, metrics)
+INTERFACES = (queue, packages, fleet, feed, incidents, teams, metrics, webhooks)
+OF_WEBHOOKS = (webhook_deliveries,)
 OF_THE_QUEUE = (lanes, governance, organisations, why)
 OF_JOBS = (jobs, job_files, environments)
 OF_PACKAGES = (package_reading, package_changes, package_export, package_import, uploads)

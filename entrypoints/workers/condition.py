@@ -91,6 +91,7 @@ class Condition:
                 seen = await progress(self.rollbook.pools, READ_MODELS)
                 age = await queue_age(self.rollbook.pools, DEPLOYMENTS)
                 jobs = await self.rollbook.runs.state()
+                webhooks = await self.rollbook.webhooks.deliveries.state()
         except (RollbookError, psycopg.Error, TimeoutError):
             metrics.STORE_UP.set(0)
             return
@@ -102,6 +103,9 @@ class Condition:
         metrics.JOBS_WAITING.set(jobs.waiting)
         metrics.JOBS_RUNNING.set(jobs.running)
         metrics.JOB_AGE.set(jobs.age)
+        metrics.WEBHOOK_WAITING.set(webhooks.waiting)
+        metrics.WEBHOOK_DEAD.set(webhooks.dead)
+        metrics.WEBHOOK_LAG.set(webhooks.age)
 
     async def be_seen(self, stop: asyncio.Event) -> None:
         """Says every few seconds which tables this process uses, so that nobody drops them."""

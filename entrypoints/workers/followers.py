@@ -15,6 +15,8 @@ from entrypoints.workers.housekeeping import Housekeeping
 from entrypoints.workers.job_keeping import JobKeeping
 from entrypoints.workers.sealing import Exporting, Sealing
 from entrypoints.workers.sweeping import Sweeping
+from entrypoints.workers.webhook_delivery import WebhookDelivery
+from entrypoints.workers.webhook_following import WebhookFollowing
 from entrypoints.workers.working import Worker
 
 
@@ -61,7 +63,8 @@ class Followers:
 
     def keeping(self) -> list[Awaitable[None]]:
         """Tidies up, and lets go what is due."""
-        return [follower(self.rollbook).run(self.stop) for follower in (Housekeeping, JobKeeping, Sweeping)]
+        keepers = (Housekeeping, JobKeeping, Sweeping, WebhookFollowing, WebhookDelivery)
+        return [follower(self.rollbook).run(self.stop) for follower in keepers]
 
     def doing_jobs(self) -> list[Awaitable[None]]:
         """Who offers jobs, and who does them; without NATS jobs wait."""
