@@ -24,6 +24,7 @@ from tests.kernel.acts import (
     some_teams,
 )
 from tests.kernel.conftest import Kernel
+from tests.kernel.webhook_acts import HOOKED, ON_WEBHOOK, subscribing
 from tests.reference.stories import AROUND, Ticking
 
 BY_USERS = ("cancel", "retry")
@@ -56,6 +57,8 @@ class Acting:
             await self.run(organisation, teams.set_teams, some_teams(act.choice))
         elif act.what in ("report", *ON_INCIDENT):
             await self.suffer(organisation, act)
+        elif act.what in HOOKED:
+            await self.hook(organisation, act)
         elif act.what in ("define", "import"):
             await self.make_package(organisation, act)
         elif act.what in (*ON_JOB, "record", "carry out"):
@@ -94,6 +97,14 @@ class Acting:
             self.note(organisation, await self.run(organisation, incidents.report_incident, report), "incident")
         elif incident := self.found("incident", act.target):
             await self.run(incident[0], *ON_INCIDENT[act.what](incident[1], deployment, act.choice))
+
+    async def hook(self, organisation: str, act: Act) -> None:
+        """Somebody wants to be told of events, or does something about that."""
+        if act.what == "subscribe":
+            made = await self.run(organisation, *subscribing(next(self.ids), act.choice))
+            self.note(organisation, made, "webhook")
+        elif webhook := self.found("webhook", act.target):
+            await self.run(webhook[0], *ON_WEBHOOK[act.what](webhook[1], act.choice))
 
     async def make_package(self, organisation: str, act: Act, needs: tuple[UUID, ...] = ()) -> None:
         """Another version of a package, seldom one that was there before."""

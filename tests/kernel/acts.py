@@ -15,6 +15,7 @@ from domain.dataset import DatabaseKind
 from domain.incident import Relation
 from domain.job import Job
 from domain.packed import Packed
+from tests.kernel.webhook_acts import ALL, HOOKED
 
 Asked = tuple[Handler, Any]
 PACKED = Packed("a" * 64, "b" * 64, 7, "postgresql", {"customers": 2, "orders": 3})
@@ -51,7 +52,7 @@ TRIED = ("begin", "begin", "record", "reach", "fail for now", "lose", "release",
 MISHAPS = ("report", "link", "unlink", "resolve", "reopen", "set teams")
 ENDED = ("carry out", "carry out", "carry out", "complete", "fail", "time out", "confirm")
 TARGETS = st.sampled_from([0, 0, 0, 1, 1, 2, 3, 5])
-WHAT = st.sampled_from([*MADE, *MOVED, *MOVED, *CHANGED, *TRIED, *MISHAPS, *ENDED, *ENDED])
+WHAT = st.sampled_from([*MADE, *MOVED, *MOVED, *CHANGED, *TRIED, *MISHAPS, *HOOKED, *ENDED, *ENDED])
 ACT = st.builds(Act, WHAT, TARGETS, st.integers(0, 7))
 ACTS = st.lists(ACT, min_size=5, max_size=25)
 # Every event that there is of them, and commits that end a job together with what it is about.
@@ -66,6 +67,7 @@ OPENING = [
     *map(Act, ("import", "deploy", "begin", "time out", "define", "begin", "record", "fail", "delete")),
     *map(Act, ("define", "begin", "delete", "confirm", "define", "delete")),
     Act("set teams", choice=2),
+    *map(Act, ALL),
     *map(Act, ("report", "link", "unlink", "link", "resolve", "reopen", "resolve")),
 ]
 ON_ENVIRONMENT: dict[str, Callable[[str], Asked]] = {

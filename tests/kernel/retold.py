@@ -7,6 +7,7 @@ from uuid import UUID, uuid5
 from tests.kernel import retold_fleet as fleet
 from tests.kernel import retold_incidents as incidents
 from tests.kernel import retold_packages as packages
+from tests.kernel import retold_webhooks as webhooks
 from tests.kernel.log_words import Document, Event, at, last, newest, own_id, said
 
 FOR_EVER = 2**63 - 1
@@ -188,6 +189,7 @@ TOLD: dict[str, tuple[Callable[[Event], str | None], Callable[[list[Event], list
     "incident_links": (incidents.link_id, incidents.link),
     "teams": (of_stream("teams"), incidents.teams),
     "dora": (incidents.deployment_id, incidents.dora),
+    "webhooks": (of_stream("webhook"), webhooks.webhook),
 }
 
 

@@ -23,6 +23,7 @@ from domain.job import Job
 from domain.package import Package
 from domain.status import Status
 from domain.teams import Teams
+from domain.webhook import Webhook
 from projections.read_model import ReadModel, table
 from projections.registry import READ_MODELS
 from tests.kernel.acting import Acting
@@ -36,7 +37,7 @@ from tests.reference.stories import STORIES, Step
 LATER: Any = [("schedule", 0, None), ("schedule", 1, None), ("report", 1, Status.DEPLOYED), ("roll back", 1, None)]
 TOPICS = {
     event.TOPIC
-    for kind in (Environment, Package, DataDeployment, Installation, Job, Incident, Teams)
+    for kind in (Environment, Package, DataDeployment, Installation, Job, Incident, Teams, Webhook)
     for event in vars(kind).values()
     if isclass(event) and hasattr(event, "TOPIC")
 }
