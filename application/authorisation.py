@@ -19,6 +19,7 @@ ACTIONS: Mapping[str, Role] = {
     "deployment.rollback": Role.DEPLOYER,
     "deployment.claim": Role.DEPLOYER,
     "deployment.approve": Role.DEPLOYER,
+    "deployment.correct": Role.APPROVER,
     "lane.read": Role.VIEWER,
     "lane.release": Role.DEPLOYER,
     "fleet.read": Role.VIEWER,

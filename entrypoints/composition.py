@@ -47,6 +47,7 @@ from application.gates import LENIENT
 from application.handlers import Handler
 from application.organisations import Owners
 from application.ports.event_store import Appended, Commit
+from domain.organisation import Organisation
 from domain.rules import HouseRules, Rules
 from entrypoints.http.api import Api, Hooks, Limits
 from entrypoints.http.authentication import Authentication
@@ -134,6 +135,13 @@ class Rollbook:
         """The organisation's rules as they were at a position."""
         found = await self.store.load_at(organisation, f"rules-{Rules.id_of(organisation)}", position)
         return found.rules if found else LENIENT
+
+    async def owner_at(self, organisation: str, position: int) -> str | None:
+        """Whom the organisation's name belonged to at a position; None while it was nobody's."""
+        stream_id = f"organisation-{Organisation.id_of(organisation)}"
+        found = await self.store.load_at(organisation, stream_id, position)
+        owner: str | None = found.owner if found else None
+        return owner
 
     async def render(self, organisation: str, rows: list[Row]) -> list[dict[str, Any]]:
         """Deployments as their users know them, with logins in the place of pseudonyms."""

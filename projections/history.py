@@ -18,6 +18,7 @@ WORDS = {
     "deployment.rescheduled": "Scheduled again",
     "deployment.annotated": "Changed {changed}",
     "deployment.approved": "Approved",
+    "deployment.corrected": "Corrected: went live at {went_live_at}",
 }
 
 

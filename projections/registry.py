@@ -10,6 +10,7 @@ from projections.incidents import IncidentLinks, Incidents
 from projections.jobs import Jobs
 from projections.lanes import Lanes
 from projections.live import Live
+from projections.live_intervals import LiveIntervals
 from projections.package_actions import PackageActions
 from projections.packages import Packages
 from projections.read_model import ReadModel
@@ -20,6 +21,7 @@ from projections.webhooks import Webhooks
 DEPLOYMENTS = Deployments()
 LANES = Lanes()
 LIVE = Live()
+LIVE_INTERVALS = LiveIntervals()
 FLEET_LANES = FleetLanes()
 FREEZES = FreezeList()
 TOKENS = Tokens()
@@ -37,6 +39,7 @@ READ_MODELS: tuple[ReadModel, ...] = (
     DEPLOYMENTS,
     LANES,
     LIVE,
+    LIVE_INTERVALS,
     FLEET_LANES,
     FREEZES,
     TOKENS,

@@ -17,6 +17,7 @@ AT_MOMENT = sql.SQL("select rollbook.position_at(%s), rollbook.head(), %s::times
 AT_POSITION = sql.SQL("select rollbook.head(), rollbook.commit_before(%s)")
 NOW = sql.SQL("select clock_timestamp()")
 BEGINNING = datetime.min.replace(tzinfo=UTC)
+END = datetime.max.replace(tzinfo=UTC)
 MomentAt = Callable[[int], Awaitable[datetime | None]]
 
 
@@ -57,7 +58,7 @@ class References:
         when = parse(text, called).when
         if isinstance(when, Position | Changes):
             found = await self.resolve(organisation, text, called)
-            return await self.moment_at(found.position) or BEGINNING
+            return in_utc(await self.moment_at(found.position) or BEGINNING)
         moment = await self.moment_of(organisation, when)
         await self.position_then(organisation, moment, called)
         return moment
@@ -65,9 +66,9 @@ class References:
     async def moment_of(self, organisation: str, when: Moment | Ago) -> datetime:
         """The moment itself, or so long before now by the clock of the log."""
         if isinstance(when, Moment):
-            return when.at
-        now: datetime = (await self.views.fetch(organisation, NOW, []))[0][0]
-        return now - min(when.length, LONGEST_AGO)
+            return in_utc(when.at)
+        now = (await self.views.fetch(organisation, NOW, []))[0][0]
+        return in_utc(now - min(when.length, LONGEST_AGO))
 
     async def recorded_by(self, organisation: str, moment: datetime, called: str) -> int:
         """The last position that was there at a moment."""
@@ -104,3 +105,11 @@ class References:
         if (changed := await last_change(self.views, organisation, named, count)) is None:
             raise Invalid(f"{called} goes back more changes than there were")
         return await self.whole_commit(organisation, changed - 1, called)
+
+
+def in_utc(moment: datetime) -> datetime:
+    """The same moment in UTC, as far as calendars go."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        return BEGINNING if moment.year == BEGINNING.year else END

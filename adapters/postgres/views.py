@@ -18,6 +18,7 @@ from domain.errors import Unavailable
 from projections.read_model import ReadModel, Row, table
 
 POLL_SECONDS = 0.02
+LAST = sql.SQL("select rollbook.last_position(%s)")
 FRESHNESS = """
 select rollbook.last_position(%s),
        coalesce((select position from rollbook_views.checkpoints where read_model = %s), 0),
@@ -155,12 +156,20 @@ class PostgresViews:
             raise Unavailable("The store was restored from a backup; this process starts over")
         return last, projected
 
+    async def last(self, organisation: str) -> int:
+        """The position of the last thing that the organisation recorded."""
+        return int((await self.fetch(organisation, LAST, [organisation]))[0][0])
+
     async def position_at(self, organisation: str, moment: datetime) -> int:
         """The last position that was there at a moment."""
         return int((await self.fetch(organisation, sql.SQL("select rollbook.position_at(%s)"), [moment]))[0][0])
 
     async def fetch(
-        self, organisation: str, query: sql.SQL | sql.Composed, values: list[Any], prepare: bool | None = None
+        self,
+        organisation: str,
+        query: sql.SQL | sql.Composed,
+        values: list[Any] | dict[str, Any],
+        prepare: bool | None = None,
     ) -> list[Any]:
         """Runs a query as a reader of this organisation."""
 

@@ -8,12 +8,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 
 from application.ports.databases import DeployOptions
 from entrypoints.http.fields import (
+    AsOf,
     FLAG,
     Flag,
     Lenient,
     Moment,
     OptionalText,
-    Past,
     no_filter,
     number,
     or_empty,
@@ -83,7 +83,7 @@ class RollbackBody(Lenient):
     force: Flag = False
 
 
-class ListDeployments(Lenient):
+class ListDeployments(AsOf):
     """Filters, all of which must agree. `package` is an id or a name."""
 
     environment: OptionalText = None
@@ -92,13 +92,6 @@ class ListDeployments(Lenient):
     status: Annotated[DeploymentStatus | None, BeforeValidator(no_filter), or_empty(DeploymentStatus)] = None
     limit: int = Field(default=50, ge=0, le=1000)
     offset: int = Field(default=0, ge=0, le=10_000_000)
-    as_of: Past | None = None
-
-
-class ShowDeployment(Lenient):
-    """As it is, or as it was."""
-
-    as_of: Past | None = None
 
 
 class ReadKeys(Lenient):

@@ -11,6 +11,7 @@ from entrypoints.http import data_deployment_models as models
 from entrypoints.http.commands import execute
 from entrypoints.http.data_deployment_answers import PATH, WORDS, find_deployment, parse_deployment_id, records_of
 from entrypoints.http.deployment_waiting import scheduled
+from entrypoints.http.fields import AsOf
 from entrypoints.http.headers import ALLOW_STALE
 from entrypoints.http.package_answers import PREFIX as PACKAGE
 from entrypoints.http.package_answers import parse_package_id
@@ -64,7 +65,7 @@ def of_package(package: str) -> Condition:
     takes=(ALLOW_STALE,),
     gives=SHOWN,
 )
-async def show_data_deployment(call: Call, deployment_id: str, query: models.ShowDeployment) -> Answer:
+async def show_data_deployment(call: Call, deployment_id: str, query: AsOf) -> Answer:
     """Show one deployment of a package."""
     past = await reading(call, query.as_of)
     row = await find_deployment(past, parse_deployment_id(deployment_id))

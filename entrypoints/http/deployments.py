@@ -15,9 +15,10 @@ from entrypoints.http import queue_models as models
 from entrypoints.http.commands import execute
 from entrypoints.http.epochs import marked, unmarked
 from entrypoints.http.errors import detail_errors
+from entrypoints.http.fields import AsOf
 from entrypoints.http.headers import ALLOW_STALE, EPOCH, ETAG, IF_MATCH, LINK, POSITION, PREFER, TOTAL_COUNT
 from entrypoints.http.paging import created_between, cursor_of, next_link
-from entrypoints.http.reading import SHOWN, reading
+from entrypoints.http.reading import SHOWN, TAKEN, reading
 from entrypoints.http.routing import Answer, Call, Interface, answer
 from projections.history import entry_in_words
 from projections.read_model import Row
@@ -120,7 +121,7 @@ async def roll_back_lane(call: Call, query: models.RollBackQuery) -> Answer:
     takes=(ALLOW_STALE, EPOCH),
     gives=(ETAG, *SHOWN),
 )
-async def show_deployment(call: Call, deployment_id: str, query: models.AsOf) -> Answer:
+async def show_deployment(call: Call, deployment_id: str, query: AsOf) -> Answer:
     """Show one deployment."""
     past = await reading(call, query.as_of)
     rows = await past.select(DEPLOYMENTS, [equals("key", str(commands.parse_id(deployment_id)))], order="key")
@@ -184,18 +185,23 @@ async def roll_back_deployment(call: Call, deployment_id: str, query: models.Rol
 
 
 @queue.get(
-    "/v1/deployments/{deployment_id}/history", action="deployment.read", answer=answers.History, raises=(NotFound,)
+    "/v1/deployments/{deployment_id}/history",
+    action="deployment.read",
+    answer=answers.History,
+    raises=(NotFound,),
+    takes=TAKEN,
+    gives=SHOWN,
 )
-async def show_history(call: Call, deployment_id: str) -> Answer:
+async def show_history(call: Call, deployment_id: str, query: AsOf) -> Answer:
     """Tell a deployment's events in words: who, when, what, why, from which run."""
     identifier = commands.parse_id(deployment_id)
-    events = await call.app.store.history(call.caller.organisation, f"deployment-{identifier}")
-    if not events:
+    past = await reading(call, query.as_of)
+    if not (events := await past.events(f"deployment-{identifier}")):
         raise NotFound("Deployment not found")
     entries = [entry_in_words(event) for event in events]
     names = await call.app.people.logins_of(call.caller.organisation, [e["actor"] for e in entries])
     named = [{**entry, "actor": names[entry["actor"]]} for entry in entries]
-    return answer({"deployment_id": str(identifier), "entries": named})
+    return answer({"deployment_id": str(identifier), "entries": named}, headers=past.headers())
 
 
 async def find_row(call: Call, deployment_id: str, as_of: int | None = None) -> Row:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, Field, StringConstraints
 
 from domain.dataset import DatabaseKind
 from domain.environment import NAME
-from entrypoints.http.fields import Lenient, Past, no_filter, or_empty
+from entrypoints.http.fields import AsOf, Lenient, no_filter, or_empty
 
 Reference = Annotated[str, StringConstraints(max_length=300)]
 
@@ -20,19 +20,12 @@ class Origin(StrEnum):
     API = "api"
 
 
-class ListEnvironments(Lenient):
+class ListEnvironments(AsOf):
     """Filters, and where in the list to begin."""
 
     kind: Annotated[DatabaseKind | None, BeforeValidator(no_filter), or_empty(DatabaseKind)] = None
     limit: int = Field(default=50, ge=0, le=1000)
     offset: int = Field(default=0, ge=0, le=10_000_000)
-    as_of: Past | None = None
-
-
-class ShowEnvironment(Lenient):
-    """As it is, or as it was."""
-
-    as_of: Past | None = None
 
 
 class ChangeBody(Lenient):

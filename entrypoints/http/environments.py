@@ -10,6 +10,7 @@ from domain.environment import NAME, Environment, unknown
 from domain.errors import Clash, Invalid, NotFound
 from entrypoints.http import environment_models as models
 from entrypoints.http.commands import execute
+from entrypoints.http.fields import AsOf
 from entrypoints.http.headers import ALLOW_STALE
 from entrypoints.http.package_answers import utc
 from entrypoints.http.packages import packages
@@ -37,7 +38,7 @@ async def list_environments(call: Call, query: models.ListEnvironments) -> Answe
 
 
 @packages.get(ONE, action="environment.read", answer=models.EnvironmentAnswer, raises=(NotFound,), gives=SHOWN)
-async def show_environment(call: Call, environment: str, query: models.ShowEnvironment) -> Answer:
+async def show_environment(call: Call, environment: str, query: AsOf) -> Answer:
     """Show one environment."""
     past = await reading(call, query.as_of)
     told = of_file(call).get(environment) if query.as_of is None else None

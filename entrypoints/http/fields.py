@@ -34,7 +34,14 @@ Moment = Annotated[AwareDatetime, BeforeValidator(rfc_3339)]
 FLAG: dict[str, Any] = {"anyOf": [{"type": "boolean"}, {"enum": WORDS_FOR}]}
 Flag = Annotated[bool, WithJsonSchema(FLAG)]
 Fence = Annotated[int, Field(ge=1, le=2**31 - 1), BeforeValidator(number)]
-PAST = {"anyOf": [{"type": "string", "pattern": "^[0-9]+$"}, {"type": "string", "format": "date-time"}]}
+PAST = {
+    "anyOf": [
+        {"type": "string", "pattern": "^[0-9]+$", "description": "A position"},
+        {"type": "string", "format": "date-time", "description": "A moment"},
+        {"type": "string", "pattern": "^-[0-9]{1,7}[smhdw]$", "description": "So long ago"},
+        {"type": "string", "pattern": "^.+(@\\{.+\\}|~[0-9]+|#[0-9]+)$", "description": "NAME@{...}, NAME~3, NAME#412"},
+    ]
+}
 Past = Annotated[str, WithJsonSchema(PAST)]
 
 
@@ -75,3 +82,9 @@ class Lenient(BaseModel):
     """Unknown members are ignored, as the original ignores them."""
 
     model_config = ConfigDict(extra="ignore")
+
+
+class AsOf(Lenient):
+    """What a list or a detail can always be asked: how it was at a position or a moment of the past."""
+
+    as_of: Past | None = None

@@ -14,8 +14,8 @@ from entrypoints.http import governance_models as bodies
 from entrypoints.http import queue_models as models
 from entrypoints.http.commands import execute
 from entrypoints.http.deployments import queue
-from entrypoints.http.headers import AS_OF
-from entrypoints.http.reading import SHOWN, TAKEN, reading, resolve
+from entrypoints.http.fields import AsOf
+from entrypoints.http.reading import SHOWN, TAKEN, reading
 from entrypoints.http.requests import problem
 from entrypoints.http.routing import Answer, Call, answer
 from projections.read_model import Row
@@ -33,7 +33,7 @@ async def declare_freeze(call: Call, body: bodies.FreezeBody) -> Answer:
 
 
 @queue.get("/v1/freezes", action="freeze.read", answer=list[answers.FreezeObject], takes=TAKEN, gives=SHOWN)
-async def list_freezes(call: Call, query: models.AsOf) -> Answer:
+async def list_freezes(call: Call, query: AsOf) -> Answer:
     """List freezes, newest first, lifted ones too."""
     past = await reading(call, query.as_of)
     rows = await past.select(FREEZES, limit=MOST)
@@ -61,14 +61,13 @@ async def with_names(call: Call, rows: list[Row]) -> list[Row]:
     return [{**row, **{m: named[m].get(row[m]) for m in named}} for row in rows]
 
 
-@queue.get("/v1/rules", action="rules.read", answer=bodies.RulesBody, gives=(AS_OF,))
-async def show_rules(call: Call, query: models.AsOf) -> Answer:
+@queue.get("/v1/rules", action="rules.read", answer=bodies.RulesBody, takes=TAKEN, gives=SHOWN)
+async def show_rules(call: Call, query: AsOf) -> Answer:
     """Show the rules in force, now or then."""
-    if query.as_of is None:
-        return await present_rules(call)
-    position = await resolve(call, query.as_of)
+    past = await reading(call, query.as_of)
+    position = await past.reach_log()
     then = await call.app.rules_at(call.caller.organisation, position)
-    return answer(await naming.with_names(call, then), headers={"x-rollbook-as-of": str(position)})
+    return answer(await naming.with_names(call, then), headers=past.headers())
 
 
 async def present_rules(call: Call) -> Answer:
@@ -111,7 +110,7 @@ async def issue_token(call: Call, body: bodies.TokenBody) -> Answer:
 
 
 @queue.get("/v1/tokens", action="token.read", answer=list[answers.TokenObject], takes=TAKEN, gives=SHOWN)
-async def list_tokens(call: Call, query: models.AsOf) -> Answer:
+async def list_tokens(call: Call, query: AsOf) -> Answer:
     """List tokens, revoked ones too; never their secrets."""
     past = await reading(call, query.as_of)
     rows = await past.select(TOKENS, limit=MOST)

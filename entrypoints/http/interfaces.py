@@ -1,6 +1,7 @@
 """Every interface there is; a module of routes is one line here, for importing it registers them."""
 
 from entrypoints.http import (
+    corrections,
     data_deployment_keys,
     data_deployments,
     environments,
@@ -15,6 +16,7 @@ from entrypoints.http import (
     package_export,
     package_import,
     package_reading,
+    references,
     uploads,
     webhook_deliveries,
     why,
@@ -30,7 +32,7 @@ from entrypoints.http.webhooks import webhooks
 
 INTERFACES = (queue, packages, fleet, feed, incidents, teams, metrics, webhooks)
 OF_WEBHOOKS = (webhook_deliveries,)
-OF_THE_QUEUE = (lanes, governance, organisations, why)
+OF_THE_QUEUE = (lanes, governance, organisations, why, corrections, references)
 OF_JOBS = (jobs, job_files, environments)
 OF_PACKAGES = (package_reading, package_changes, package_export, package_import, uploads)
 OF_DATA_DEPLOYMENTS = (package_deploying, data_deployments, data_deployment_keys)

@@ -6,23 +6,16 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, Field
 
 from domain.job_status import JobStatus
-from entrypoints.http.fields import Lenient, OptionalText, Past, Text, or_several, several
+from entrypoints.http.fields import AsOf, Lenient, OptionalText, Text, or_several, several
 
 
-class ListJobs(Lenient):
+class ListJobs(AsOf):
     """Filters, all of which must agree."""
 
     status: Annotated[list[JobStatus] | None, BeforeValidator(several), or_several(JobStatus)] = None
     handler: OptionalText = None
     limit: int = Field(default=50, ge=0, le=1000)
     offset: int = Field(default=0, ge=0, le=10_000_000)
-    as_of: Past | None = None
-
-
-class AsOf(Lenient):
-    """When."""
-
-    as_of: Past | None = None
 
 
 class CancelBody(Lenient):

@@ -13,6 +13,7 @@ from domain.errors import Clash, NotFound
 from domain.job_status import ENDED, JobStatus
 from entrypoints.http import job_models as models
 from entrypoints.http.commands import execute
+from entrypoints.http.fields import AsOf
 from entrypoints.http.package_answers import may_read_rows, utc
 from entrypoints.http.packages import packages
 from entrypoints.http.reading import COUNTED, PAGED, SHOWN, Reading, reading, resolve_moment
@@ -40,7 +41,7 @@ async def list_jobs(call: Call, query: models.ListJobs) -> Answer:
 
 
 @packages.get("/api/jobs/{job_id}", action="job.read", answer=models.JobObject, raises=(NotFound,), gives=SHOWN)
-async def show_job(call: Call, job_id: str, query: models.AsOf) -> Answer:
+async def show_job(call: Call, job_id: str, query: AsOf) -> Answer:
     """Show one job."""
     return await job_as_of(call, job_id, query.as_of)
 

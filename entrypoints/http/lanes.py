@@ -1,6 +1,8 @@
 """Lanes and the runners that work through them: what is live, claims, heartbeats, approvals, holds."""
 
+from collections.abc import Mapping
 from datetime import timedelta
+from types import MappingProxyType
 
 from adapters.postgres.conditions import beyond, equals, in_lanes, one_of
 from application import claims as commands
@@ -19,9 +21,10 @@ from entrypoints.http.deployments import (
 from entrypoints.http.epochs import fences_above
 from entrypoints.http.headers import LINK
 from entrypoints.http.paging import cursor_of, next_link
-from entrypoints.http.reading import SHOWN, TAKEN, Reading, reading
+from entrypoints.http.reading import SHOWN, TAKEN, Reading, reading, resolve_moment
 from entrypoints.http.routing import Answer, Call, answer
-from projections.read_model import Row
+from entrypoints.http.valid_time import live_at
+from projections.read_model import Row, moment
 from projections.registry import DEPLOYMENTS, LANES
 
 FILTERS = ("name", "provider", "cloud_account_id", "region", "cell")
@@ -36,8 +39,10 @@ async def list_lanes(call: Call, query: models.ListLanes) -> Answer:
     return answer(await with_waiting(past, lanes), headers=past.headers() | link)
 
 
-async def page_of(call: Call, query: models.ListLanes) -> tuple[Reading, list[Row], dict[str, str]]:
-    """Where the page was read, its lanes, and the link to the next one."""
+async def page_of(
+    call: Call, query: models.ListLanes, instead: Mapping[str, str] = MappingProxyType({})
+) -> tuple[Reading, list[Row], dict[str, str]]:
+    """Where the page was read, its lanes, and the link to the next one, with some parameters `instead` of what came."""
     wanted = [equals(f, str(v)) for f in FILTERS if (v := getattr(query, f)) is not None]
     if query.cell_is_null:
         wanted.append(equals("cell", None))
@@ -49,7 +54,7 @@ async def page_of(call: Call, query: models.ListLanes) -> tuple[Reading, list[Ro
     past = await reading(call, as_of)
     lanes = await past.select(LANES, wanted, limit=query.limit)
     full = len(lanes) == query.limit > 0
-    link = {"link": next_link(call, past.position, lanes[-1]["created_position"])} if full else {}
+    link = {"link": next_link(call, past.position, lanes[-1]["created_position"], instead)} if full else {}
     return past, lanes, link
 
 
@@ -63,10 +68,17 @@ async def with_waiting(past: Reading, lanes: list[Row]) -> list[Row]:
 
 
 @queue.get("/v1/lanes/current", action="lane.read", answer=list[models.DeploymentObject], takes=TAKEN, gives=LISTED)
-async def list_live(call: Call, query: models.ListLanes) -> Answer:
-    """List the deployments that are live, one a lane; a page of lanes may hold fewer of them than lanes."""
-    past, lanes, link = await page_of(call, query)
+async def list_live(call: Call, query: models.ListLive) -> Answer:
+    """List the deployments that are live, one a lane; a page of lanes may hold fewer of them than lanes.
+
+    With `valid_at` they are those that were live then, one a lane and environment, by what is known now or was known
+    `as_of` another moment.
+    """
+    then = None if query.valid_at is None else await resolve_moment(call, query.valid_at)
+    past, lanes, link = await page_of(call, query, {"valid_at": moment(then)} if then else {})
     live = [lane["live"]["deployment_id"] for lane in lanes if lane["live"]]
+    if then:
+        live = [one["deployment_id"] for one in await live_at(past, then, [lane["id"] for lane in lanes])]
     rows = await past.select(DEPLOYMENTS, [one_of("key", live)])
     return answer(await call.app.render(call.caller.organisation, rows), headers=past.headers() | link)
 

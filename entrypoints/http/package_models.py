@@ -7,7 +7,7 @@ from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 
 from adapters.packages.selecting import MOST_STEPS
 from domain.manifest import IdStrategy
-from entrypoints.http.fields import Lenient, OptionalText, Past, no_filter, number, or_empty, or_nothing
+from entrypoints.http.fields import AsOf, Lenient, OptionalText, no_filter, number, or_empty, or_nothing
 
 LONGEST_NAME = 255
 Called = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_NAME)]
@@ -148,7 +148,7 @@ class UpdateBody(Lenient):
     metadata: Document | None = None
 
 
-class ListPackages(Lenient):
+class ListPackages(AsOf):
     """Filters, all of which must agree."""
 
     package_type: Annotated[PackageType | None, BeforeValidator(no_filter), or_empty(PackageType)] = None
@@ -156,24 +156,16 @@ class ListPackages(Lenient):
     status: Annotated[ShownStatus | None, BeforeValidator(no_filter), or_empty(ShownStatus)] = None
     limit: int = Field(default=50, ge=0, le=1000)
     offset: int = Field(default=0, ge=0, le=10_000_000)
-    as_of: Past | None = None
 
 
-class ShowPackage(Lenient):
-    """As it is, or as it was."""
-
-    as_of: Past | None = None
-
-
-class ListActions(Lenient):
+class ListActions(AsOf):
     """How many of the newest."""
 
     limit: int = Field(default=50, ge=0, le=1000)
     offset: int = Field(default=0, ge=0, le=10_000_000)
-    as_of: Past | None = None
 
 
-class ReadData(Lenient):
+class ReadData(AsOf):
     """Which rows: of one table or collection, from `offset` on or behind a `cursor` of ours."""
 
     table: OptionalText = None

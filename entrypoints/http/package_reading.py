@@ -10,6 +10,7 @@ from domain.manifest import Manifest
 from domain.package_status import PackageStatus
 from entrypoints.http import package_models as models
 from entrypoints.http import package_objects as objects
+from entrypoints.http.fields import AsOf
 from entrypoints.http.headers import ALLOW_STALE, LINK
 from entrypoints.http.package_answers import (
     PREFIX,
@@ -21,7 +22,7 @@ from entrypoints.http.package_answers import (
     utc,
 )
 from entrypoints.http.packages import packages
-from entrypoints.http.reading import COUNTED, PAGED, SHOWN, reading
+from entrypoints.http.reading import COUNTED, PAGED, SHOWN, Reading, reading
 from entrypoints.http.routing import Answer, Call, answer
 from projections.packages import info_of
 from projections.read_model import Row
@@ -55,7 +56,7 @@ def wanted(query: models.ListPackages) -> list[Condition]:
 @packages.get(
     ONE, action="package.read", answer=objects.PackageDetails, raises=(NotFound,), takes=(ALLOW_STALE,), gives=SHOWN
 )
-async def show_package(call: Call, package_id: str, query: models.ShowPackage) -> Answer:
+async def show_package(call: Call, package_id: str, query: AsOf) -> Answer:
     """Show a package with its data, as far as the caller may read them, and what was done with it last."""
     past = await reading(call, query.as_of)
     row = await find_package(past, package_id)
@@ -93,8 +94,8 @@ def link_to(row: Row) -> Any:
 )
 async def read_data(call: Call, package_id: str, query: models.ReadData) -> Answer:
     """Page through what a package holds of a table or a collection."""
-    present = await reading(call)
-    row = await find_package(present, package_id)
+    past = await reading(call, query.as_of)
+    row = await find_package(past, package_id)
     if row["packed"] is None:
         raise Clash(f"The package holds nothing: it is {row['status']}")
     manifest = await call.app.packages.manifest(row["packed"]["manifest"])
@@ -102,9 +103,9 @@ async def read_data(call: Call, package_id: str, query: models.ReadData) -> Answ
     offset = offset_of(row, query)
     rows = await page(manifest, table, call.app.packages.store, offset, query.limit)
     total = manifest.packed(table).part.rows
-    headers = present.headers()
+    headers = past.headers()
     if rows and offset + len(rows) < total:
-        headers["link"] = next_rows(row, table, offset + len(rows), query.limit)
+        headers["link"] = next_rows(past, row, table, offset + len(rows), query.limit)
     body = {"table": table, "rows": rows, "count": len(rows), "total": total}
     return answer({**body, "limit": query.limit, "offset": offset}, headers=headers)
 
@@ -131,10 +132,11 @@ def offset_of(row: Row, query: models.ReadData) -> int:
     return int(offset)
 
 
-def next_rows(row: Row, table: str, offset: int, limit: int) -> str:
-    """A link to the next page."""
+def next_rows(past: Reading, row: Row, table: str, offset: int, limit: int) -> str:
+    """A link to the next page, as of the same position."""
     path = f"{PATH}/{PREFIX}{row['id']}/data"
-    return f'<{path}?table={quote(table, safe="")}&limit={limit}&cursor={mark_of(row)}-{offset}>; rel="next"'
+    then = "" if past.as_of is None else f"&as_of={past.as_of}"
+    return f'<{path}?table={quote(table, safe="")}&limit={limit}&cursor={mark_of(row)}-{offset}{then}>; rel="next"'
 
 
 def mark_of(row: Row) -> str:

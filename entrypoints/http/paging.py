@@ -1,6 +1,8 @@
 """Pages and moments of a list: cursors, links to what follows, bounds of time."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -33,8 +35,10 @@ def cursor_of(call: Call, cursor: str) -> tuple[int, int]:
     return int(as_of), int(after)
 
 
-def next_link(call: Call, position: int, last: int) -> str:
-    """The next page of the same list, as of the same position."""
-    given = [(n, v) for n, v in parse_qsl(call.query_string.decode("latin-1")) if n not in ("cursor", "as_of")]
+def next_link(call: Call, position: int, last: int, instead: Mapping[str, str] = MappingProxyType({})) -> str:
+    """The next page of the same list, as of the same position; `instead` replaces parameters that mean it anew."""
+    given = [
+        (n, v) for n, v in parse_qsl(call.query_string.decode("latin-1")) if n not in ("cursor", "as_of", *instead)
+    ]
     cursor = marked(call, f"{position}-{last}")
-    return f'<{call.path}?{urlencode([*given, ("cursor", cursor)])}>; rel="next"'
+    return f'<{call.path}?{urlencode([*given, *instead.items(), ("cursor", cursor)])}>; rel="next"'

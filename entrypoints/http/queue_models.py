@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 
 from domain.status import Status, Trigger
 from domain.taxonomy import Taxonomy
+from entrypoints.http.fields import AsOf as AsOf
 from entrypoints.http.fields import (
     Fence,
     Flag,
@@ -98,7 +99,7 @@ class UpdateDeployment(Lenient):
     override: Text | None = Field(default=None, description="Why this may start during a freeze")
 
 
-class ListDeployments(Lenient):
+class ListDeployments(AsOf):
     """Filters, all of which must agree."""
 
     status: Annotated[list[Status] | None, BeforeValidator(several), or_several(Status)] = None
@@ -115,13 +116,6 @@ class ListDeployments(Lenient):
     sort: Literal["created_at", "-created_at"] = "-created_at"
     limit: int = Field(default=100, ge=0, le=1000)
     cursor: OptionalText = None
-    as_of: Past | None = None
-
-
-class AsOf(Lenient):
-    """A moment or a position of the past."""
-
-    as_of: Past | None = None
 
 
 class ListLanes(AsOf):
@@ -135,6 +129,12 @@ class ListLanes(AsOf):
     cell_is_null: Flag = False
     limit: int = Field(default=1000, ge=0, le=1000)
     cursor: OptionalText = None
+
+
+class ListLive(ListLanes):
+    """Filters, and when: `as_of` is what was known, `valid_at` what was true."""
+
+    valid_at: Past | None = None
 
 
 class LaneFields(Lenient):

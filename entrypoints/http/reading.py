@@ -6,6 +6,7 @@ from datetime import datetime
 
 from adapters.postgres.conditions import Condition
 from adapters.postgres.references import Resolved
+from domain.recorded import RecordedEvent
 from entrypoints.http.epochs import refuse_other_epoch
 from entrypoints.http.headers import ALLOW_STALE, AS_OF, EPOCH, POSITION, PREFER, STALE, TOTAL_COUNT
 from entrypoints.http.routing import Call
@@ -50,6 +51,28 @@ class Reading:
         self.stale += sum("stale_since" in row for row in page.rows)
         rows: list[Row] = page.rows
         return rows
+
+    async def events(self, stream_id: str) -> list[RecordedEvent]:
+        """The events of one stream up to the position that is shown."""
+        app, organisation = self.call.app, self.call.caller.organisation
+        await self.reach_log()
+        events: list[RecordedEvent] = await app.store.history(organisation, stream_id)
+        return [event for event in events if event.commit_position <= self.position]
+
+    async def reach_log(self) -> int:
+        """Shows the log itself, to the position that is asked for or to the organisation's last."""
+        last = self.call.app.views.last
+        self.position = await last(self.call.caller.organisation) if self.as_of is None else self.as_of
+        return self.position
+
+    async def reach(self, model: ReadModel) -> None:
+        """Waits until a read model shows the position that is asked for, or the organisation's last."""
+        views, organisation = self.call.app.views, self.call.caller.organisation
+        if self.as_of is not None or self.patient:
+            self.position = await views.visible(organisation, model, self.as_of)
+        else:
+            self.position, late = await views.shown(organisation, model)
+            self.late = self.late or late
 
     async def page(self, model: ReadModel, conditions: Sequence[Condition], limit: int, offset: int) -> list[Row]:
         """A page of the newest rows; and how many there are, where `Prefer: count=exact` asks for that."""

@@ -48,6 +48,7 @@ IN_ORDER: dict[str, Any] = {
     "claim_deployment": {"lanes": [LANE], "runner": "runner", "lease_seconds": 60, "override": "text"},
     "prolong_claim": {"fence": 1, "lease_seconds": 60},
     "approve_deployment": {"reason": "text"},
+    "correct": {"went_live_at": "2026-01-01T00:00:00Z", "reason": "text"},
     "release_hold": {**LANE, "reason": "text"},
     "declare_freeze": {"scope": SCOPE, "reason": "text", "until": "2999-01-01T00:00:00Z"},
     "lift_freeze": {"reason": "text"},

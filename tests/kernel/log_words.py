@@ -32,3 +32,10 @@ def newest(events: list[Event], *topics: str) -> Event:
     found = last(events, *topics)
     assert found is not None, topics
     return found
+
+
+def lane_of(scheduled: Event, log: list[Event]) -> str:
+    """The lane that was opened for this taxonomy."""
+    wanted = (scheduled["organisation"], said(scheduled)["taxonomy"])
+    opened = (e for e in log if e["topic"] == "lane.opened")
+    return next(own_id(e) for e in opened if (e["organisation"], said(e)["taxonomy"]) == wanted)

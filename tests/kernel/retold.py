@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from uuid import UUID, uuid5
 
 from tests.kernel import retold_fleet as fleet
 from tests.kernel import retold_incidents as incidents
+from tests.kernel import retold_live as live
 from tests.kernel import retold_packages as packages
 from tests.kernel import retold_webhooks as webhooks
-from tests.kernel.log_words import Document, Event, at, last, newest, own_id, said
+from tests.kernel.log_words import Document, Event, at, lane_of, last, newest, own_id, said
 
 FOR_EVER = 2**63 - 1
 STATUS_AFTER = {
@@ -70,13 +70,6 @@ def deployment(events: list[Event], log: list[Event]) -> Document:
     return document
 
 
-def lane_of(scheduled: Event, log: list[Event]) -> str:
-    """The lane that was opened for this taxonomy."""
-    wanted = (scheduled["organisation"], said(scheduled)["taxonomy"])
-    opened = (e for e in log if e["topic"] == "lane.opened")
-    return next(own_id(e) for e in opened if (e["organisation"], said(e)["taxonomy"]) == wanted)
-
-
 def lane(events: list[Event], _: list[Event]) -> Document:
     """A lane: who is live is who went live last, unless it has left since."""
     held = last(events, "lane.held", "lane.released")
@@ -101,35 +94,6 @@ def lane(events: list[Event], _: list[Event]) -> Document:
         "in_progress": list(running.values()),
         "previous": gone[:10],
         "held": said(held)["hold"] if held and held["topic"] == "lane.held" else None,
-        "created_position": events[0]["position"],
-    }
-
-
-def place(event: Event) -> str | None:
-    """The lane and environment that something moved in."""
-    if event["topic"] != "lane.deployment_moved":
-        return None
-    return str(uuid5(UUID(own_id(event)), said(event)["entry"]["environment"]))
-
-
-def live_there(events: list[Event], _: list[Event]) -> Document:
-    """Of a lane's moves in one environment: the last that went live there, and since when, unless it left after."""
-    entries = [(said(event)["entry"], at(event)) for event in events]
-    live: Document | None = None
-    changed = False
-    for entry, since in entries:
-        left = live is not None and live["deployment_id"] == entry["deployment_id"] and entry["status"] != "deployed"
-        enters = entry["status"] == "deployed" and (live is None or live["deployment_id"] != entry["deployment_id"])
-        if left or enters:
-            told = {n: entry[n] for n in ("deployment_id", "version", "trigger", "number")}
-            live, changed = (told | {"since": since} if enters else None), True
-    return {
-        "id": place(events[0]),
-        "organisation": events[0]["organisation"],
-        "lane_id": own_id(events[0]),
-        "environment": entries[0][0]["environment"],
-        "live": live,
-        "changed": changed,
         "created_position": events[0]["position"],
     }
 
@@ -176,7 +140,8 @@ def of_stream(kind: str) -> Callable[[Event], str | None]:
 TOLD: dict[str, tuple[Callable[[Event], str | None], Callable[[list[Event], list[Event]], Document]]] = {
     "deployments": (of_stream("deployment"), deployment),
     "lanes": (of_stream("lane"), lane),
-    "live": (place, live_there),
+    "live": (live.place, live.live_there),
+    "live_intervals": (of_stream("deployment"), live.stretches),
     "fleet_lanes": (of_stream("lane"), fleet.lane),
     "freezes": (freeze_id, freeze),
     "tokens": (of_stream("token"), token),

@@ -19,6 +19,7 @@ from application.claims import (
     lapse_claim,
     release_hold,
 )
+from application.corrections import CorrectDeployment, correct_deployment
 from application.deployments import ScheduleDeployment, UpdateDeployment, schedule_deployment, update_deployment
 from application.execution import Executor, Handler
 from application.freezes import DeclareFreeze, LiftFreeze, declare_freeze, lift_freeze
@@ -35,6 +36,7 @@ from domain.taxonomy import Taxonomy
 LANES = (Taxonomy("shop", "gcp"), Taxonomy("till", "gcp", cell="a"))
 APPROVAL = HouseRules(approval=(ApprovalRule(Scope(environment="production")),))
 AUDIT = ("repo", "workflow")
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 SOMEBODY = Caller("acme", "somebody", Role.ADMIN, "off", *AUDIT)
 AROUND = Circumstances(Actor(UUID(int=1), "c2VhbGVk"), {}, datetime(2026, 1, 1, tzinfo=UTC), "0" * 32)
 
@@ -62,7 +64,7 @@ SCHEDULE = st.builds(Step, st.just("schedule"), LANE, version=VERSIONS, environm
 REPORT = st.builds(Step, st.just("report"), target=TARGET, status=st.sampled_from(list(Status)))
 DEPLOY = st.builds(Step, st.just("report"), target=TARGET, status=st.just(Status.DEPLOYED))
 CLAIM = st.builds(Step, st.just("claim"), LANE)
-ON_ONE = st.builds(Step, st.sampled_from(["annotate", "lapse", "approve", "approve"]), target=TARGET)
+ON_ONE = st.builds(Step, st.sampled_from(["annotate", "lapse", "approve", "approve", "correct"]), target=TARGET)
 ROLL_BACK = st.builds(Step, st.just("roll back"), target=TARGET, version=SELDOM_VERSION)
 ROLL_BACK_LANE = st.builds(
     Step,
@@ -134,6 +136,8 @@ def governing(step: Step, lane: Taxonomy, target: str) -> tuple[Handler, Any]:
             return claim_deployment, ClaimDeployment((lane,), "runner", 60)
         case "lapse":
             return lapse_claim, LapseClaim(target, 1)
+        case "correct":
+            return correct_deployment, CorrectDeployment(target, LONG_AGO - timedelta(minutes=step.target), "why")
         case "approve":
             return approve_deployment, ApproveDeployment(target, SOMEBODY)
         case "release":

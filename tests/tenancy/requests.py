@@ -118,6 +118,16 @@ def past(hand: Hand) -> Facts:
     return {"params": hand.moment()}
 
 
+def live(hand: Hand) -> Facts:
+    """Perhaps by what is true of another moment, or of another tenant's position."""
+    return {"params": hand.moment() | hand.chance.choice([{}, {"valid_at": "-0s"}, {"valid_at": "production~1"}])}
+
+
+def correct(hand: Hand) -> Facts:
+    """It really went live before."""
+    return {"json": {"went_live_at": "2026-01-01T00:00:00Z", "reason": hand.mine.mark}}
+
+
 def reason(hand: Hand) -> Facts:
     """Why."""
     return {"json": {"reason": hand.mine.mark}}
@@ -153,13 +163,16 @@ REQUESTS: dict[str, Build] = {
     "GET /v1/deployments/{deployment_id}": past,
     "PATCH /v1/deployments/{deployment_id}": report,
     "POST /v1/deployments/{deployment_id}/rollback": lambda hand: {"params": {"override": hand.mine.mark}},
-    "GET /v1/deployments/{deployment_id}/history": nothing,
+    "GET /v1/deployments/{deployment_id}/history": past,
+    "GET /v1/deployments/{deployment_id}/corrections": past,
+    "POST /v1/deployments/{deployment_id}/corrections": correct,
+    "GET /v1/at": lambda hand: {"params": {"ref": hand.chance.choice([f"{hand.other.mark}~1", "production~1", "1"])}},
     "GET /v1/deployments/{deployment_id}/why": past,
     "GET /v1/lanes/{lane_id}/why": past,
     "POST /v1/deployments/{deployment_id}/heartbeat": lambda hand: {"json": {"fence": hand.chance.randint(1, 3)}},
     "POST /v1/deployments/{deployment_id}/approve": reason,
     "GET /v1/lanes": past,
-    "GET /v1/lanes/current": past,
+    "GET /v1/lanes/current": live,
     "POST /v1/lanes/release": lambda hand: {"json": {**hand.lane(), "reason": hand.mine.mark}},
     "POST /v1/freezes": lambda hand: {"json": {"scope": {"name": hand.mine.mark}, "reason": hand.mine.mark}},
     "GET /v1/freezes": past,
@@ -195,6 +208,6 @@ REQUESTS: dict[str, Build] = {
     "GET /v1/teams": past,
     "GET /v1/metrics/dora": lambda hand: {"params": {"environment": hand.chance.choice(["production", ""])}},
     "PUT /v1/teams": lambda hand: {"json": {"teams": {hand.mine.mark: ["shop"]}}},
-    "GET /v1/organisation": nothing,
+    "GET /v1/organisation": past,
     "POST /v1/organisation/owner": lambda hand: {"json": {"owner": hand.mine.mark, "reason": hand.mine.mark}},
 }
