@@ -1,7 +1,7 @@
 """The DORA figures of any period, component, environment and team, as they are known now or were known then."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -18,6 +18,7 @@ from projections.periods import boundaries, check_period, zone_of
 metrics = Interface("metrics", "/v1/metrics", problem_details)
 USUAL = timedelta(days=30)
 A_DAY = timedelta(days=1)
+NOW = "-0s"
 PATH = "/v1/metrics/dora"
 
 
@@ -40,12 +41,13 @@ async def show_dora(call: Call, query: AskDora) -> Answer:
 
 async def bounds_of(call: Call, query: AskDora) -> list[datetime]:
     """Where the parts of the period that is asked about begin, and its end."""
-    now = datetime.now(UTC)
-    end = now
-    if until := query.to or query.as_of:
-        end = await resolve_moment(call, until, "to" if query.to else "as_of")
+    if query.to is not None:
+        end = await resolve_moment(call, query.to, "to")
+    else:
+        # The end is no part of the period, and what was recorded last is.
+        end = await resolve_moment(call, query.as_of or NOW, "as_of") + timedelta(microseconds=1)
     begin = end - USUAL if query.begin is None else await resolve_moment(call, query.begin, "from")
-    check_period(begin, end, now)
+    check_period(begin, end)
     return boundaries(begin, end, query.interval, zone_of(query.time_zone))
 
 

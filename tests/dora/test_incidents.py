@@ -4,29 +4,10 @@ from typing import Any
 
 import pytest
 
+from tests.dora.conftest import NOBODY, change, position, report
 from tests.queue.conftest import Queue
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-pytest_plugins = ["tests.queue.conftest"]
-BEGAN = "2026-01-01T12:00:00Z"
-NOBODY = "00000000-0000-4000-8000-000000000000"
-
-
-async def report(queue: Queue, expect: int = 201, **fields: Any) -> Any:
-    """An incident."""
-    body = {"title": "Checkout is down", "began_at": BEGAN, **fields}
-    return await queue.ask("POST", "/v1/incidents", expect, json=body)
-
-
-async def change(queue: Queue, incident: Any, what: str, expect: int = 200, **body: Any) -> Any:
-    """Something becomes known of an incident."""
-    return await queue.ask("POST", f"/v1/incidents/{incident['id']}/{what}", expect, json=body)
-
-
-async def position(queue: Queue) -> str:
-    """How far the log is."""
-    answer = await queue.client.get("/v1/incidents", headers=queue.headers)
-    return str(answer.headers["x-rollbook-position"])
 
 
 async def test_an_incident_is_reported_linked_resolved_and_reopened(queue: Queue) -> None:
@@ -75,7 +56,7 @@ async def test_what_was_known_of_an_incident_is_answered_of_then(queue: Queue) -
 
 
 async def test_the_same_key_reports_one_incident(queue: Queue) -> None:
-    told = {"json": {"title": "Down", "began_at": BEGAN}, "headers": {"Idempotency-Key": "one"}}
+    told = {"json": {"title": "Down", "began_at": "2026-01-01T12:00:00Z"}, "headers": {"Idempotency-Key": "one"}}
     first, second = [await queue.ask("POST", "/v1/incidents", 201, **told) for _ in range(2)]
     assert first == second
     assert len(await queue.ask("GET", "/v1/incidents")) == 1
