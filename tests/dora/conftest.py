@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from tests.kernel.conftest import kernel
 from tests.queue.conftest import Queue, queue
 
-__all__ = ["queue"]
+__all__ = ["kernel", "queue"]
 NOBODY = "00000000-0000-4000-8000-000000000000"
 
 
