@@ -20,6 +20,8 @@ COMMANDS = {
     "changes": ("create", "update", "release", "rollback", "approve"),
     "watch": ("watch",),
     "lanes": ("lanes", "lane"),
+    "why": ("why",),
+    "replay": ("replay",),
     "fleet": ("fleet", "diff"),
     "freezes": ("freeze", "thaw", "freezes"),
     "runners": ("claim", "heartbeat"),
