@@ -7,6 +7,7 @@ from random import Random
 from typing import Any
 
 from tests.tenancy.package_requests import PACKAGE_REQUESTS
+from tests.tenancy.webhook_requests import WEBHOOK_REQUESTS
 
 Facts = dict[str, Any]
 KINDS = (
@@ -20,6 +21,8 @@ KINDS = (
     "upload",
     "package_deployment",
     "incident",
+    "webhook",
+    "delivery",
 )
 PARAMETER = re.compile(r"\{(\w+?)(?:_id)?\}")
 
@@ -62,7 +65,11 @@ class Hand:
 
     def path(self, template: str) -> str:
         """The path, with ids that exist somewhere."""
-        return PARAMETER.sub(lambda _: self.chance.choice(self.known(kind_of(template))), template)
+        return PARAMETER.sub(lambda found: self.chance.choice(self.known(self.kind(found, template))), template)
+
+    def kind(self, found: re.Match[str], template: str) -> str:
+        """What one parameter of a path names."""
+        return found[1] if found[1] == "delivery" else kind_of(template)
 
     def known(self, kind: str) -> list[str]:
         """Some ids of things of a kind."""
@@ -198,6 +205,7 @@ REQUESTS: dict[str, Build] = {
     "GET /api/deployments/{deployment_id}/mappings": nothing,
     "GET /api/deployments/{deployment_id}/mappings/download": nothing,
     **PACKAGE_REQUESTS,
+    **WEBHOOK_REQUESTS,
     "POST /v1/incidents": incident,
     "GET /v1/incidents": past,
     "GET /v1/incidents/{incident_id}": past,

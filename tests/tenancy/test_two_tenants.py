@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
+from uuid import UUID
 
 import httpx2
 import psycopg
@@ -38,6 +39,7 @@ MADE_FIRST = (
     "POST /api/packages",
     "POST /api/packages/import",
     "POST /api/uploads",
+    "POST /v1/webhooks",
 )
 NAMES = ("acme", "globex")
 SEEN = [name for name in REQUESTS if name.startswith("GET") and "{" not in name]
@@ -74,7 +76,11 @@ async def guarded(database: Database, tmp_path: Path, warehouses: dict[str, str]
         (own := tmp_path / "secrets" / name).mkdir(parents=True)
         (own / "secret").write_text(warehouses[name])
     settings = settings_for(
-        tmp_path, auth_enabled=True, environment_secrets_dir=tmp_path / "secrets", request_timeout_seconds=3
+        tmp_path,
+        auth_enabled=True,
+        environment_secrets_dir=tmp_path / "secrets",
+        request_timeout_seconds=3,
+        webhook_allowed_networks="127.0.0.0/8",
     )
     async with running_rollbook(settings, database) as running:
         yield running
@@ -131,6 +137,7 @@ class Neighbours:
             "/v1/freezes": "freeze",
             "/v1/tokens": "token",
             "/v1/incidents": "incident",
+            "/v1/webhooks": "webhook",
         }
         if method == "POST" and answer.status_code == 201 and (kind := kinds.get(template)):
             mine.ids[kind].append(answer.json()["id"])
@@ -182,6 +189,7 @@ async def neighbours(guarded: Running, nats_server: EmbeddedNats) -> AsyncIterat
         await work_until_done(pair, nats_server.url)
         await asyncio.to_thread(move, pair)
         await work_until_done(pair, nats_server.url)
+        await follow_webhooks(pair)
         yield pair
 
 
@@ -201,6 +209,17 @@ def move(both: Neighbours) -> None:
             for what in ("deploy", "generate"):
                 answer = both.client.post(f"/api/packages/{package}/{what}", headers=mine.headers, json=body)
                 both.note("POST", f"/api/packages/{{package_id}}/{what}", mine, answer)
+
+
+async def follow_webhooks(both: Neighbours) -> None:
+    """Something waits to be delivered to both."""
+    webhooks = both.rollbook.app.webhooks
+    while await webhooks.queue.advance():
+        pass
+    for mine in both.tenants:
+        for webhook in mine.ids["webhook"]:
+            found = await webhooks.deliveries.listed(mine.name, UUID(webhook), None, None, 5)
+            mine.ids["delivery"] += [str(one["id"]) for one in found]
 
 
 async def work_until_done(both: Neighbours, nats_url: str) -> None:
