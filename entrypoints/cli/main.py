@@ -33,6 +33,7 @@ COMMANDS = {
     "jobs": ("job",),
     "packages": ("package",),
     "environments": ("env",),
+    "webhooks": ("webhook",),
     "servers": ("up", "serve", "project", "relay", "work"),
     "config": ("config",),
     "rebuild": ("rebuild",),
