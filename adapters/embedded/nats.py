@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,11 +17,14 @@ from adapters.embedded.folder import Door, Folder, refusals_in_words
 from adapters.embedded.process import Child
 from adapters.embedded.programs import NATS
 from adapters.embedded.room import Room
+from adapters.embedded.subscribers import FILE, subscribers_of
 from adapters.embedded.user import NOBODY, is_root
+from adapters.nats.subscribers import ACCOUNT, accounts, exports
 
 log = structlog.get_logger()
 USER = "rollbook"
 MAX_PAYLOAD = 2 * 1024 * 1024
+LOOK_SECONDS = 0.5
 UNSTICK_SECONDS, MAX_UNSTICK_SECONDS = 2.0, 300.0
 
 
@@ -54,6 +58,7 @@ class EmbeddedNats:
             self.door = Door(home)
             self.port = self.folder.port("nats", self.wanted_port)
             self.configure(home / "nats.conf", f"{self.door.path}/jetstream")
+            forget_former_account(home)
             command = [str(NATS.place() / "nats-server"), "--config", f"{self.door.path}/nats.conf"]
             self.child = Child("nats-server", command, self.folder.path / "nats.log", signal.SIGTERM)
             self.child.descriptors = self.door.descriptors
@@ -65,11 +70,19 @@ class EmbeddedNats:
     def configure(self, path: Path, store: str) -> None:
         """Writes the configuration, which only the server's user can read."""
         quoted = store.replace("\\", "\\\\").replace('"', '\\"')
+        members = subscribers_of(self.folder.path)
         text = f"""
             listen: "127.0.0.1:{self.port}"
             max_payload: {MAX_PAYLOAD}
-            authorization {{ user: "{USER}", password: "{self.folder.secret("nats")}" }}
             jetstream {{ store_dir: "{quoted}" }}
+            accounts {{
+            {ACCOUNT}: {{
+            jetstream: enabled
+            users: [ {{ user: "{USER}", password: "{self.folder.secret("nats")}" }} ]
+            {exports(members)}
+            }}
+            {accounts(members)}
+            }}
         """
         with refusals_in_words(self.folder.path):
             with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
@@ -103,6 +116,31 @@ class EmbeddedNats:
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), pause)
 
+    async def admit(self, stop: asyncio.Event) -> None:
+        """Until told to stop, lets in whoever becomes a subscriber, and out who is none any more.
+
+        It is started again for that: when it only reads its configuration again, what is new in it is not answered by
+        the consumers that are there.
+        """
+        known = self.changed()
+        while not stop.is_set():
+            if (found := self.changed()) != known and self.door and self.child and self.child.process:
+                self.configure(self.folder.path / "nats" / "nats.conf", f"{self.door.path}/jetstream")
+                with suppress(ProcessLookupError):
+                    self.child.process.terminate()
+                known = found
+                log.info("nats.subscribers_changed")
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), LOOK_SECONDS)
+
+    def changed(self) -> tuple[int, int]:
+        """When the file of subscribers was written last, and which it is."""
+        try:
+            found = (self.folder.path / FILE).stat()
+        except FileNotFoundError:
+            return (0, 0)
+        return (found.st_mtime_ns, found.st_ino)
+
     async def stop(self) -> None:
         """Ends it."""
         if self.child is not None:
@@ -110,6 +148,11 @@ class EmbeddedNats:
         if self.door is not None:
             self.door.close()
         self.folder.release()
+
+
+def forget_former_account(home: Path) -> None:
+    """What earlier releases kept outside of accounts is a copy that nobody reads any more."""
+    shutil.rmtree(home / "jetstream" / "jetstream" / "$G", ignore_errors=True)
 
 
 async def unheard(problem: Exception) -> None:

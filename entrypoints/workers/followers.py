@@ -58,7 +58,7 @@ class Followers:
         if self.rollbook.settings.cdevents:
             found.append(self.rollbook.twin_relay(self.nats_url).run(self.stop))
         if self.broker:
-            found.append(self.broker.unstick(self.relay.is_stuck, self.stop))
+            found += [self.broker.unstick(self.relay.is_stuck, self.stop), self.broker.admit(self.stop)]
         return found
 
     def keeping(self) -> list[Awaitable[None]]:
