@@ -25,13 +25,14 @@ with recursive search (low, high) as (
 select low from search order by high - low limit 1
 """
 PAGE = f"""
-select {COLUMNS}
+select (select epoch from rollbook.identity), {COLUMNS}
   from (select {COLUMNS}, sum(octet_length(payload)) over (order by sequence) - octet_length(payload) as before
           from rollbook.events where organisation = %s and sequence > %s and sequence <= %s) page
  where before < %s order by sequence
 """
 REST = f"""
-select {COLUMNS} from rollbook.events where organisation = %s and sequence > %s and sequence <= %s order by sequence
+select (select epoch from rollbook.identity), {COLUMNS}
+  from rollbook.events where organisation = %s and sequence > %s and sequence <= %s order by sequence
 """
 
 
@@ -67,33 +68,38 @@ class Past:
 
     async def page(self, organisation: str, position: int, sequence: int) -> Page:
         """What follows on a position at which the organisation had so many events."""
-
-        async def read() -> Page:
-            async with self.pools.reading(organisation) as connection, connection.transaction():
-                await connection.execute("set transaction isolation level repeatable read, read only")
-                row = await (
-                    await connection.execute("select rollbook.head(), epoch from rollbook.identity")
-                ).fetchone()
-                head, epoch = row or (0, None)
-                if epoch != self.epoch:
-                    raise AnotherEpoch("The store was restored from a backup")
-                events = await events_of(connection, organisation, sequence)
-                return Page(events, events[-1].position if events else max(position, head))
-
         async with self.room:
-            return await again_when_cut_off(read)
+            if events := await self.events(organisation, sequence):
+                return Page(events, events[-1].position)
+            # What was recorded up to here is there when it is looked for again, so that nothing is passed over.
+            head = await self.head(organisation)
+            events = await self.events(organisation, sequence)
+            return Page(events, events[-1].position if events else max(position, head))
 
+    async def events(self, organisation: str, sequence: int) -> list[RecordedEvent]:
+        """Whole commits behind a sequence number, as many as make a page."""
+        events = await self.rows(organisation, PAGE, [sequence, sequence + PAGE_EVENTS, PAGE_BYTES])
+        if events and (left := events[-1].commit_position - events[-1].position):
+            last = events[-1].sequence
+            events += await self.rows(organisation, REST, [last, last + left])
+        return events
 
-async def events_of(connection: Any, organisation: str, sequence: int) -> list[RecordedEvent]:
-    """Whole commits behind a sequence number, as many as make a page."""
-    events = await rows(connection, PAGE, [organisation, sequence, sequence + PAGE_EVENTS, PAGE_BYTES])
-    if events and (left := events[-1].commit_position - events[-1].position):
-        last = events[-1].sequence
-        events += await rows(connection, REST, [organisation, last, last + left])
-    return events
+    async def head(self, organisation: str) -> int:
+        """The end of the log."""
+        return int((await self.ask(organisation, "select rollbook.head()", []))[0][0])
 
+    async def rows(self, organisation: str, query: str, values: list[int]) -> list[RecordedEvent]:
+        """What a query of ours finds; AnotherEpoch when it is of another log than this one."""
+        found = await self.ask(organisation, query, [organisation, *values])
+        if found and found[0][0] != self.epoch:
+            raise AnotherEpoch("The store was restored from a backup")
+        return [RecordedEvent(*row[1:]) for row in found]
 
-async def rows(connection: Any, query: str, values: list[Any]) -> list[RecordedEvent]:
-    """What a query of ours finds."""
-    cursor = await connection.execute(query.encode(), values, binary=True)
-    return [RecordedEvent(*row) for row in await cursor.fetchall()]
+    async def ask(self, organisation: str, query: str, values: list[Any]) -> list[Any]:
+        """Asks as a reader of this organisation."""
+
+        async def read() -> list[Any]:
+            async with self.pools.reading(organisation) as connection:
+                return await (await connection.execute(query.encode(), values, binary=True)).fetchall()
+
+        return await again_when_cut_off(read)

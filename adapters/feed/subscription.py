@@ -1,12 +1,13 @@
 """What one subscriber reads: the past from the store, then the end of the log, without a gap and nothing twice."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from time import monotonic
 
 from adapters.feed.broadcast import Batch, Broadcast
-from adapters.feed.past import AnotherEpoch, Past
+from adapters.feed.past import AnotherEpoch, Page, Past
 from adapters.feed.streams import Streams
 from adapters.feed.telling import Piece, Teller
 from adapters.feed.wanted import Wanted
@@ -79,6 +80,7 @@ class Subscription:
         self.position = position
         self.goal = goal
         self.sequence: int | None = None
+        self.ahead: asyncio.Task[Page] | None = None
         self.given = monotonic()
 
     @property
@@ -94,7 +96,7 @@ class Subscription:
     async def pieces(self) -> AsyncGenerator[Piece, None]:
         """What there is, and an empty piece from time to time; ends at the goal, or when the feed ends."""
         async with self.feed.member(self.organisation):
-            with suppress(AnotherEpoch):
+            try:
                 while not self.ended and not self.arrived:
                     grown = self.feed.broadcast.grown
                     piece = await self.next_piece()
@@ -103,6 +105,10 @@ class Subscription:
                         self.given = monotonic()
                     elif self.is_at_end():
                         await grown.wait()
+            except AnotherEpoch:
+                self.feed.broadcast.end("epoch")
+            finally:
+                self.forget_ahead()
 
     def is_silent(self) -> bool:
         """Whether nothing was given for some time."""
@@ -126,15 +132,27 @@ class Subscription:
         """A page of the past."""
         if self.sequence is None:
             self.sequence = await self.feed.past.sequence_at(self.organisation, self.position)
-        page = await self.feed.past.page(self.organisation, self.position, self.sequence)
+        page = await (self.ahead or self.page_after(self.position, self.sequence))
         self.sequence = page.events[-1].sequence if page.events else None
+        self.ahead = self.page_after(page.until, self.sequence) if self.sequence is not None else None
         teller, rows = self.feed.teller, self.wanted.rows
         told = [teller.told(event, rows) for event in await self.chosen(page.events)]
         self.position = self.up_to_goal(page.until)
         return Piece(self.position, told)
 
+    def page_after(self, position: int, sequence: int) -> asyncio.Task[Page]:
+        """The next page, read while the one before it is sent."""
+        return asyncio.create_task(self.feed.past.page(self.organisation, position, sequence))
+
+    def forget_ahead(self) -> None:
+        """What was read ahead is not needed."""
+        if self.ahead is not None and not self.ahead.cancel() and not self.ahead.cancelled():
+            self.ahead.exception()
+        self.ahead = None
+
     async def of_batch(self, batch: Batch) -> Piece:
         """What a batch has; put together once for all who want the same of it."""
+        self.forget_ahead()
         self.sequence = None
         whole = self.position <= batch.since and self.goal is None
         if whole and (shared := batch.pieces.get((self.organisation, self.wanted))):
