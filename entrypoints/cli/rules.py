@@ -42,12 +42,12 @@ def replace(
     session.answer(session.api.send("PUT", PATH, parsed(file.read())).body, print_json)
 
 
-def parsed(text: str) -> dict[str, Any]:
-    """The rules in a text."""
+def parsed(text: str, what: str = "rules") -> dict[str, Any]:
+    """The rules in a text, or what else a file holds."""
     try:
         rules_given = json.loads(text)
     except ValueError as fault:
-        raise misuse(f"The rules are not JSON: {fault}") from None
+        raise misuse(f"The {what} are not JSON: {fault}") from None
     if not isinstance(rules_given, dict):
-        raise misuse("The rules must be a JSON object")
+        raise misuse(f"The {what} must be a JSON object")
     return rules_given
