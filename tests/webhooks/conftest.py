@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import psycopg
 import pytest
@@ -117,6 +117,5 @@ async def working(hooks: Hooks) -> AsyncIterator[None]:
 
 def delivery_of(webhook_id: str, came: Came) -> UUID:
     """The id of a delivery, as it must be."""
-    from uuid import uuid5
 
     return uuid5(UUID(webhook_id), came.told["id"])
