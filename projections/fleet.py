@@ -19,7 +19,8 @@ Queues = dict[tuple[str, str], tuple[list[Row], int]]
 class Facts:
     """What a fleet is made of: rows as they were at one position.
 
-    `waiting` are deployments, newest first, each with the length of its queue. `environment` leaves out all others.
+    Lanes have the position since which they are so. `waiting` are deployments, newest first, each with the length of
+    its queue. `environment` leaves out all others.
     """
 
     position: int

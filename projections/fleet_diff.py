@@ -1,8 +1,9 @@
 """How two fleets differ, so that applying the difference to the first gives the second."""
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 
-from projections.fleet import IDENTITY, freeze_order, newest_first, package_order
+from projections.fleet import IDENTITY, Facts, freeze_order, in_force, newest_first, package_order
 from projections.read_model import Row
 
 MOMENT = ("position", "at")
@@ -22,6 +23,17 @@ def difference(before: Row, after: Row, also: Collection[str] = ()) -> Row:
         "freezes": came_and_went(before["freezes"], after["freezes"], "id"),
         "packages": came_and_went(before["packages"], after["packages"], "deployment_id"),
     }
+
+
+def narrowed(earlier: Facts, later: Facts) -> tuple[Facts, Facts]:
+    """Both without lanes that cannot differ: no event since, nothing that waits, and the same freezes in force."""
+    frozen = [{one["id"] for one in facts.freezes if in_force(one, facts.at)} for facts in (earlier, later)]
+    if frozen[0] != frozen[1]:
+        return earlier, later
+    kept = {row["lane_id"] for facts in (earlier, later) for row, _ in facts.waiting}
+    kept |= {lane["id"] for lane in later.lanes if lane["since_position"] > earlier.position}
+    first, second = ([lane for lane in one.lanes if lane["id"] in kept] for one in (earlier, later))
+    return replace(earlier, lanes=first), replace(later, lanes=second)
 
 
 def lane_difference(before: Row | None, after: Row | None) -> Row:

@@ -28,7 +28,10 @@ class FleetLanes:
         "region": 'text collate "C"',
         "cell": 'text collate "C"',
     }
-    indexes: ClassVar[Mapping[str, str]] = {"filed": "btree (organisation, fork)"}
+    indexes: ClassVar[Mapping[str, str]] = {
+        # Whether a version was valid is seen in the index: most that are filed on the way to a position were not.
+        "filed": "btree (organisation, fork, from_position, to_position)"
+    }
 
     def key(self, event: RecordedEvent) -> str | None:
         """Lanes are keyed by their own id."""

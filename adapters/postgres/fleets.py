@@ -13,10 +13,15 @@ from adapters.postgres.queries import Asked, all_of, filed_at, valid_at
 from adapters.postgres.views import PostgresViews
 from domain.errors import TooLarge
 from projections.fleet import QUEUE_SHOWN, Facts
-from projections.read_model import ReadModel, Row
+from projections.read_model import ReadModel, Row, table
 from projections.registry import DATA_DEPLOYMENTS, DEPLOYMENTS, FLEET_LANES, FREEZES
 
 MODELS = (FLEET_LANES, DEPLOYMENTS, FREEZES, DATA_DEPLOYMENTS)
+TABLES = [table(model) for model in MODELS]
+REACHED = sql.SQL(
+    """select rollbook.last_position(%s), (select epoch from rollbook.identity), coalesce(
+         (select min(position) from rollbook_views.checkpoints where read_model = any(%s) having count(*) = %s), 0)"""
+)
 MOST_LANES = 10_000
 MOST_FREEZES = 1000
 MOST_PACKAGES = 10_000
@@ -55,17 +60,32 @@ class Fleets:
 
     async def shown(self, organisation: str) -> tuple[int, bool]:
         """How far all that a fleet is made of has come, and whether the organisation has recorded more."""
-        found = [await self.views.shown(organisation, model) for model in MODELS]
-        return min(found)[0], any(late for _, late in found)
+        last, projected = await self.reached(organisation)
+        return projected, projected < last
+
+    async def reached(self, organisation: str) -> tuple[int, int]:
+        """The organisation's last position, and how far all read models are that a fleet is made of."""
+        found = await self.views.fetch(organisation, REACHED, [organisation, TABLES, len(TABLES)])
+        last, epoch, projected = found[0]
+        return self.views.of_this_epoch(last, projected, epoch)
+
+    async def visible(self, organisation: str, position: int) -> None:
+        """Waits until all up to a position is to be seen."""
+        last, projected = await self.reached(organisation)
+        if projected < min(position, last):
+            for model in MODELS:
+                await self.views.visible(organisation, model, position)
 
     async def present(self, organisation: str) -> int:
         """Waits until all that the organisation recorded is to be seen; says up to where."""
+        last, projected = await self.reached(organisation)
+        if projected >= last:
+            return projected
         return min([await self.views.visible(organisation, model) for model in MODELS])
 
     async def facts(self, wanted: Wanted, position: int, at: datetime) -> Facts:
         """What the fleet was made of at a position; `at` decides which freezes were over by then."""
-        for model in MODELS:
-            await self.views.visible(wanted.organisation, model, position)
+        await self.visible(wanted.organisation, position)
         lanes = [lane for _, lane in await self.lanes(wanted, position)]
         return await self.completed(wanted, position, at, lanes)
 
@@ -76,8 +96,7 @@ class Fleets:
 
         TooLarge when there are more lanes than can be compared.
         """
-        for model in MODELS:
-            await self.views.visible(wanted.organisation, model, second[0])
+        await self.visible(wanted.organisation, second[0])
         after = await self.lanes(wanted, second[0])
         if len(after) == wanted.limit:
             raise TooLarge(f"More than {wanted.limit - 1} lanes: name a component, a region or another part of them")
@@ -113,7 +132,7 @@ class Fleets:
         if wanted.below is not None:
             conditions.append(beyond("created_position", wanted.below, ascending=False))
         found = await self.fetch(wanted, FLEET_LANES, SINCE, position, conditions, wanted.limit)
-        return [(since, orjson.loads(document)) for since, document in found]
+        return [(since, {**orjson.loads(document), "since_position": since}) for since, document in found]
 
     async def waiting(self, wanted: Wanted, position: int) -> list[tuple[Row, int]]:
         """The heads of all queues, newest first, each with the length of its queue."""

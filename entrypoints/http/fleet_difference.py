@@ -1,7 +1,7 @@
 """What differs in the fleet between two moments, and who did what in between."""
 
 from collections.abc import Sequence
-from urllib.parse import urlencode
+from dataclasses import replace
 
 from adapters.postgres.fleets import Fleets, Wanted
 from adapters.postgres.lane_history import LaneHistory, Span
@@ -11,13 +11,13 @@ from entrypoints.http.fleet import ERASED, SAME, TAKEN, fleet, logins, point, ta
 from entrypoints.http.headers import POSITION
 from entrypoints.http.routing import Answer, Call
 from projections.fleet import Facts, fleet_of
-from projections.fleet_diff import difference
+from projections.fleet_diff import difference, narrowed
 from projections.freeze_changes import freeze_changes
 from projections.read_model import Row
 
 # So many changes are told of one lane, and of all lanes together; how many there were, is always told.
 MOST_OF_A_LANE = 20
-MOST = 1000
+MOST = 400
 
 
 @fleet.get(
@@ -38,7 +38,7 @@ async def show_difference(call: Call, query: models.AskDifference) -> Answer:
     first = (await point(call, fleets, query.since, "from"))[:2]
     second = (await point(call, fleets, query.to, "to"))[:2]
     wanted = Wanted(call.caller.organisation, query.of_lanes(), query.environment)
-    earlier, later = await fleets.two(wanted, *sorted((first, second)))
+    earlier, later = narrowed(*await fleets.two(wanted, *sorted((first, second))))
     told = await compared(call, earlier, later, backwards=first > second)
     lanes = told["lanes"][: query.limit]
     told |= {"complete": len(lanes) == len(told["lanes"]), "lanes_total": len(told["lanes"])}
@@ -60,25 +60,33 @@ async def compared(call: Call, earlier: Facts, later: Facts, backwards: bool) ->
 
 
 async def with_changes(call: Call, lanes: Sequence[Row], earlier: Facts, later: Facts) -> list[Row]:
-    """The lanes with the newest of their changes, and where to find all of them."""
-    counts = [{lane["id"]: lane["changes"] for lane in facts.lanes} for facts in (earlier, later)]
-    between = [(one["id"], *(count.get(one["id"], 0) for count in counts)) for one in lanes]
+    """The lanes with the newest of their changes, how many there were, and where to find all of them."""
+    between = spans_of(lanes, earlier, later)
     room = max(1, min(MOST_OF_A_LANE, MOST // max(1, len(lanes))))
-    spans = [Span(lane, max(first, last - room), last) for lane, first, last in between]
-    found = await LaneHistory(call.app.views).changes(call.caller.organisation, spans, later.position)
+    newest = [replace(one, beyond=max(one.beyond, one.last - room)) for one in between[:MOST]]
+    found = await LaneHistory(call.app.views).changes(call.caller.organisation, newest, later.position)
     names = await logins(call, (change["actor"] for changes in found.values() for change in changes))
+    totals = {one.lane_id: one.last - one.beyond for one in between}
     told = []
-    for lane, (_, first, last) in zip(lanes, between, strict=True):
+    for lane in lanes:
         changes = [{**one, "actor": names.get(one["actor"], ERASED)} for one in found.get(lane["id"], ())]
-        more = more_of(lane["id"], earlier, later) if last - first > len(changes) else None
+        total = totals.get(lane["id"], 0)
+        more = more_of(lane["id"], earlier, later) if total > len(changes) else None
         here = [one for one in changes if later.environment in (None, one["environment"] or later.environment)]
-        told.append({**lane, "changes": here, "changes_total": last - first, "more": more})
+        told.append({**lane, "changes": here, "changes_total": total, "more": more})
     return told
+
+
+def spans_of(lanes: Sequence[Row], earlier: Facts, later: Facts) -> list[Span]:
+    """The events of each lane in between, those lanes first that changed last."""
+    asked, before = {lane["id"] for lane in lanes}, {lane["id"]: lane["changes"] for lane in earlier.lanes}
+    moved = sorted((one for one in later.lanes if one["id"] in asked), key=lambda one: -int(one["since_position"]))
+    return [Span(one["id"], before.get(one["id"], 0), one["changes"]) for one in moved]
 
 
 def more_of(lane: str, earlier: Facts, later: Facts) -> str:
     """Where all events of a lane between the two positions are."""
-    return "/v1/audit/events?" + urlencode({"lane": lane, "from": earlier.position, "to": later.position})
+    return f"/v1/audit/events?lane={lane}&from={earlier.position}&to={later.position}"
 
 
 async def freezes_changed(call: Call, rows: Sequence[tuple[int, Row]], earlier: Facts, later: Facts) -> list[Row]:
