@@ -36,6 +36,13 @@ class ErasePerson:
     person: str
 
 
+@dataclass(frozen=True, slots=True)
+class EraseOrganisation:
+    """Have it on record that everybody in the organisation is forgotten."""
+
+    reason: str
+
+
 async def bind_owner(work: Work, command: BindOwner) -> str:
     """Answers the id of the organisation's stream."""
     organisation = await load_or_open(work)
@@ -55,6 +62,13 @@ async def erase_person(work: Work, command: ErasePerson) -> str:
     """Answers the id of the organisation's stream."""
     organisation = await load_or_open(work)
     organisation.erase(command.person, work.now)
+    return str(organisation.id)
+
+
+async def erase_organisation(work: Work, command: EraseOrganisation) -> str:
+    """Answers the id of the organisation's stream."""
+    organisation = await load_or_open(work)
+    organisation.erase_all(command.reason, work.now)
     return str(organisation.id)
 
 

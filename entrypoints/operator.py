@@ -17,7 +17,14 @@ from adapters.reachability import check_database
 from adapters.settings import Settings
 from application.caller import Origin, Role
 from application.execution import Handler
-from application.organisations import ErasePerson, RebindOwner, erase_person, rebind_owner
+from application.organisations import (
+    EraseOrganisation,
+    ErasePerson,
+    RebindOwner,
+    erase_organisation,
+    erase_person,
+    rebind_owner,
+)
 from application.ports.event_store import Circumstances
 from application.tokens import IssueToken, issue_token
 from domain.errors import Invalid, NotFound, Unavailable
@@ -59,6 +66,12 @@ class Operator:
             await self.execute(organisation, erase_person, ErasePerson(person))
             await people.erase(tenant, UUID(person))
         return {"organisation": tenant, "erased": sorted(set(known.values()))}
+
+    async def erase_organisation(self, organisation: str, reason: str) -> Facts:
+        """Destroys the organisation's key and with it everybody's. May be repeated should it fail."""
+        tenant = organisation.lower()
+        await self.execute(organisation, erase_organisation, EraseOrganisation(reason))
+        return {"organisation": tenant, "people": await self.rollbook.people.erase_all(tenant)}
 
     async def execute(self, organisation: str, handler: Handler, command: Any) -> str:
         """Runs a command, recorded under the name of the machine's user."""

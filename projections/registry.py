@@ -1,5 +1,6 @@
 """Every read model there is; a new one is one file and one line here."""
 
+from projections.audit_exports import AuditExports
 from projections.data_deployments import DataDeployments
 from projections.deployments import Deployments
 from projections.dora import Dora
@@ -35,6 +36,7 @@ INCIDENT_LINKS = IncidentLinks()
 TEAMS = TeamList()
 DORA = Dora()
 WEBHOOKS = Webhooks()
+AUDIT_EXPORTS = AuditExports()
 READ_MODELS: tuple[ReadModel, ...] = (
     DEPLOYMENTS,
     LANES,
@@ -53,4 +55,5 @@ READ_MODELS: tuple[ReadModel, ...] = (
     TEAMS,
     DORA,
     WEBHOOKS,
+    AUDIT_EXPORTS,
 )

@@ -3,6 +3,7 @@
 import base64
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from time import monotonic
 from typing import Any
 from uuid import UUID, uuid4
@@ -23,7 +24,7 @@ class People:
         self.pools = pools
         self.master = master
         self.clock = clock
-        self.organisation_keys: dict[str, bytes] = {}
+        self.organisation_keys: OrderedDict[tuple[str, str], tuple[float, bytes]] = OrderedDict()
         self.actors: OrderedDict[tuple[str, str], tuple[float, Actor]] = OrderedDict()
         self.logins: OrderedDict[tuple[str, str], tuple[float, str]] = OrderedDict()
 
@@ -61,8 +62,9 @@ class People:
 
     async def organisation_key(self, organisation: str) -> bytes:
         """The organisation's key, made when it is first needed."""
-        if key := self.organisation_keys.get(organisation):
-            return key
+        known = self.organisation_keys.get((organisation, ""))
+        if known and known[0] > self.clock():
+            return known[1]
         wrapped = seal(self.master, new_key(), organisation.encode())
         query = """insert into rollbook.organisations (organisation, wrapped_key) values (%s, %s)
                    on conflict (organisation) do update
@@ -70,7 +72,7 @@ class People:
                    returning wrapped_key"""
         stored = (await self.fetch(organisation, query, [organisation, wrapped]))[0][0]
         key = unseal(self.master, bytes(stored), organisation.encode())
-        self.organisation_keys[organisation] = key
+        self.remember(self.organisation_keys, (organisation, ""), key)
         return key
 
     async def logins_of(self, organisation: str, actor_ids: Iterable[str | None]) -> dict[str, str]:
@@ -89,8 +91,10 @@ class People:
                     where organisation = %s and actor_id = any(%s::uuid[])"""
         found = dict.fromkeys(actor_ids, ERASED)
         for actor_id, wrapped, sealed in await self.fetch(organisation, query, [organisation, list(actor_ids)]):
-            personal = unseal(key, bytes(wrapped), actor_id.bytes)
-            found[str(actor_id)] = unseal(personal, base64.b64decode(sealed), actor_id.bytes).decode()
+            # Who came under a key that was destroyed a moment before is as good as erased.
+            with suppress(PermissionError):
+                personal = unseal(key, bytes(wrapped), actor_id.bytes)
+                found[str(actor_id)] = unseal(personal, base64.b64decode(sealed), actor_id.bytes).decode()
         for actor_id, login in found.items():
             self.remember(self.logins, (organisation, actor_id), login)
         return found
@@ -111,6 +115,17 @@ class People:
         self.actors.clear()
         self.logins.clear()
         return bool(erased)
+
+    async def erase_all(self, organisation: str) -> int:
+        """Destroys the organisation's key and everybody's in it for good; how many people that were."""
+        query = """with gone as (delete from rollbook.people where organisation = %s returning 1),
+                        forgotten as (update rollbook.organisations set wrapped_key = null
+                                       where organisation = %s and wrapped_key is not null)
+                   select count(*) from gone"""
+        erased = await self.fetch(organisation, query, [organisation, organisation])
+        for remembered in (self.organisation_keys, self.actors, self.logins):
+            remembered.clear()
+        return int(erased[0][0])
 
     async def fetch(self, organisation: str, query: str, values: list[Any]) -> list[Any]:
         """Runs a statement of ours as a writer of this organisation."""

@@ -63,6 +63,11 @@ def erase(
     json: AsJson = False,
 ) -> None:
     """Forget people for good: the log keeps pseudonyms that nobody can open any more. Servers forget in a minute."""
+    erase_people(organisation, names, json)
+
+
+def erase_people(organisation: str, names: list[str], json: bool) -> None:
+    """Forgets them, and says whom."""
     done = work(lambda one: one.erase(organisation, names))
     if json:
         print_json(done)

@@ -43,7 +43,7 @@ class Verdict(Exception):
     """The exit code, what is wrong, and where."""
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """The command; its exit code is 0 intact, 1 broken, 2 checkpoint mismatch, 3 gap, 4 what cannot be read."""
     parser = argparse.ArgumentParser("rollbook-verify", description="Verifies a log of Rollbook's.")
     parser.add_argument("log", help="an export (NDJSON, - for standard input), or the DSN of a database's owner")
@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("--after", type=int, default=0, help="the export is of what stands behind this position")
     parser.add_argument("--to", type=int, default=LAST, help="the export ends at this position, as was asked for")
     parser.add_argument("--json", action="store_true", help="tell the verdict as JSON")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     told = verified(options)
     print(json.dumps(told) if options.json else told["verdict"])
     sys.exit(told["code"])

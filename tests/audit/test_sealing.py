@@ -44,6 +44,7 @@ async def test_two_who_seal_at_once_seal_one_behind_the_other(sealed: Sealed) ->
     assert (await sealed.export()).verify()[0] == 0
 
 
+@pytest.mark.asyncio(loop_scope="session")
 async def test_what_is_due_is_sealed_and_what_is_not_waits(quiet: Running) -> None:
     sealer = sealer_of(quiet.app.settings, quiet.app.pools)
     sealing = Sealing(quiet.app, sealer)

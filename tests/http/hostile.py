@@ -62,6 +62,7 @@ IN_ORDER: dict[str, Any] = {
     "unlink_deployment": {"deployment_id": NOBODY, "relation": "fixed", "reason": "text"},
     "resolve_incident": {"ended_at": "2026-01-01T00:00:00Z"},
     "reopen_incident": {"reason": "text"},
+    "request_export": {"from": "0", "to": "1", "filters": {"topic": "text", "actor": "text", "text": "text"}},
     "replace_teams": {"teams": {"text": ["text"]}},
     "set_rules": {
         "approval": [{"scope": SCOPE, "claims": {"team": "platform"}}],

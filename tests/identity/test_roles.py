@@ -107,6 +107,11 @@ EXPECTED = {
     "POST /v1/webhooks/{webhook_id}/replay": DEPLOYER,
     "GET /v1/webhooks/{webhook_id}/deliveries": DEPLOYER,
     "POST /v1/webhooks/{webhook_id}/deliveries/{delivery_id}/replay": DEPLOYER,
+    "GET /v1/audit/events": ADMIN,
+    "GET /v1/audit/checkpoints": ADMIN,
+    "POST /v1/audit/exports": ADMIN,
+    "GET /v1/audit/exports": ADMIN,
+    "GET /v1/audit/exports/{export_id}/events": ADMIN,
     "GET /docs": OPEN,
     "GET /redoc": OPEN,
     "GET /openapi.json": OPEN,
@@ -168,6 +173,18 @@ async def test_a_token_whose_scope_is_empty_gets_past_no_door_but_the_open_ones(
     assert {name: status for name, status in statuses.items() if status != 403}.keys() == {
         name for name, least in EXPECTED.items() if least == OPEN
     }
+
+
+async def test_whoever_audits_has_a_token_whose_scope_says_so_and_no_other_role_will_do(rollbook: World) -> None:
+    admin, audits = await rollbook.own(Role.ADMIN), ("/v1/audit/events", "/v1/audit/exports")
+    auditor = bearer(await issued(rollbook, admin, 201, role="viewer", scope=["audit.read"]))
+    assert [await rollbook.comes(auditor, path) for path in audits] == [200, 200]
+    exporting = await rollbook.rollbook.client.post("/v1/audit/exports", json={}, headers=auditor)
+    assert exporting.status_code == 403
+    assert await rollbook.comes(auditor) == 403, "and it covers nothing else"
+    for role in (Role.VIEWER, Role.DEPLOYER, Role.APPROVER):
+        assert await rollbook.comes(await rollbook.own(role), "/v1/audit/events") == 403
+    assert await rollbook.comes(rollbook.action(), "/v1/audit/events") == 403
 
 
 async def test_a_token_hands_on_no_more_than_its_own_scope(rollbook: World) -> None:

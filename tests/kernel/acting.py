@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from application import data_deployments, exports, incidents, installations, packages, teams
+from application.audit import RequestAuditExport, request_audit_export
 from application.execution import Executor, Handler
 from application.ports.event_store import Actor
 from domain.errors import RollbookError
@@ -59,6 +60,9 @@ class Acting:
             await self.suffer(organisation, act)
         elif act.what in HOOKED:
             await self.hook(organisation, act)
+        elif act.what == "take out":
+            taken = RequestAuditExport("events", act.choice, 9, {"topic": "job"}, next(self.ids))
+            await self.run(organisation, request_audit_export, taken)
         elif act.what in ("define", "import"):
             await self.make_package(organisation, act)
         elif act.what in (*ON_JOB, "record", "carry out"):

@@ -15,6 +15,7 @@ from psycopg.rows import dict_row
 
 from adapters.postgres.intervals import fork_of
 from adapters.postgres.rebuild import rebuild
+from domain.audit_export import AuditExport
 from domain.data_deployment import DataDeployment
 from domain.environment import Environment
 from domain.incident import Incident
@@ -37,7 +38,7 @@ from tests.reference.stories import STORIES, Step
 LATER: Any = [("schedule", 0, None), ("schedule", 1, None), ("report", 1, Status.DEPLOYED), ("roll back", 1, None)]
 TOPICS = {
     event.TOPIC
-    for kind in (Environment, Package, DataDeployment, Installation, Job, Incident, Teams, Webhook)
+    for kind in (Environment, Package, DataDeployment, Installation, Job, Incident, Teams, Webhook, AuditExport)
     for event in vars(kind).values()
     if isclass(event) and hasattr(event, "TOPIC")
 }

@@ -23,6 +23,7 @@ KINDS = (
     "incident",
     "webhook",
     "delivery",
+    "export",
 )
 PARAMETER = re.compile(r"\{(\w+?)(?:_id)?\}")
 
@@ -206,6 +207,11 @@ REQUESTS: dict[str, Build] = {
     "GET /api/deployments/{deployment_id}/mappings/download": nothing,
     **PACKAGE_REQUESTS,
     **WEBHOOK_REQUESTS,
+    "GET /v1/audit/events": lambda hand: {"params": {"text": hand.other.mark, "limit": 5}},
+    "GET /v1/audit/checkpoints": nothing,
+    "POST /v1/audit/exports": lambda hand: {"json": {"filters": {"text": hand.mine.mark}}},
+    "GET /v1/audit/exports": past,
+    "GET /v1/audit/exports/{export_id}/events": nothing,
     "POST /v1/incidents": incident,
     "GET /v1/incidents": past,
     "GET /v1/incidents/{incident_id}": past,

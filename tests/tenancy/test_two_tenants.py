@@ -35,6 +35,7 @@ MADE_FIRST = (
     "POST /v1/freezes",
     "POST /v1/tokens",
     "POST /v1/incidents",
+    "POST /v1/audit/exports",
     "POST /api/environments",
     "POST /api/packages",
     "POST /api/packages/import",
@@ -137,6 +138,7 @@ class Neighbours:
             "/v1/freezes": "freeze",
             "/v1/tokens": "token",
             "/v1/incidents": "incident",
+            "/v1/audit/exports": "export",
             "/v1/webhooks": "webhook",
         }
         if method == "POST" and answer.status_code == 201 and (kind := kinds.get(template)):

@@ -1,7 +1,25 @@
 -- The log by organisation and kind, as an audit asks for it, and whose key was destroyed altogether.
 
-create index events_of_organisation_in_order on rollbook.events (organisation, position);
-create index events_of_topic on rollbook.events (organisation, topic, position);
+create index events_of_topic on rollbook.events (organisation, topic, sequence);
+
+-- The last event of an organisation up to a position, by its sequence, which has no gaps; 0 before the first.
+create function rollbook.sequence_at(of_organisation text, some_position bigint) returns bigint
+language plpgsql stable security definer set search_path = rollbook, pg_temp as $$
+declare
+    low bigint := 0;
+    high bigint := coalesce((select sequence from events where organisation = of_organisation
+                              order by sequence desc limit 1), 0);
+    middle bigint;
+begin
+    while low < high loop
+        middle := (low + high + 1) / 2;
+        if (select position from events where organisation = of_organisation and sequence = middle) <= some_position
+            then low := middle; else high := middle - 1; end if;
+    end loop;
+    return low;
+end $$;
+revoke all on function rollbook.sequence_at from public;
+grant execute on function rollbook.sequence_at to rollbook_reader;
 
 -- Which key of an organisation was destroyed, by its digest: a restore of an older backup destroys it again.
 create table rollbook.organisation_erasures (

@@ -1,0 +1,132 @@
+"""The audit: what happened, in words and as it is stored, and what was sealed of it."""
+
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from adapters.postgres import audit_log
+from adapters.postgres.audit_log import AuditLog, Line, Span
+from adapters.postgres.checkpoints import Checkpoints
+from adapters.postgres.conditions import Condition, any_of
+from adapters.postgres.filing import filed
+from domain.aggregates import EVENTS
+from domain.errors import Invalid
+from entrypoints.http import audit_models as models
+from entrypoints.http.epochs import marked, refuse_other_epoch
+from entrypoints.http.errors import problem_details
+from entrypoints.http.headers import EPOCH, LINK
+from entrypoints.http.paging import cursor_of, next_link
+from entrypoints.http.reading import resolve
+from entrypoints.http.routing import Answer, Call, Interface, answer
+from projections.audit_words import event_in_words, topics_that_say
+from projections.registry import DATA_DEPLOYMENTS, DEPLOYMENTS
+
+audit = Interface("audit", "/v1/audit", problem_details)
+KINDS = frozenset(EVENTS)
+
+
+@audit.get(
+    "/v1/audit/events",
+    action="audit.read",
+    answer=models.AuditedEvents,
+    takes=(EPOCH,),
+    gives=(LINK,),
+    raises=(Invalid,),
+)
+async def search_events(call: Call, query: models.SearchEvents) -> Answer:
+    """Search the organisation's events by who, what, where and when; a search that takes long goes on by its cursor."""
+    organisation, newest = call.caller.organisation, query.order == "newest"
+    refuse_other_epoch(call, positioned=True)
+    to, reached = cursor_of(call, query.cursor) if query.cursor else (await last_position(call, query.to), None)
+    log = AuditLog(call.app.pools)
+    span = await log.span(organisation, await resolve(call, query.since, "from"), to)
+    if reached is not None:
+        span = Span(span.first, min(reached, span.last)) if newest else Span(max(reached, span.first), span.last)
+    found = await log.find(organisation, span, await conditions(call, query), query.limit, newest)
+    events = await told(call, found.lines)
+    if not found.rest:
+        return answer({"events": events, "cursor": None})
+    place = found.rest.last if newest else found.rest.first
+    body = {"events": events, "cursor": marked(call, f"{to}-{place}")}
+    return answer(body, headers={"link": next_link(call, to, place)})
+
+
+async def last_position(call: Call, to: str | None) -> int:
+    """The end of what is asked for; as far as the organisation's events go when nothing is said."""
+    if to is not None:
+        return await resolve(call, to, "to")
+    last: int = await call.app.views.last(call.caller.organisation)
+    return last
+
+
+async def conditions(call: Call, asked: models.AuditFilters) -> list[Condition]:
+    """What the filters ask of an event."""
+    found = [audit_log.of_topic(asked.topic)] if asked.topic else []
+    found += [audit_log.of_stream(asked.stream)] if asked.stream else []
+    found += [audit_log.by_actors(await pseudonyms(call, asked.actor))] if asked.actor else []
+    found += [audit_log.saying(asked.text, topics_that_say(asked.text, KINDS))] if asked.text else []
+    return found + await where_it_was(call, asked)
+
+
+async def pseudonyms(call: Call, actor: str) -> list[str]:
+    """Whoever is meant by a login or a pseudonym; nobody becomes known by being asked for."""
+    known = await call.app.people.known_as(call.caller.organisation, [actor])
+    return [actor.lower(), *known.values()]
+
+
+async def where_it_was(call: Call, asked: models.AuditFilters) -> list[Condition]:
+    """What is about a lane or an environment the read models know, once they are as far as the log."""
+    organisation, found = call.caller.organisation, list[Condition]()
+    if asked.lane or asked.environment:
+        await call.app.views.visible(organisation, DEPLOYMENTS)
+        await call.app.views.visible(organisation, DATA_DEPLOYMENTS)
+    if asked.lane and (lane := parse_lane(asked.lane)):
+        of_lane = audit_log.about(organisation, DEPLOYMENTS, "lane_id", str(lane))
+        found.append(any_of(audit_log.of_stream(f"lane-{lane}"), of_lane))
+    elif asked.lane:
+        found.append(audit_log.about(organisation, DEPLOYMENTS, "name", filed(asked.lane)))
+    if asked.environment:
+        name = filed(asked.environment)
+        models_of = (DEPLOYMENTS, DATA_DEPLOYMENTS)
+        found.append(any_of(*(audit_log.about(organisation, one, "environment", name) for one in models_of)))
+    return found
+
+
+def parse_lane(text: str) -> UUID | None:
+    """A lane's id; None when it is a name."""
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
+async def told(call: Call, lines: list[Line]) -> list[dict[str, Any]]:
+    """Events in words, with logins beside pseudonyms."""
+    events = [{**one, **{name: orjson.loads(one[name]) for name in ("envelope", "payload")}} for one in lines]
+    people = [event["envelope"]["actor"]["id"] for event in events]
+    names = await call.app.people.logins_of(call.caller.organisation, people)
+    return [
+        {
+            **event,
+            "occurred_at": event["envelope"]["occurred_at"],
+            "actor": {"id": actor, "login": names[actor]},
+            "summary": event_in_words(event["topic"], event["payload"]),
+        }
+        for event, actor in zip(events, people, strict=True)
+    ]
+
+
+@audit.get("/v1/audit/checkpoints", action="audit.read", answer=models.Checkpoints, gives=(LINK,))
+async def list_checkpoints(call: Call, query: models.ListCheckpoints) -> Answer:
+    """List what was sealed, with the end of the organisation's own chain wherever it had grown."""
+    organisation = call.caller.organisation
+    found = await Checkpoints(call.app.pools).of(organisation, query.after, query.limit, query.latest)
+    full = len(found) == query.limit and not query.latest
+    after = found[-1].number if full else None
+    link = f'<{call.path}?after={after}&limit={query.limit}>; rel="next"'
+    body = b'{"checkpoints":[%b],"after":%b}' % (
+        ",".join(one.line for one in found).encode(),
+        orjson.dumps(after),
+    )
+    return Answer(200, body, {"link": link} if full else {})
