@@ -57,9 +57,21 @@ def run(command: Path, *arguments: str) -> str:
     return done.stdout
 
 
+def as_installed(path: Path) -> str:
+    """Where the wheel has a file: what users import under its own name stands beside our packages."""
+    return str(path.relative_to(ROOT)).removeprefix("entrypoints/sdk/")
+
+
+def test_what_users_import_is_ours_and_needs_nothing_of_ours(installed: Path) -> None:
+    source = "import sys, rollbook_subscriber as r; print(r.__file__, *sys.modules)"
+    told = run(installed / "python", "-c", source).split()
+    assert not told[0].startswith(str(ROOT)) and "site-packages" in told[0]
+    assert not set(PACKAGES) & {name.partition(".")[0] for name in told[1:]}
+
+
 def test_the_wheel_holds_every_file_of_our_packages_and_nothing_else(wheel: Path) -> None:
     files = {path for package in PACKAGES for path in (ROOT / package).rglob("*") if path.is_file()}
-    ours = {str(path.relative_to(ROOT)) for path in files if not BESIDES & set(path.parts)}
+    ours = {as_installed(path) for path in files if not BESIDES & set(path.parts)}
     held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert held == ours
     assert any(name.endswith(".sql") for name in held)
