@@ -36,6 +36,12 @@ def entry_in_words(event: RecordedEvent) -> dict[str, Any]:
         "run": {name: origin.get(name) for name in ("repository", "workflow", "run_id", "run_attempt", "sha", "ref")},
         "interface": origin.get("interface"),
         "data": event.data,
+        "decision": event.envelope.get("decision"),
+        "cause": event.envelope["cause"],
+        "event_id": str(event.event_id),
+        "hash": event.hash.hex(),
+        "schema_version": event.schema_version,
+        "commit_position": event.commit_position,
     }
 
 

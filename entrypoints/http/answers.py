@@ -21,6 +21,22 @@ class Run(BaseModel):
     ref: str | None
 
 
+class Decided(BaseModel):
+    """By which rule something was decided, and on what."""
+
+    rule: str
+    inputs: dict[str, Any]
+
+
+class Cause(BaseModel):
+    """Which request an event came of, as logs and traces know it."""
+
+    correlation_id: str
+    causation_id: str | None
+    command_id: str
+    traceparent: str | None
+
+
 class Entry(BaseModel):
     """One event in words. `at` is when it happened, `recorded_at` when we learnt it."""
 
@@ -34,6 +50,12 @@ class Entry(BaseModel):
     run: Run
     interface: str | None
     data: dict[str, Any]
+    decision: Decided | None
+    cause: Cause
+    event_id: str
+    hash: str
+    schema_version: int
+    commit_position: int
 
 
 class History(BaseModel):
