@@ -5,17 +5,20 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_network
-from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid5
 
 import psycopg
 import pytest
+import pytest_asyncio
 
+from adapters.embedded.postgres import EmbeddedPostgres
 from adapters.webhooks.signing import signature
+from domain.recorded import RecordedEvent
 from entrypoints.workers.webhook_delivery import WebhookDelivery
 from entrypoints.workers.webhook_following import WebhookFollowing
-from tests.conftest import Database, Running, running_rollbook, settings_for
+from tests.conftest import Database, Running, fresh_database, running_rollbook, settings_for
+from tests.sharing import own_organisation
 from tests.webhooks.receiver import Came, Receiver, receiving
 
 LOOPBACK = (ip_network("127.0.0.0/8"),)
@@ -28,7 +31,8 @@ class Hooks:
 
     rollbook: Running
     database: Database
-    organisation: str = "acme"
+    organisation: str
+    start: int
     secrets: dict[str, str] = field(default_factory=dict)
 
     async def ask(self, method: str, path: str = "", expect: int = 200, **request: Any) -> Any:
@@ -65,6 +69,11 @@ class Hooks:
             cursor = admin.execute(query.encode(), values)
             return cursor.fetchall() if cursor.description else []
 
+    async def recorded(self) -> list[RecordedEvent]:
+        """What was recorded in this organisation since the test began."""
+        found = await self.rollbook.app.log.read_after(self.start, 1000)
+        return [event for event in found if event.organisation == self.organisation]
+
     def make_due(self) -> None:
         """As if the time of everything that waits had come."""
         self.run("update rollbook.webhook_deliveries set due_at = '-infinity' where state = 'waiting'")
@@ -89,15 +98,28 @@ class Hooks:
             await delivery.serve(taken)
 
 
-@pytest.fixture
-async def hooks(database: Database, tmp_path: Path) -> AsyncIterator[Hooks]:
-    """Nobody follows or delivers by themselves."""
-    settings = settings_for(tmp_path, webhook_allowed_networks=LOOPBACK, webhook_timeout_seconds=2)
-    async with running_rollbook(settings, database) as running:
-        yield Hooks(running, database)
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def hooked(
+    postgres: EmbeddedPostgres, template: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[tuple[Running, Database]]:
+    """A Rollbook that may reach this machine; nobody follows or delivers by themselves."""
+    folder = tmp_path_factory.mktemp("hooked")
+    settings = settings_for(folder, webhook_allowed_networks=LOOPBACK, webhook_timeout_seconds=2)
+    with fresh_database(postgres, template) as database:
+        async with running_rollbook(settings, database) as running:
+            yield running, database
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
+async def hooks(hooked: tuple[Running, Database]) -> AsyncIterator[Hooks]:
+    """An organisation of this test's own, of whose webhooks nothing is left."""
+    running, database = hooked
+    one = Hooks(running, database, own_organisation(), await running.app.log.head())
+    yield one
+    one.run("delete from rollbook.webhook_followers")
+
+
+@pytest_asyncio.fixture(loop_scope="session")
 async def receiver() -> AsyncIterator[Receiver]:
     async with receiving() as found:
         yield found

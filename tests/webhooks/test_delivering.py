@@ -4,9 +4,13 @@ import asyncio
 from functools import partial
 from typing import Any
 
+import pytest
+
 from entrypoints.workers.webhook_following import WebhookFollowing
 from tests.webhooks.conftest import Hooks, delivery_of, working
 from tests.webhooks.receiver import Came, Receiver, answered, receiving
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 def version_of(one: Came) -> Any:
@@ -24,7 +28,7 @@ async def test_what_happens_is_told_in_its_order(hooks: Hooks, receiver: Receive
         made = await hooks.add(receiver.url())
         for version in ("1", "2", "3"):
             await hooks.deploy(version=version)
-        recorded = await hooks.rollbook.app.log.read_after(0, 100)
+        recorded = await hooks.recorded()
         expected = [event for event in recorded if event.topic != "webhook.subscribed"]
         came = await receiver.until(len(expected))
     assert [one.told["data"]["position"] for one in came] == [event.position for event in expected]
@@ -37,7 +41,7 @@ async def test_what_is_sent_is_a_cloud_event_that_holds_what_was_recorded(hooks:
     await hooks.deploy()
     await hooks.settle()
     (came,) = receiver.came
-    (event,) = [e for e in await hooks.rollbook.app.log.read_after(0, 100) if e.topic == "deployment.scheduled"]
+    (event,) = [e for e in await hooks.recorded() if e.topic == "deployment.scheduled"]
     assert (came.path, came.headers["content-type"].partition(";")[0]) == (
         "/hook?token=1",
         "application/cloudevents+json",
@@ -46,7 +50,7 @@ async def test_what_is_sent_is_a_cloud_event_that_holds_what_was_recorded(hooks:
     assert around == {
         "specversion": "1.0",
         "id": str(event.event_id),
-        "source": "/organisations/acme",
+        "source": f"/organisations/{hooks.organisation}",
         "type": "rollbook.deployment.scheduled",
         "subject": event.stream_id,
         "datacontenttype": "application/json",
@@ -111,13 +115,14 @@ async def test_an_organisation_leaves_room_for_others(hooks: Hooks, receiver: Re
     for _ in range(6):
         await hooks.add(receiver.url(), topics=["deployment.scheduled"])
     await hooks.deploy()
-    hooks.organisation = "other"
+    mine = hooks.organisation
+    hooks.organisation = f"{mine}-other"
     await hooks.add(receiver.url(), topics=["deployment.scheduled"])
     await hooks.deploy()
     while await hooks.rollbook.app.webhooks.queue.advance():
         pass
     taken = [await hooks.rollbook.app.webhooks.deliveries.take() for _ in range(7)]
-    assert sorted(one.organisation for one in taken if one) == ["acme"] * 4 + ["other"]
+    assert sorted(one.organisation for one in taken if one) == [mine] * 4 + [f"{mine}-other"]
 
 
 async def test_an_endless_answer_is_not_read(hooks: Hooks, receiver: Receiver) -> None:
