@@ -1,6 +1,6 @@
 """The fleet at one moment: what is live, runs, waits, is held and frozen in each lane and environment."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -78,6 +78,18 @@ def lane_of(lane: Row, queues: Queues, freezes: Sequence[Row], environment: str 
 def agrees(scope: Row, lane: Row, members: Sequence[str]) -> bool:
     """Whether each member that a freeze names is the lane's."""
     return all(scope[member] in (None, lane[member]) for member in members)
+
+
+def with_live(lanes: Sequence[Row], live: Iterable[Row]) -> list[Row]:
+    """The lanes as if this had been live, and nothing else: what was true then, by what is known."""
+    seen = ("deployment_id", "version", "environment", "trigger", "since")
+    told = {(one["lane_id"], one["environment"]): {name: one[name] for name in seen} for one in live}
+    return [{**lane, "environments": lived(lane, told)} for lane in lanes]
+
+
+def lived(lane: Row, told: Mapping[tuple[str, str], Row]) -> Row:
+    """The environments of a lane, each with what was live in it."""
+    return {name: {**one, "live": told.get((lane["id"], name))} for name, one in lane["environments"].items()}
 
 
 def newest_first(lane: Row) -> int:

@@ -50,10 +50,15 @@ def fleet(
     region: Region = None,
     cell: Cell = None,
     as_of: When = None,
+    valid_at: Annotated[
+        str | None, typer.Option("--valid-at", metavar="WHEN", help="What was really live then, with all corrections.")
+    ] = None,
 ) -> None:
     """Shows the fleet."""
     where = query(name=name, environment=environment, provider=provider, cloud_account_id=account)
-    session.answer(whole(session, [*where, *query(region=region, cell=cell, as_of=as_of)]), tell_fleet)
+    session.answer(
+        whole(session, [*where, *query(region=region, cell=cell, as_of=as_of, valid_at=valid_at)]), tell_fleet
+    )
 
 
 def whole(session: Session, where: list[tuple[str, str]]) -> Any:

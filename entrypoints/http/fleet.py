@@ -1,21 +1,24 @@
 """The fleet: what is live, waiting, held and frozen everywhere, now or then."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
 
 import orjson
 
+from adapters.postgres import valid_time
 from adapters.postgres.fleets import Fleets, Wanted
 from entrypoints.http import fleet_models as models
 from entrypoints.http.epochs import refuse_other_epoch
 from entrypoints.http.errors import problem_details
 from entrypoints.http.headers import ALLOW_STALE, AS_OF, EPOCH, LINK, POSITION, Header
 from entrypoints.http.paging import cursor_of, next_link
-from entrypoints.http.reading import resolve_reference
+from entrypoints.http.reading import resolve_moment, resolve_reference
 from entrypoints.http.routing import JSON, Answer, Call, Interface
-from projections.fleet import fleet_of
-from projections.read_model import Row
+from projections.fleet import Facts, fleet_of, with_live
+from projections.read_model import Row, moment
+from projections.registry import LIVE, LIVE_INTERVALS
 
 ERASED = "erased"
 fleet = Interface("fleet", "/v1/fleet", problem_details)
@@ -34,16 +37,31 @@ SHOWN = (POSITION, AS_OF, SAME)
     gives=(*SHOWN, LINK),
 )
 async def show_fleet(call: Call, query: models.AskFleet) -> Answer:
-    """Show every lane in every environment: what is live, runs, waits, is held and frozen, now or then."""
+    """Show every lane in every environment: what is live, runs, waits, is held and frozen, now or then.
+
+    With `valid_at` what is told as live is what really was then, by what is known now or was known `as_of` a moment.
+    """
+    then = None if query.valid_at is None else await resolve_moment(call, query.valid_at)
     shown, below = cursor_of(call, query.cursor) if query.cursor else (None, None)
     fleets, organisation = Fleets(call.app.views), call.caller.organisation
     position, at, past = await point(call, fleets, query.as_of if shown is None else str(shown))
     wanted = Wanted(organisation, query.of_lanes(), query.environment, below, query.limit)
     facts = await fleets.facts(wanted, position, at)
+    if then is not None:
+        facts = replace(facts, lanes=with_live(facts.lanes, await live_then(call, facts, then)))
     headers = {"x-rollbook-position": str(position)} | ({"x-rollbook-as-of": str(position)} if past else {})
     if len(facts.lanes) == query.limit:
-        headers["link"] = next_link(call, position, min(lane["created_position"] for lane in facts.lanes))
+        instead = {"valid_at": moment(then)} if then else {}
+        headers["link"] = next_link(call, position, min(lane["created_position"] for lane in facts.lanes), instead)
     return tagged(call, await with_names(call, fleet_of(facts)), headers)
+
+
+async def live_then(call: Call, facts: Facts, then: datetime) -> list[Row]:
+    """What was live in these lanes at a moment, by what was known at their position."""
+    views, organisation = call.app.views, call.caller.organisation
+    for model in (LIVE, LIVE_INTERVALS):
+        await views.visible(organisation, model, facts.position)
+    return await valid_time.live_then(views, organisation, then, facts.position, [lane["id"] for lane in facts.lanes])
 
 
 async def point(call: Call, fleets: Fleets, text: str | None, called: str = "as_of") -> tuple[int, datetime, bool]:

@@ -28,9 +28,10 @@ class FleetFilters(Lenient):
 
 
 class AskFleet(FleetFilters):
-    """The fleet, now or then."""
+    """The fleet, now or then: `as_of` is what was known, `valid_at` what was true of what was live."""
 
     as_of: Past | None = None
+    valid_at: Past | None = None
     limit: int = Field(default=5000, ge=1, le=10_000)
     cursor: OptionalText = None
 

@@ -162,3 +162,16 @@ async def test_what_means_nothing_is_refused(queue: Queue, query: str) -> None:
     answer = await queue.client.get(f"/v1/fleet?{query}", headers=queue.headers)
     assert answer.status_code in (400, 422)
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_a_correction_changes_what_was_true_and_not_what_was_said(queue: Queue) -> None:
+    await queue.live("1")
+    before = (await fleet(queue))["at"]
+    second = await queue.live("2")
+    then, position = (await fleet(queue))["at"], (await fleet(queue))["position"]
+    really = {"went_live_at": before, "reason": "the clock of the runner was late"}
+    await queue.ask("POST", f"/v1/deployments/{second['id']}/corrections", 201, json=really)
+    assert (await standing(queue, as_of=before))["live"]["version"] == "1"
+    assert (await standing(queue, valid_at=before))["live"]["version"] == "2"
+    assert (await standing(queue, valid_at=before, as_of=str(position)))["live"]["version"] == "1"
+    assert (await standing(queue, valid_at=then))["live"]["version"] == "2"
