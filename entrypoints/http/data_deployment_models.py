@@ -8,8 +8,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 
 from application.ports.databases import DeployOptions
 from entrypoints.http.fields import (
-    AsOf,
     FLAG,
+    AsOf,
     Flag,
     Lenient,
     Moment,
