@@ -9,7 +9,7 @@ import structlog
 
 SECRET_NAMES = re.compile(r"authorization|token|password|secret|dsn|api_key|master_key", re.IGNORECASE)
 USERINFO = re.compile(r"(?<=://)[^/?#\s]+@")
-TOKEN = re.compile(r"(gh[a-z]_|github_pat_|rbk_|eyJ)[A-Za-z0-9_.-]{10,}")
+TOKEN = re.compile(r"(gh[a-z]_|github_pat_|rbk_|eyJ)[A-Za-z0-9_.-]{10,}|whsec_[A-Za-z0-9+/=]{10,}")
 MASK = "********"
 # What structlog itself carries through the chain.
 BOOKKEEPING = frozenset({"_record", "_from_structlog", "exc_info", "stack_info"})

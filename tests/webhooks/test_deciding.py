@@ -1,7 +1,8 @@
-"""Which events are meant, and when tries are made."""
+"""Which events are meant, when tries are made, and how they are signed."""
 
 import pytest
 
+from adapters.webhooks.signing import signature
 from application.webhook_filters import covers
 from application.webhook_retries import LONGEST_SECONDS, Patience, delay, is_over, rest
 
@@ -37,3 +38,10 @@ def test_tries_grow_apart_and_end_after_about_a_day() -> None:
     assert delay(10_000, 0.5) == LONGEST_SECONDS
     assert delay(1, 0.5, asked=600) == 600
     assert [rest(n) for n in (1, 2, 5, 1000)] == [2, 4, 32, 60]
+
+
+def test_a_signature_is_that_of_the_published_example() -> None:
+    secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    body = b'{"test": 2432232314}'
+    found = signature(secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, body)
+    assert found == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
