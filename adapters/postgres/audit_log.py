@@ -135,7 +135,9 @@ def by_actors(actor_ids: Sequence[str]) -> Condition:
 
 def saying(text: str, topics: Sequence[str]) -> Condition:
     """A text stands in the payload, or the event is of one of these kinds, in whose words it stands."""
-    within = "(strpos(lower(convert_from(payload, 'UTF8')), lower(%s)) > 0 or topic = any(%s))"
+    # By itself what is converted has no letters but those of ASCII.
+    payload = "lower(convert_from(payload, 'UTF8') collate \"default\")"
+    within = f"(strpos({payload}, lower(%s)) > 0 or topic = any(%s))"
     return where(within, as_written(text), list(topics))
 
 
