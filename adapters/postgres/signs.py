@@ -14,7 +14,7 @@ from projections.read_model import STILL, ReadModel, table
 PROGRESS = """
 select rollbook.head(),
        (select min(coalesce(c.position, -1)) from unnest(%(names)s::text[]) name
-          left join checkpoints c on c.read_model = name),
+          left join rollbook_views.checkpoints c on c.read_model = name),
        (select count(distinct stream_id) from parked_streams where read_model = any(%(names)s))
 """
 OLDEST = """
