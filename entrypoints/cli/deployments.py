@@ -179,9 +179,9 @@ def tell(deployment: dict[str, Any]) -> None:
 
 @commands.command("history")
 @command
-def history(session: Session, deployment_id: Id) -> None:
+def history(session: Session, deployment_id: Id, as_of: AsOf = None) -> None:
     """Tell what happened to a deployment: when, what, who, why, from which run."""
-    body = session.api.get(f"{PATH}/{part(deployment_id)}/history").body
+    body = session.api.get(f"{PATH}/{part(deployment_id)}/history", query(as_of=as_of)).body
     session.answer(
         body,
         lambda told: print_table(ENTRY_HEADINGS, [entry_of(e) for e in told["entries"]]),

@@ -59,7 +59,11 @@ Statuses = Annotated[list[Status] | None, typer.Option("--status", help="May be 
 Triggers = Annotated[Trigger | None, typer.Option("--trigger", help="What set it off.")]
 AsOf = Annotated[
     str | None,
-    typer.Option("--as-of", metavar="TIME|POSITION", help="The answer as it was then."),
+    typer.Option("--as-of", metavar="REF", help="The answer as it was then: a time, a position, -15m, production~3."),
+]
+ValidAt = Annotated[
+    str | None,
+    typer.Option("--valid-at", metavar="REF", help="What was really live then, by all corrections since."),
 ]
 Reason = Annotated[str, typer.Option("--reason", help="Why; everybody can read it in the history.")]
 WhyNot = Annotated[

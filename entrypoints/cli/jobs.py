@@ -66,9 +66,9 @@ def user_of(body: dict[str, Any]) -> Any:
 
 @job.command("show")
 @command
-def show(session: Session, job_id: Id) -> None:
+def show(session: Session, job_id: Id, as_of: AsOf = None) -> None:
     """Show one job."""
-    session.answer(session.api.get(f"{PATH}/{part(job_id)}").body, tell)
+    session.answer(session.api.get(f"{PATH}/{part(job_id)}", query(as_of=as_of)).body, tell)
 
 
 def tell(body: dict[str, Any]) -> None:

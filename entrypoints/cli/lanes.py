@@ -15,6 +15,7 @@ from entrypoints.cli.fields import (
     Provider,
     Reason,
     Region,
+    ValidAt,
 )
 from entrypoints.cli.output import note, print_table, word
 from entrypoints.cli.session import Session, command, filled, group, query
@@ -38,13 +39,15 @@ def lanes(
     no_cell: NoCell = False,
     current: Annotated[bool, typer.Option("--current", help="Only the deployments that are live.")] = False,
     as_of: AsOf = None,
+    valid_at: ValidAt = None,
 ) -> None:
-    """Show each lane: what is live, what runs, what waits, what ran before."""
+    """Show each lane: what is live, what runs, what waits, what ran before; with --valid-at what was live then."""
     where = query(name=name, provider=provider, cloud_account_id=account, region=region, cell=cell)
-    where += query(cell_is_null=no_cell or None, as_of=as_of)
-    path = "/v1/lanes/current" if current else "/v1/lanes"
+    where += query(cell_is_null=no_cell or None, as_of=as_of, valid_at=valid_at)
+    only_live = current or valid_at is not None
+    path = "/v1/lanes/current" if only_live else "/v1/lanes"
     found = list(deployments.each(session, where, None, path))
-    session.answer(found, tell_live if current else tell)
+    session.answer(found, tell_live if only_live else tell)
 
 
 def tell(lanes_found: list[dict[str, Any]]) -> None:

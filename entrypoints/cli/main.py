@@ -20,6 +20,7 @@ COMMANDS = {
     "changes": ("create", "update", "release", "rollback", "approve"),
     "watch": ("watch",),
     "lanes": ("lanes", "lane"),
+    "corrections": ("at", "correct", "corrections"),
     "why": ("why",),
     "replay": ("replay",),
     "debug": ("debug",),

@@ -4,9 +4,9 @@ from typing import Annotated, Any
 
 import typer
 
-from entrypoints.cli.fields import Reason
+from entrypoints.cli.fields import AsOf, Reason
 from entrypoints.cli.output import print_record, safe, word
-from entrypoints.cli.session import Session, command, group
+from entrypoints.cli.session import Session, command, group, query
 
 PATH = "/v1/organisation"
 
@@ -27,9 +27,9 @@ def own() -> None:
 
 @organisation.command("show")
 @command
-def show(session: Session) -> None:
+def show(session: Session, as_of: AsOf = None) -> None:
     """Show the organisation and the owner that its name is bound to."""
-    session.answer(session.api.get(PATH).body, tell)
+    session.answer(session.api.get(PATH, query(as_of=as_of)).body, tell)
 
 
 @organisation.command("rebind")

@@ -8,8 +8,9 @@ import typer
 from application.caller import Role
 from entrypoints.cli.changes import offset_time
 from entrypoints.cli.failures import Exit, Failure, misuse
+from entrypoints.cli.fields import AsOf
 from entrypoints.cli.output import moment, note, print_table, safe, word
-from entrypoints.cli.session import Session, command, filled, group, part
+from entrypoints.cli.session import Session, command, filled, group, part, query
 
 PATH = "/v1/tokens"
 HEADINGS = ("ID", "NAME", "ROLE", "SCOPE", "CREATED", "EXPIRES", "REVOKED")
@@ -60,10 +61,10 @@ def tell_once(body: dict[str, Any]) -> None:
 
 @token.command("list")
 @command
-def listed(session: Session) -> None:
+def listed(session: Session, as_of: AsOf = None) -> None:
     """List tokens; never the tokens themselves."""
     session.answer(
-        session.api.get(PATH).body,
+        session.api.get(PATH, query(as_of=as_of)).body,
         lambda body: print_table(HEADINGS, [row_of(t) for t in body]),
     )
 

@@ -34,6 +34,13 @@ FIELDS = {"name": "api", "provider": "gcp", "cloud_account_id": "main", "region"
     [
         (["show", "d1"], "GET", "/v1/deployments/d1", None),
         (["history", "d1"], "GET", "/v1/deployments/d1/history", None),
+        (["corrections", "d1"], "GET", "/v1/deployments/d1/corrections", None),
+        (
+            ["correct", "d1", "--went-live-at", "2026-10-02T13:58:00Z", "--reason", "seen"],
+            "POST",
+            "/v1/deployments/d1/corrections",
+            {"went_live_at": "2026-10-02T13:58:00Z", "reason": "seen"},
+        ),
         (["release", "d1"], "PATCH", "/v1/deployments/d1", {"status": "in_progress"}),
         (["update", "d1", "--status", "deployed"], "PATCH", "/v1/deployments/d1", {"status": "deployed"}),
         (["update", "d1", "--notes", ""], "PATCH", "/v1/deployments/d1", {"notes": None}),
@@ -70,6 +77,35 @@ def test_a_command_asks_its_route_and_prints_the_answer_as_json(
     assert ended.json == {"said": "exactly this"}, ended.err
     asked = server.asked[0]
     assert (asked.method, asked.path, asked.body) == (method, path, body)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "path", "asked"),
+    [
+        (["at", "shop/production~3"], "/v1/at", ("ref", "shop/production~3")),
+        (["at", "prod@{-15m}"], "/v1/at", ("ref", "prod@{-15m}")),
+        (["at", "--", "-2h"], "/v1/at", ("ref", "-2h")),
+        (["history", "d1", "--as-of", "-15m"], "/v1/deployments/d1/history", ("as_of", "-15m")),
+        (["corrections", "d1", "--as-of", "prod#412"], "/v1/deployments/d1/corrections", ("as_of", "prod#412")),
+        (["job", "show", "job-1", "--as-of", "prod~1"], "/api/jobs/job-1", ("as_of", "prod~1")),
+        (["token", "list", "--as-of", "7"], "/v1/tokens", ("as_of", "7")),
+        (["organisation", "show", "--as-of", "7"], "/v1/organisation", ("as_of", "7")),
+    ],
+)
+def test_a_reference_to_the_past_goes_into_the_address(
+    server: StandIn, run: Run, arguments: list[str], path: str, asked: tuple[str, str]
+) -> None:
+    server.says(200, {"said": "exactly this"})
+    run(*arguments)
+    assert (server.asked[0].path, server.asked[0].query) == (path, [asked])
+
+
+def test_lanes_tell_what_was_really_live_by_what_was_known(server: StandIn, run: Run) -> None:
+    server.says(200, [DEPLOYMENT])
+    told = run("lanes", "--valid-at", "prod~1", "--as-of", "-1h").out
+    assert server.asked[0].path == "/v1/lanes/current"
+    assert {("as_of", "-1h"), ("valid_at", "prod~1")} <= set(server.asked[0].query)
+    assert "2.1.0" in told
 
 
 def test_list_sends_its_filters(server: StandIn, run: Run) -> None:
