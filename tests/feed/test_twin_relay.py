@@ -127,8 +127,8 @@ async def test_the_life_of_a_lane_is_told_in_the_words_of_the_standard(quiet: Ru
     kinds = [one["context"]["type"].removeprefix("dev.").rpartition(".0.")[0] for one in told]
     assert [kind for kind in kinds if "pipelinerun" not in kind] == [
         "cdevents.service.deployed",
-        "cdeventsx.rollbook-deployment.superseded",
         "cdevents.service.upgraded",
+        "cdeventsx.rollbook-deployment.superseded",
         "cdevents.service.rolledback",
         "cdeventsx.rollbook-freeze.declared",
         "cdeventsx.rollbook-freeze.lifted",
