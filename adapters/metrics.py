@@ -55,6 +55,8 @@ CHECKPOINT_EXPORT_LAG = Gauge(
 WEBHOOK_DELIVERIES = Counter(
     "rollbook_webhook_deliveries_total", "Tries at deliveries of webhooks, by what came of them", ["outcome"]
 )
+for _outcome in ("delivered", "failed", "dead"):
+    WEBHOOK_DELIVERIES.labels(_outcome)
 WEBHOOK_WAITING = fact("rollbook_webhook_waiting", "Deliveries that wait, of webhooks that are not paused")
 WEBHOOK_DEAD = fact("rollbook_webhook_dead", "Deliveries that were given up and are kept for being sent once more")
 WEBHOOK_LAG = fact("rollbook_webhook_lag_seconds", "Age of the delivery that has waited longest, 0 when none waits")
