@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +10,7 @@ import typer
 
 from entrypoints.cli.failures import Exit, Failure, misuse
 from entrypoints.cli.output import note, print_table
-from entrypoints.cli.session import Session, command, group, query
+from entrypoints.cli.session import Session, command, filled, group, query
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -19,10 +19,23 @@ if TYPE_CHECKING:
     from domain.reference import Ago, Moment, Position
 
 commands = group()
-EXPORT = "/v1/audit/export"
 HEADINGS = ("POSITION", "COMPONENT", "ENVIRONMENT", "VERSION", "DEPLOYMENT", "WAS", "WOULD BE", "RULE")
 MEMBERS = ("position", "component", "environment", "version", "deployment_id", "was", "would_be", "rule")
-End = Annotated[str | None, typer.Option(help="A position, a moment, or so long ago (-2h).")]
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """Which history, and which span of it."""
+
+    events: Path | None
+    since: str | None
+    until: str | None
+
+    @property
+    def file(self) -> Path:
+        """Where the history is."""
+        assert self.events is not None
+        return self.events
 
 
 @commands.command("replay")
@@ -45,12 +58,12 @@ def replay(
     from domain.errors import RollbookError
 
     changes = read(rules)
-    with history(session, events) as file:
+    with history(session, Given(events, since, until)) as given:
         try:
-            found = decided(file, changes, since, until)
+            found = decided(given.file, changes, given.since, given.until)
         except RollbookError as refusal:
             raise Failure(refusal.message, Exit.USAGE, refusal.code) from None
-        session.answer(found, tell)
+    session.answer(found, tell)
 
 
 def read(path: Path) -> "RuleChanges":
@@ -64,18 +77,29 @@ def read(path: Path) -> "RuleChanges":
 
 
 @contextmanager
-def history(session: Session, events: Path | None) -> Iterator[Path]:
-    """A file with the history: the one that was given, or what a server exports, which is forgotten afterwards."""
+def history(session: Session, given: Given) -> Iterator[Given]:
+    """The file that was given, or what a server exports, which is forgotten afterwards."""
     from tempfile import TemporaryDirectory
 
-    if events is not None:
-        yield events
+    if given.events is not None:
+        yield given
         return
     with TemporaryDirectory(prefix="rollbook-replay-") as folder:
-        file = Path(folder) / "events.ndjson"
-        with file.open("w", encoding="utf-8") as copy:
-            copy.writelines(f"{line}\n" for line in session.api.lines(EXPORT, query()))
-        yield file
+        yield fetched(session, given, Path(folder) / "events.ndjson")
+
+
+def fetched(session: Session, given: Given, file: Path) -> Given:
+    """The history up to the end of the span, with ends that mean the same there as on the server."""
+    from entrypoints.cli.audit_export import EXPORTS, Target, take_out
+
+    since = given.since
+    if since is not None and not since.isdecimal():
+        headers = session.api.get("/v1/lanes", query(limit=0, as_of=since)).headers
+        since = str(int(headers["x-rollbook-as-of"]) + 1)
+    target = Target(file)
+    target.begin(session.api.send("POST", EXPORTS, filled(to=given.until)).body)
+    asked = take_out(session, target)
+    return Given(file, since, str(asked["to_position"]))
 
 
 def decided(file: Path, changes: "RuleChanges", since: str | None, until: str | None) -> dict[str, Any]:
