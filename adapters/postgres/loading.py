@@ -7,6 +7,7 @@ import psycopg
 from psycopg import sql
 
 from adapters.postgres.backup import Connection, connected, table
+from adapters.postgres.backup_archive import BackupRefused
 from adapters.postgres.backup_exchange import APPEND_LOCK
 from adapters.postgres.backup_manifest import TABLES
 from adapters.postgres.backup_restore import look, refuse_company
@@ -19,10 +20,13 @@ Progress = Callable[[int, int], None]
 
 
 async def refuse_full(owner_url: str) -> None:
-    """Clash unless nothing was ever recorded; BackupRefused while processes are connected."""
+    """Clash unless nothing was ever recorded and nobody is at work."""
     async with connected(owner_url, "rollbook demo") as connection:
-        await refuse_company(connection)
         await refuse_events(connection)
+        try:
+            await refuse_company(connection)
+        except BackupRefused:
+            raise Clash("Rollbook runs on this store: stop it first") from None
 
 
 async def refuse_events(connection: Connection) -> None:
