@@ -132,9 +132,9 @@ class Api:
     @contextmanager
     def stream(self, method: str, path: str, query: Query = (), **sent: Any) -> Iterator[httpx2.Response]:
         """A long answer, or one to a long body; a Failure unless it is a success. Nothing is tried again."""
-        timeout = httpx2.Timeout(None, connect=CONNECT_SECONDS)
+        sent.setdefault("timeout", httpx2.Timeout(None, connect=CONNECT_SECONDS))
         try:
-            with self._http.stream(method, path, params=list(query), timeout=timeout, **sent) as response:
+            with self._http.stream(method, path, params=list(query), **sent) as response:
                 if not response.is_success:
                     deadline = time.monotonic() + self._place.timeout
                     content = read_all(response, deadline)

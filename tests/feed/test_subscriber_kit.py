@@ -14,6 +14,7 @@ import pytest
 from rollbook_subscriber import EpochChanged, Event, Overtaken, Refused, Subscriber
 
 from tests.conftest import Database, Running
+from tests.feed.cutting import cutting
 from tests.feed.subscriber import deploy, everything, move
 from tests.sharing import own_organisation
 
@@ -194,3 +195,13 @@ async def reached(file: Path, position: int) -> None:
     async with asyncio.timeout(60):
         while await place(file) < position:
             await asyncio.sleep(0.01)
+
+
+async def test_a_way_that_breaks_again_and_again_loses_and_doubles_nothing(quiet: Running, connection: Any) -> None:
+    acme = own_organisation()
+    for number in range(5):
+        await deploy(quiet.client, acme, version=str(number))
+    async with cutting(quiet.url, 5000) as way:
+        await run(Subscriber(way.url, "mine", organisation=acme), connection)
+    assert seen(connection) == await positions(quiet, acme)
+    assert way.cuts > 1

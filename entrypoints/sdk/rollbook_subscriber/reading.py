@@ -62,11 +62,12 @@ NAMES = tuple(name for name in Event.__dataclass_fields__ if name != "facts")
 
 @dataclass(frozen=True)
 class Block:
-    """One block of the stream: where it leads, and the event if it has one. `pause` is how soon to come back."""
+    """One block of the stream: where it leads, and the event if it has one, also as it was written. `ends` says that
+    nothing more is to come."""
 
     place: str | None
     event: Event | None
-    pause: float | None
+    data: str | None
     ends: bool
 
 
@@ -82,11 +83,11 @@ def block_of(raw: bytes) -> Block:
     for line in raw.decode().split("\n"):
         name, _, value = line.partition(":")
         fields[name or "comment"] = value.removeprefix(" ")
-    data, retry = fields.get("data"), fields.get("retry", "")
+    data = fields.get("data")
     return Block(
         place=fields.get("id"),
         event=event_of(data) if data else None,
-        pause=int(retry) / 1000 if retry.isdecimal() else None,
+        data=data,
         ends=fields.get("comment", "").startswith(THE_END),
     )
 

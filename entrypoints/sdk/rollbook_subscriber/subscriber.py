@@ -86,7 +86,6 @@ class Subscriber:
         with self.opened(follow) as response:
             check(response)
             place = self.place_in(response)
-            self.pause = FIRST_PAUSE
             return self.take_all(checkpoints, handle, blocks(response.iter_bytes()), place)
 
     def opened(self, follow: bool) -> Any:
@@ -128,7 +127,6 @@ class Subscriber:
 
     def take(self, checkpoints: Checkpoints, handle: Handle, block: Block, place: Checkpoint) -> Checkpoint:
         """Handles one block; the place behind it. Without filters what Rollbook commits at once is never cut in two."""
-        self.pause = block.pause or self.pause
         if (event := block.event) is not None:
             checkpoints.begin()
             try:
@@ -145,7 +143,7 @@ class Subscriber:
             checkpoints.begin()
             checkpoints.save(self.checkpoint, place)
             checkpoints.commit()
-            self.checkpoint = place
+            self.checkpoint, self.pause = place, FIRST_PAUSE
 
 
 def several(value: str | Sequence[str]) -> Sequence[str]:
