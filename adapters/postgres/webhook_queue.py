@@ -8,6 +8,7 @@ from uuid import UUID, uuid5
 from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
+from adapters.failpoints import failpoint
 from adapters.feed.streams import NOTHING, Streams
 from adapters.feed.wanted import About
 from adapters.postgres.log import PostgresLog
@@ -141,6 +142,8 @@ class WebhookQueue:
             if await rows(connection, ADVANCE, [events[-1].position, seen]):
                 found = await rows(connection, FOLLOWERS, [list({event.organisation for event in events})])
                 await self.follow(connection, Batch({row[0]: Follower(*row) for row in found}), events)
+            failpoint("before_webhook_commit")
+        failpoint("after_webhook_commit")
         return len(events)
 
     async def follow(self, connection: AsyncConnection[Any], batch: Batch, events: Sequence[RecordedEvent]) -> None:
