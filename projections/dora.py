@@ -11,6 +11,8 @@ BEGINNINGS = ("deployment.scheduled", "data_deployment.requested")
 LIVE = ("deployment.deployed", "data_deployment.deployed")
 # Whoever reports `failed` after it went live says that it had to be mended.
 TAKEN_BACK = ("deployment.rolled_back", "deployment.failed", "data_deployment.rolled_back")
+# All that figures without a component read: a month of them is then found on few pages.
+COUNTED = "key, from_position, to_position, environment, trigger, lead_seconds, taken_back, for_incident"
 NEVER_YET = {"went_live_at": None, "lead_seconds": None, "taken_back_at": None, "taken_back": False}
 
 
@@ -33,9 +35,8 @@ class Dora:
         "for_incident": "boolean",
     }
     indexes: ClassVar[Mapping[str, str]] = {
-        "live": "btree (organisation, went_live_at) where went_live_at is not null",
+        "live": f"btree (organisation, went_live_at) include ({COUNTED}) where went_live_at is not null",
         "component": "btree (organisation, name, went_live_at) where went_live_at is not null",
-        "environment": "btree (organisation, environment, went_live_at) where went_live_at is not null",
     }
 
     def key(self, event: RecordedEvent) -> str | None:

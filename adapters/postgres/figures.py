@@ -33,13 +33,13 @@ select part, count(*), count(*) filter (where change), count(*) filter (where ch
   from counted group by grouping sets ((part), ())
 """
 BROKEN = """
-with links as (
-  select l.incident_id, bool_or(l.relation = 'caused') as caused
-    from (select * from {links} where {known_links}) l {of_scope} group by l.incident_id),
-counted as (
-  select width_bucket(i.began_at, %s) as part, i.restore_seconds, coalesce(l.caused, false) as caused
+with counted as (
+  select width_bucket(i.began_at, %s) as part, i.restore_seconds, coalesce(found.caused, false) as caused
     from (select * from {incidents} where {known} and began_at >= %s and began_at < %s) i
-    {join} links l on l.incident_id = i.key)
+   cross join lateral (
+     select count(*) as links, bool_or(l.relation = 'caused') as caused
+       from (select * from {links} where {known_links}) l {of_scope} where l.incident_id = i.key) found
+   where found.links >= {least_links})
 select part, count(*), count(restore_seconds), count(*) filter (where caused),
        count(restore_seconds) filter (where caused), {restore}, {recovery}
   from counted group by grouping sets ((part), ())
@@ -106,11 +106,11 @@ class Figures:
             known=known.text,
             known_links=links.text,
             of_scope=of_scope.text,
-            join=sql.SQL("join" if of_scope.values else "left join"),
+            least_links=sql.SQL("1" if of_scope.values else "0"),
             restore=spread("restore_seconds", "true"),
             recovery=spread("restore_seconds", "caused"),
         )
-        values = [*links.values, *of_scope.values, list(bounds), *known.values, bounds[0], bounds[-1]]
+        values = [list(bounds), *known.values, bounds[0], bounds[-1], *links.values, *of_scope.values]
         rows = await self.views.fetch(organisation, query, values, prepare=False)
         return {row[0]: Incidents(*(*row[1:5], spread_of(row[5]), spread_of(row[6]))) for row in rows}
 
