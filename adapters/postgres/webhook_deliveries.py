@@ -61,10 +61,11 @@ delete from rollbook.webhook_deliveries
                          where state <> 'waiting' and tried_at < clock_timestamp() - %s limit %s))
 """
 STATE = """
-select count(*) filter (where d.state = 'waiting'), count(*) filter (where d.state = 'dead'),
-       coalesce(extract(epoch from clock_timestamp() - min(d.queued_at) filter (where d.state = 'waiting')), 0)::float8
+select count(*) filter (where d.state = 'waiting' and not f.paused), count(*) filter (where d.state = 'dead'),
+       coalesce(extract(epoch from clock_timestamp() - min(d.queued_at)
+                filter (where d.state = 'waiting' and not f.paused)), 0)::float8
   from rollbook.webhook_deliveries d join rollbook.webhook_followers f using (webhook_id)
- where d.state <> 'delivered' and not f.paused
+ where d.state <> 'delivered'
 """
 LISTED = """
 select delivery_id as id, event_id, topic, position, state, attempts, due_at, queued_at, tried_at, status, problem

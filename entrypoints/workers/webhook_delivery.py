@@ -75,6 +75,8 @@ class WebhookDelivery:
     def served(self, task: asyncio.Task[None]) -> None:
         """There is room for another."""
         self.under_way.discard(task)
+        if not task.cancelled() and (fault := task.exception()):
+            log.error("webhooks.delivery_failed", problem=type(fault).__name__)
         self.rollbook.webhooks.wake()
 
     async def serve(self, taken: Taken) -> None:
