@@ -13,7 +13,7 @@ SPREAD := --dist worksteal
 # What is exported here would send the installer elsewhere.
 unexport UV_PYTHON UV_PROJECT_ENVIRONMENT VIRTUAL_ENV
 
-.PHONY: help install init run run-dev format lint test test-faults test-servers bench clean
+.PHONY: help install init run run-dev demo format lint test test-faults test-servers bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,10 @@ run: install ## Run everything on this machine, without authentication
 
 run-dev: install ## The same, saying more
 	exec env AUTH_ENABLED=false API_HOST=127.0.0.1 LOG_LEVEL=debug LOG_FORMAT=console $(BIN)/rollbook up
+
+demo: install ## Fill demo-data with a month of a busy fleet, unless it is there, and run on it
+	@test -f demo-data/told || { DATA_DIR=demo-data $(BIN)/rollbook demo && touch demo-data/told; }
+	exec env DATA_DIR=demo-data AUTH_ENABLED=false API_HOST=127.0.0.1 LOG_FORMAT=$${LOG_FORMAT:-console} $(BIN)/rollbook up
 
 format: install ## Format the code
 	$(BIN)/ruff format . && $(BIN)/ruff check --fix .

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -16,6 +17,7 @@ from pydantic import SecretStr
 
 from adapters.embedded.nats import EmbeddedNats
 from adapters.embedded.subscribers import FILE
+from adapters.nats.cdevents import TYPES
 from adapters.nats.relay import Relay
 from adapters.settings import Settings
 from domain.errors import Invalid, NotFound, Unavailable
@@ -216,3 +218,21 @@ async def test_another_server_lets_it_in_by_the_lines_that_are_printed(
         facts = await admit(settings, OURS, "billing", False)
     assert facts["exports"].startswith("exports: [") and facts["accounts"].startswith('"FEED_')
     assert facts["password"] not in facts["exports"] + facts["accounts"]
+
+
+async def test_the_example_of_the_documents_reads_along(
+    settings: Settings, relay: Relay, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = (Path(__file__).parents[2] / "docs" / "feed.md").read_text()
+    (example,) = re.findall(r"```python\n(.+?)```", document, re.DOTALL)
+    written: dict[str, Any] = {"__name__": "reading"}
+    exec(compile(example, "docs/feed.md", "exec", dont_inherit=True), written)
+    facts = await admit(settings, OURS, "billing", False)
+    await written["read"](facts["server"], facts["user"], facts["password"], 2)
+    assert capsys.readouterr().out.splitlines()[-2:] == [f'{n} deployment.scheduled "{OURS}"' for n in (1, 3)]
+
+
+def test_the_documents_name_every_twin() -> None:
+    document = (Path(__file__).parents[2] / "docs" / "feed.md").read_text()
+    for kind in TYPES:
+        assert kind in document or f".{kind.split('.')[3]}`" in document, kind
