@@ -99,6 +99,11 @@ class People:
             self.remember(self.logins, (organisation, actor_id), login)
         return found
 
+    async def present(self, organisation: str) -> set[str]:
+        """The pseudonyms of all whose key is still there."""
+        query = "select actor_id::text from rollbook.people where organisation = %s"
+        return {one for (one,) in await self.fetch(organisation, query, [organisation])}
+
     async def known_as(self, organisation: str, texts: Iterable[str]) -> dict[str, str]:
         """The pseudonyms of those texts that have one; nobody becomes known by being asked for."""
         key = await self.organisation_key(organisation)

@@ -23,6 +23,7 @@ from entrypoints.http import (
     why,
 )
 from entrypoints.http.audit import audit
+from entrypoints.http.bundles import bundles
 from entrypoints.http.deployments import queue
 from entrypoints.http.dora import metrics
 from entrypoints.http.feed import feed
@@ -32,7 +33,7 @@ from entrypoints.http.packages import packages
 from entrypoints.http.teams import teams
 from entrypoints.http.webhooks import webhooks
 
-INTERFACES = (queue, packages, fleet, feed, incidents, teams, metrics, webhooks, audit)
+INTERFACES = (queue, packages, fleet, bundles, feed, incidents, teams, metrics, webhooks, audit)
 OF_WEBHOOKS = (webhook_deliveries,)
 OF_THE_QUEUE = (lanes, governance, organisations, why, corrections, references)
 OF_JOBS = (jobs, job_files, environments)

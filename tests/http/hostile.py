@@ -52,6 +52,7 @@ IN_ORDER: dict[str, Any] = {
     "release_hold": {**LANE, "reason": "text"},
     "declare_freeze": {"scope": SCOPE, "reason": "text", "until": "2999-01-01T00:00:00Z"},
     "lift_freeze": {"reason": "text"},
+    "make_bundle": {"from": "0", "to": "0", "lanes": [], "redact": True, "names": {"text": "text"}},
     "report_incident": {
         "title": "text",
         "began_at": "2026-01-01T00:00:00Z",

@@ -187,6 +187,8 @@ REQUESTS: dict[str, Build] = {
     "POST /v1/freezes/{freeze_id}/lift": reason,
     "GET /v1/fleet": past,
     "GET /v1/fleet/diff": lambda hand: {"params": {"from": str(hand.chance.randint(1, 9))}},
+    "POST /v1/bundles": lambda hand: {"json": {"from": str(hand.chance.randint(1, 9))}},
+    "GET /v1/events": lambda hand: {"params": {"from": str(hand.chance.randint(0, 9)), "follow": "false"}},
     "GET /v1/rules": past,
     "PUT /v1/rules": rules,
     "POST /v1/tokens": lambda hand: {"json": {"name": hand.mine.mark, "role": "viewer"}},
