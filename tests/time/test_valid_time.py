@@ -1,6 +1,7 @@
 """What was live at a moment is what a naive look through all events finds, at every position; and costs look-ups."""
 
 import asyncio
+import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,14 +9,16 @@ from uuid import UUID
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from adapters.postgres.valid_time import live_then
+from adapters.postgres.valid_time import CANDIDATES, live_then
 from application.corrections import CorrectDeployment, correct_deployment
 from application.deployments import ScheduleDeployment, UpdateDeployment, schedule_deployment, update_deployment
 from domain.errors import RollbookError
 from domain.release import Release
 from domain.status import Status
+from tests.conftest import Database
 from tests.kernel.chain import stored
 from tests.kernel.conftest import Kernel
 from tests.kernel.history import EXAMPLES, fresh_kernel
@@ -105,3 +108,16 @@ def naive(log: list[Event], then: datetime) -> dict[tuple[str, str], str]:
                 begun.setdefault(facts[who], []).append((since, position, until, who))
     newest = {place: max(all_begun, key=lambda one: one[:2]) for place, all_begun in begun.items()}
     return {place: one[3] for place, one in newest.items() if one[2] is None or one[2] > then}
+
+
+async def test_each_place_costs_a_look_up_behind_row_security(kernel: Kernel, database: Database) -> None:
+    await live_through(kernel, [])
+    await project(kernel, database.app_url, 1000)
+    asked = {"organisation": "acme", "moment": NOON, "position": 99, "lanes": None}
+    async with kernel.pools.reading("acme") as connection, connection.transaction():
+        # So few rows would be read whole; what matters is that all conditions reach the index.
+        await connection.execute("set local enable_seqscan = off")
+        found = await connection.execute(sql.SQL("explain ") + CANDIDATES, asked)
+        plan = "\n".join(line for (line,) in await found.fetchall())
+    assert re.search(r"Index Cond: \(\(place = .+ AND \(valid_from <= ", plan), plan
+    assert re.search(r"live_intervals_v1_again.*\n.*Index Cond: .*first_from <= ", plan), plan
