@@ -4,6 +4,7 @@ from entrypoints.http import (
     audit_exports,
     corrections,
     data_deployment_keys,
+    data_deployment_why,
     data_deployments,
     environments,
     fleet_difference,
@@ -38,6 +39,6 @@ OF_WEBHOOKS = (webhook_deliveries,)
 OF_THE_QUEUE = (lanes, governance, organisations, why, corrections, references)
 OF_JOBS = (jobs, job_files, environments)
 OF_PACKAGES = (package_reading, package_changes, package_export, package_import, uploads)
-OF_DATA_DEPLOYMENTS = (package_deploying, data_deployments, data_deployment_keys)
+OF_DATA_DEPLOYMENTS = (package_deploying, data_deployments, data_deployment_why, data_deployment_keys)
 OF_THE_FLEET = (fleet_difference,)
 OF_THE_AUDIT = (audit_exports,)

@@ -89,6 +89,7 @@ EXPECTED = {
     "POST /api/packages/{package_id}/diff": DEPLOYER,
     "GET /api/deployments": VIEWER,
     "GET /api/deployments/{deployment_id}": VIEWER,
+    "GET /api/deployments/{deployment_id}/why": VIEWER,
     "POST /api/deployments/{deployment_id}/rollback": DEPLOYER,
     "GET /api/deployments/{deployment_id}/mappings": DEPLOYER,
     "GET /api/deployments/{deployment_id}/mappings/download": DEPLOYER,

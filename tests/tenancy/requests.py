@@ -204,6 +204,7 @@ REQUESTS: dict[str, Build] = {
     "POST /api/packages/{package_id}/diff": deploy,
     "GET /api/deployments": past,
     "GET /api/deployments/{deployment_id}": past,
+    "GET /api/deployments/{deployment_id}/why": past,
     "POST /api/deployments/{deployment_id}/rollback": reason,
     "GET /api/deployments/{deployment_id}/mappings": nothing,
     "GET /api/deployments/{deployment_id}/mappings/download": nothing,
