@@ -12,6 +12,7 @@ class AuditExports:
 
     name: ClassVar[str] = "audit_exports"
     version: ClassVar[int] = 1
+    aggregates: ClassVar[tuple[str, ...]] = ("audit_export",)
     columns: ClassVar[Mapping[str, str]] = {"created_position": "bigint"}
     indexes: ClassVar[Mapping[str, str]] = {"newest": "btree (organisation, created_position desc)"}
 

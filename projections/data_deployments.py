@@ -38,6 +38,7 @@ class DataDeployments:
 
     name: ClassVar[str] = "data_deployments"
     version: ClassVar[int] = 1
+    aggregates: ClassVar[tuple[str, ...]] = ("data_deployment",)
     columns: ClassVar[Mapping[str, str]] = {
         "created_position": "bigint",
         "package_id": 'text collate "C"',

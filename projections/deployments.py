@@ -30,6 +30,7 @@ class Deployments:
 
     name: ClassVar[str] = "deployments"
     version: ClassVar[int] = 2
+    aggregates: ClassVar[tuple[str, ...]] = ("deployment",)
     columns: ClassVar[Mapping[str, str]] = {
         "created_position": "bigint",
         "status": 'text collate "C"',

@@ -24,6 +24,7 @@ class Dora:
 
     name: ClassVar[str] = "dora"
     version: ClassVar[int] = 1
+    aggregates: ClassVar[tuple[str, ...]] = ("deployment", "data_deployment")
     columns: ClassVar[Mapping[str, str]] = {
         "created_position": "bigint",
         "name": 'text collate "C"',

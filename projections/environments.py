@@ -12,6 +12,7 @@ class EnvironmentList:
 
     name: ClassVar[str] = "environments"
     version: ClassVar[int] = 1
+    aggregates: ClassVar[tuple[str, ...]] = ("environment",)
     columns: ClassVar[Mapping[str, str]] = {
         "created_position": "bigint",
         "name": 'text collate "C"',

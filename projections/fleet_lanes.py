@@ -20,6 +20,7 @@ class FleetLanes:
 
     name: ClassVar[str] = "fleet_lanes"
     version: ClassVar[int] = 1
+    aggregates: ClassVar[tuple[str, ...]] = ("lane",)
     columns: ClassVar[Mapping[str, str]] = {
         "created_position": "bigint",
         "name": 'text collate "C"',

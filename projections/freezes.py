@@ -12,6 +12,7 @@ class FreezeList:
 
     name: ClassVar[str] = "freezes"
     version: ClassVar[int] = 2
+    aggregates: ClassVar[tuple[str, ...]] = ("freezes",)
     columns: ClassVar[Mapping[str, str]] = {"created_position": "bigint"}
     indexes: ClassVar[Mapping[str, str]] = {"newest": "btree (organisation, created_position desc)"}
 

@@ -13,6 +13,7 @@ class Incidents:
 
     name: ClassVar[str] = "incidents"
     version: ClassVar[int] = 1
+    aggregates: ClassVar[tuple[str, ...]] = ("incident",)
     columns: ClassVar[Mapping[str, str]] = {
         "created_position": "bigint",
         "began_at": "timestamptz",
@@ -67,6 +68,7 @@ class IncidentLinks:
 
     name: ClassVar[str] = "incident_links"
     version: ClassVar[int] = 1
+    aggregates: ClassVar[tuple[str, ...]] = ("incident",)
     columns: ClassVar[Mapping[str, str]] = {
         "created_position": "bigint",
         "incident_id": 'text collate "C"',

@@ -23,6 +23,7 @@ class Jobs:
 
     name: ClassVar[str] = "jobs"
     version: ClassVar[int] = 1
+    aggregates: ClassVar[tuple[str, ...]] = ("job",)
     columns: ClassVar[Mapping[str, str]] = {
         "created_position": "bigint",
         "status": 'text collate "C"',

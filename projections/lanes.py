@@ -14,6 +14,7 @@ class Lanes:
 
     name: ClassVar[str] = "lanes"
     version: ClassVar[int] = 2
+    aggregates: ClassVar[tuple[str, ...]] = ("lane",)
     columns: ClassVar[Mapping[str, str]] = {
         "created_position": "bigint",
         "name": 'text collate "C"',

@@ -23,6 +23,7 @@ class Live:
 
     name: ClassVar[str] = "live"
     version: ClassVar[int] = 1
+    aggregates: ClassVar[tuple[str, ...]] = ("lane",)
     columns: ClassVar[Mapping[str, str]] = {
         "created_position": "bigint",
         "lane_id": "uuid",

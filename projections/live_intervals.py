@@ -23,6 +23,7 @@ class LiveIntervals:
 
     name: ClassVar[str] = "live_intervals"
     version: ClassVar[int] = 1
+    aggregates: ClassVar[tuple[str, ...]] = ("deployment",)
     columns: ClassVar[Mapping[str, str]] = {
         "created_position": "bigint",
         "place": "uuid",

@@ -41,6 +41,7 @@ class PackageActions:
 
     name: ClassVar[str] = "package_actions"
     version: ClassVar[int] = 1
+    aggregates: ClassVar[tuple[str, ...]] = ("package", "data_deployment")
     columns: ClassVar[Mapping[str, str]] = {
         "created_position": "bigint",
         "package_id": 'text collate "C"',

@@ -16,6 +16,7 @@ class Packages:
 
     name: ClassVar[str] = "packages"
     version: ClassVar[int] = 1
+    aggregates: ClassVar[tuple[str, ...]] = ("package",)
     columns: ClassVar[Mapping[str, str]] = {
         "created_position": "bigint",
         "name": 'text collate "C"',

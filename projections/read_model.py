@@ -14,12 +14,14 @@ class ReadModel(Protocol):
     """Rows are documents that remember: each change makes a new version, valid from one position to another.
     A row is made of the events of one stream.
 
+    `aggregates` names those whose events concern it, so that no others are read when it is built for a long past.
     `columns` names the members of a document that queries filter or sort by, with their SQL types. They are
     kept beside the document. A new `version` is built beside the old one and replaces it.
     """
 
     name: ClassVar[str]
     version: ClassVar[int]
+    aggregates: ClassVar[tuple[str, ...]]
     columns: ClassVar[Mapping[str, str]]
     indexes: ClassVar[Mapping[str, str]]
 

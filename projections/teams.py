@@ -12,6 +12,7 @@ class TeamList:
 
     name: ClassVar[str] = "teams"
     version: ClassVar[int] = 1
+    aggregates: ClassVar[tuple[str, ...]] = ("teams",)
     columns: ClassVar[Mapping[str, str]] = {"created_position": "bigint"}
     indexes: ClassVar[Mapping[str, str]] = {"newest": "btree (organisation, created_position desc)"}
 

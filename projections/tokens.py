@@ -12,6 +12,7 @@ class Tokens:
 
     name: ClassVar[str] = "tokens"
     version: ClassVar[int] = 2
+    aggregates: ClassVar[tuple[str, ...]] = ("token",)
     columns: ClassVar[Mapping[str, str]] = {"created_position": "bigint", "sha256": 'text collate "C"'}
     indexes: ClassVar[Mapping[str, str]] = {
         "newest": "btree (organisation, created_position desc)",

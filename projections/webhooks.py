@@ -12,6 +12,7 @@ class Webhooks:
 
     name: ClassVar[str] = "webhooks"
     version: ClassVar[int] = 1
+    aggregates: ClassVar[tuple[str, ...]] = ("webhook",)
     columns: ClassVar[Mapping[str, str]] = {"created_position": "bigint", "status": 'text collate "C"'}
     indexes: ClassVar[Mapping[str, str]] = {"newest": "btree (organisation, created_position desc)"}
 

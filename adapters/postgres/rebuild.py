@@ -11,6 +11,7 @@ from adapters.postgres.folding import Folding
 from adapters.postgres.leadership import LEADERS
 from adapters.postgres.log import PostgresLog
 from adapters.postgres.pools import Pools
+from domain.aggregates import TOPICS
 from domain.errors import Clash
 from projections.read_model import ReadModel, table
 
@@ -31,30 +32,32 @@ async def rebuild(pools: Pools, log: PostgresLog, model: ReadModel, progress: Pr
         await tables.create(connection, model, shadow)
         folding = Folding(model, shadow)
         head = await log.head()
-        while folding.position < head and await fold_on(connection, log, folding):
-            progress(min(folding.position, head), head)
+        while folding.position < head:
+            await fold_on(connection, log, folding, head)
+            progress(folding.position, head)
         await tables.index(connection, model, shadow)
         # Without statistics the first questions would be planned for an empty table.
         await connection.execute(sql.SQL("analyze {}").format(tables.named(shadow)))
         head = await log.head()
-        while folding.position < head and await fold_on(connection, log, folding):
-            pass
+        while folding.position < head:
+            await fold_on(connection, log, folding, head)
         await swap(connection, log, folding)
     return folding.position
 
 
-async def fold_on(connection: AsyncConnection[Any], log: PostgresLog, folding: Folding) -> bool:
-    """Folds the next events; whether there were any."""
+async def fold_on(connection: AsyncConnection[Any], log: PostgresLog, folding: Folding, until: int) -> None:
+    """Folds the next events that concern the read model, up to a position at which a commit ends.
+
+    Those of aggregates that nobody here knows are read too: a newer release wrote them.
+    """
+    others = TOPICS.difference(folding.model.aggregates)
     # Not shared: other followers want what is new, and would wait for this.
-    events = await log.fetch_after(folding.position, BATCH)
+    events = await log.fetch_some(folding.position, until, BATCH, sorted(others))
     for event in events:
         codec.event_class_of(event.topic, event.schema_version)
-    if not events:
-        return False
     async with connection.transaction():
         await folding.write(connection, events)
-    folding.position = events[-1].commit_position
-    return True
+    folding.position = events[-1].commit_position if len(events) >= BATCH else until
 
 
 @asynccontextmanager
@@ -81,8 +84,8 @@ async def swap(connection: AsyncConnection[Any], log: PostgresLog, folding: Fold
         # The table before its checkpoint, as projectors lock them: so neither waits for the other in a circle.
         await connection.execute(sql.SQL("drop table if exists {}").format(tables.named(name)))
         shown = await checkpoint(connection, name)
-        while folding.position < shown and await fold_on(connection, log, folding):
-            pass
+        while folding.position < shown:
+            await fold_on(connection, log, folding, shown)
         rename = sql.SQL("alter table {} rename to {}").format(tables.named(shadow), sql.Identifier(name))
         await connection.execute(rename)
         for suffix in (*model.indexes, "pkey"):

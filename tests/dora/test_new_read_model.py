@@ -24,6 +24,7 @@ class Restlessness:
 
     name: ClassVar[str] = "restlessness"
     version: ClassVar[int] = 1
+    aggregates: ClassVar[tuple[str, ...]] = ("deployment",)
     columns: ClassVar[Mapping[str, str]] = {"created_position": "bigint", "name": 'text collate "C"', "moves": "int"}
     indexes: ClassVar[Mapping[str, str]] = {"name": "btree (organisation, name, created_position desc)"}
 

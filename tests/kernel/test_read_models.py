@@ -144,6 +144,7 @@ class Poisoned:
 
     name: ClassVar[str] = "poisoned"
     version: ClassVar[int] = 1
+    aggregates: ClassVar[tuple[str, ...]] = ("deployment",)
     columns: ClassVar[Mapping[str, str]] = {"created_position": "bigint"}
     indexes: ClassVar[Mapping[str, str]] = {}
 
