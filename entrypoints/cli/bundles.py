@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 MAKE_HELP = """Take a part of the record out as one file: events, streams, read models, digests.
 
+\b
     rollbook bundle --from -2h -o incident.zip
     rollbook bundle --from 'prod~3' --lane checkout --redact
 """

@@ -20,12 +20,14 @@ REFERENCE = "RFC 3339 time, position, -15m, prod~3, prod@{-1h}, prod#412"
 HYPHENS = {"ignore_unknown_options": True, "help_option_names": ["--help"]}
 FLEET_HELP = """Show what is live, runs, waits, is held and frozen in every lane and environment.
 
+\b
     rollbook fleet --environment production
     rollbook fleet --as-of -15m
     rollbook fleet --as-of 'prod~3' --name shop --json
 """
 DIFF_HELP = """Show what differs in the fleet between two moments, and who did what in between.
 
+\b
     rollbook diff -1h
     rollbook diff 'prod~3'
     rollbook diff 2026-10-02T12:00:00Z 2026-10-02T13:00:00Z --environment production
