@@ -43,7 +43,9 @@ MADE_FIRST = (
     "POST /v1/webhooks",
 )
 NAMES = ("acme", "globex")
-SEEN = [name for name in REQUESTS if name.startswith("GET") and "{" not in name]
+# These ask for more than a path, or have no end.
+UNSEEN = ("GET /v1/fleet/diff", "GET /v1/events")
+SEEN = [name for name in REQUESTS if name.startswith("GET") and "{" not in name and name not in UNSEEN]
 NOTED: dict[str, Callable[[httpx2.Response], tuple[str, str]]] = {
     "/api/environments": lambda answer: ("environment", answer.json()["environment"]["name"]),
     "/api/packages": lambda answer: ("package", answer.json()["package"]["id"]),
@@ -174,7 +176,12 @@ class Neighbours:
         paths += [f"/v1/deployments/{one}{tail}" for one in tenant.ids["deployment"][:2] for tail in ("", "/history")]
         answers = [self.client.get(path, headers=tenant.headers) for path in paths]
         assert {answer.status_code for answer in answers} == {200}
-        return [answer.json() for answer in answers]
+        return [timeless(answer.json()) for answer in answers]
+
+
+def timeless(body: Any) -> Any:
+    """An answer; of figures that end now only what does not change by itself."""
+    return body["totals"]["change_failure_rate"] if isinstance(body, dict) and "totals" in body else body
 
 
 @pytest.fixture
