@@ -49,7 +49,10 @@ def seen(connection: Any) -> list[int]:
 
 async def run(subscriber: Subscriber, connection: Any, handle: Any = note) -> None:
     """Takes everything that there is up to now."""
-    await asyncio.wait_for(asyncio.to_thread(subscriber.run, connection, handle, False), 30)
+    try:
+        await asyncio.wait_for(asyncio.to_thread(subscriber.run, connection, handle, False), 30)
+    finally:
+        subscriber.stop()
 
 
 async def positions(quiet: Running, organisation: str, **wanted: str) -> list[int]:
