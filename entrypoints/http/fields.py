@@ -7,6 +7,8 @@ from typing import Annotated, Any
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from domain.reference import LONGEST
+
 RFC_3339 = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})"
 )
@@ -35,6 +37,7 @@ FLAG: dict[str, Any] = {"anyOf": [{"type": "boolean"}, {"enum": WORDS_FOR}]}
 Flag = Annotated[bool, WithJsonSchema(FLAG)]
 Fence = Annotated[int, Field(ge=1, le=2**31 - 1), BeforeValidator(number)]
 PAST = {
+    "maxLength": LONGEST,
     "anyOf": [
         {"type": "string", "pattern": "^[0-9]+$", "description": "A position"},
         {"type": "string", "format": "date-time", "description": "A moment"},
@@ -42,7 +45,7 @@ PAST = {
         {"type": "string", "pattern": "^.+(@\\{.+\\}|~[0-9]+|#[0-9]+)$", "description": "NAME@{...}, NAME~3, NAME#412"},
     ]
 }
-Past = Annotated[str, WithJsonSchema(PAST)]
+Past = Annotated[str, StringConstraints(max_length=LONGEST), WithJsonSchema(PAST)]
 
 
 def no_filter(value: Any) -> Any:
