@@ -6,6 +6,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
+from adapters.checkpoint_choosing import sealer_of
 from adapters.postgres.migrations import migrate
 from domain.lane import Lane
 from domain.taxonomy import Taxonomy
@@ -15,12 +16,13 @@ from projections.registry import DORA, INCIDENT_LINKS, INCIDENTS, TEAMS
 from tests.conftest import Database, Running
 from tests.queue.conftest import LANE, Queue
 
-# What says nothing of any organisation: the store's own name, and how far each read model has come.
-OF_NOBODY = {"rollbook.identity", "rollbook_views.checkpoints"}
+# What says nothing of any organisation: the store's own name, what was sealed, how far each read model has come.
+OF_NOBODY = {"rollbook.identity", "rollbook.checkpoints", "rollbook_views.checkpoints"}
 ROLES = (None, "rollbook_reader", "rollbook_writer")
 TABLES = """select n.nspname || '.' || c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace
              where n.nspname like 'rollbook%' and c.relkind in ('r', 'p', 'v', 'm')"""
 HELD = {
+    "rollbook.checkpoint_heads",
     "rollbook.commands",
     "rollbook.event_log",
     "rollbook.events",
@@ -49,6 +51,7 @@ async def filled(rollbook: Running, queue: Queue, database: Database) -> Databas
     lane = f"lane-{Lane.open('acme', Taxonomy(**LANE), rollbook.app.executor.clock()).id}"
     loaded = await rollbook.app.store.load("acme", [lane])
     await rollbook.app.store.keep_snapshot("acme", lane, loaded[lane])
+    assert await sealer_of(rollbook.app.settings, rollbook.app.pools).seal()
     with psycopg.connect(database.admin_url, autocommit=True) as admin:
         admin.execute("insert into rollbook_views.parked_streams values ('deployments', 'deployment-x', 'acme', 1, '')")
     return database
