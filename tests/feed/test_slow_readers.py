@@ -4,15 +4,18 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 
 import httpx2
+import psycopg
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from tests.conftest import Database, Running, open_folder, running_rollbook, settings_for
+from tests.faults.instance import Instance
 from tests.feed.subscriber import SECONDS, deploy, everything, listening
 from tests.process.conftest import started
 
@@ -135,7 +138,7 @@ async def test_beyond_the_limit_nobody_else_is_let_in(database: Database, tmp_pa
 @pytest.mark.faults
 async def test_a_process_that_ends_lets_its_subscribers_go_at_once(servers: dict[str, str]) -> None:
     with open_folder("draining") as folder:
-        async with started(folder, **servers, MASTER_KEY="x" * 43 + "=") as instance:
+        async with started(folder, **servers) as instance:
             headers = {"X-Organisation": "acme"}
             url = f"{instance.url.replace('http', 'ws')}/v1/events/ws"
             async with (
@@ -155,3 +158,41 @@ async def test_a_process_that_ends_lets_its_subscribers_go_at_once(servers: dict
     assert closed.value.rcvd is not None and closed.value.rcvd.code == 1012
     assert "resume from=" in closed.value.rcvd.reason
     assert "resume after" in blocks[-1].comment and blocks[-1].id == blocks[-2].id
+
+
+@pytest.mark.faults
+async def test_after_a_restore_readers_are_let_go_and_what_they_kept_is_refused(
+    servers: dict[str, str], database: Database
+) -> None:
+    with open_folder("restored") as folder:
+        async with started(folder, **servers) as instance, client_of(instance) as client:
+            await deploy(client, "acme")
+            async with listening(client, "acme", from_="0") as made:
+                last = (await made.next()).id
+                with psycopg.connect(database.admin_url, autocommit=True) as admin:
+                    admin.execute("update rollbook.identity set epoch = 7")
+                assert "resume after" in (await made.rest())[-1].comment
+            answer = await asked_again(client, last)
+            assert (answer.status_code, answer.json()["code"]) == (410, "EPOCH_OVER")
+            async with listening(client, "acme", "0", follow="false") as anew:
+                blocks = [block for block in await anew.rest() if block.event]
+            assert blocks[0].id == f"{last}.7" and blocks[0].told["epoch"] == 7
+            async with listening(client, "acme", blocks[-2].id, follow="false") as again:
+                assert [b.id for b in await again.rest() if b.event] == [blocks[-1].id]
+
+
+def client_of(instance: Instance) -> httpx2.AsyncClient:
+    """Somebody who asks this process."""
+    return httpx2.AsyncClient(base_url=instance.url, timeout=SECONDS)
+
+
+async def asked_again(client: httpx2.AsyncClient, last: str) -> httpx2.Response:
+    """What the feed answers to an old position, as soon as the process has begun anew."""
+    headers = {"X-Organisation": "acme", "Last-Event-ID": last}
+    async with asyncio.timeout(SECONDS):
+        while True:
+            with suppress(httpx2.RequestError):
+                answer = await client.get("/v1/events", headers=headers)
+                if answer.status_code != 503:
+                    return answer
+            await asyncio.sleep(0.05)
