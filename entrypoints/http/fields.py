@@ -43,7 +43,7 @@ PAST = {
         {"type": "string", "format": "date-time", "description": "A moment"},
         {"type": "string", "pattern": "^-[0-9]{1,7}[smhdw]$", "description": "So long ago"},
         {"type": "string", "pattern": "^.+(@\\{.+\\}|~[0-9]+|#[0-9]+)$", "description": "NAME@{...}, NAME~3, NAME#412"},
-    ]
+    ],
 }
 Past = Annotated[str, StringConstraints(max_length=LONGEST), WithJsonSchema(PAST)]
 

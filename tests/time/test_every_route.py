@@ -35,7 +35,7 @@ IMPOSSIBLE = (
 )
 
 
-def test_each_read_takes_as_of_or_says_why_not() -> None:
+async def test_each_read_takes_as_of_or_says_why_not() -> None:
     past = {route.path for route in OF_THE_PAST}
     assert {route.path for route in READS} - past <= EVER.keys()
     assert not past & EVER.keys()
