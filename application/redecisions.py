@@ -171,12 +171,12 @@ def skips(world: World, decision: Decision, automatic_only: bool) -> Iterator[Di
     would = {e.deployment_id: e for e in lane.overtaken(by, automatic_only, rule)}
     queue = {e.deployment_id: e for e in lane.queue()} if decision.skipped - would.keys() else would
     words = f"skipped by {by.deployment_id} ({by.version})"
-    base = f"{CLAIM_RULE if automatic_only else SKIP_RULE}, by {rule}"
+    ruled = f"{CLAIM_RULE if automatic_only else SKIP_RULE}, by {rule}"
     for left in decision.skipped - would.keys():
-        yield decision.otherwise("kept", words, "stays in the queue", base, queue[left])
+        yield decision.otherwise("kept", words, "stays in the queue", ruled, queue[left])
     for stayed in would.keys() - decision.skipped - world.skipped:
         world.skipped.add(stayed)
-        yield decision.otherwise("skipped", "stayed in the queue", words, base, would[stayed])
+        yield decision.otherwise("skipped", "stayed in the queue", words, ruled, would[stayed])
 
 
 def scheduled(world: World, decision: Decision) -> Iterator[Difference]:
