@@ -10,6 +10,7 @@ from adapters.webhooks.bodies import ping
 from domain.errors import Gone, Invalid, NotFound, Unavailable
 from entrypoints.http import webhook_models as models
 from entrypoints.http.headers import LINK
+from entrypoints.http.ids import parse_id
 from entrypoints.http.reading import resolve
 from entrypoints.http.routing import Answer, Call, answer
 from entrypoints.http.webhooks import ONE, webhook_row, webhooks
@@ -37,7 +38,7 @@ async def list_deliveries(call: Call, webhook_id: str, query: models.ListDeliver
 )
 async def replay_delivery(call: Call, webhook_id: str, delivery_id: str) -> Answer:
     """Send one delivery once more, under the same id, whatever became of it."""
-    one, wanted = await present(call, webhook_id), as_id(delivery_id, "Delivery not found")
+    one, wanted = await present(call, webhook_id), parse_id(delivery_id, "", "Delivery")
     organisation, deliveries = call.caller.organisation, call.app.webhooks.deliveries
     if not await deliveries.replay(organisation, one, wanted):
         raise NotFound("Delivery not found")
@@ -84,14 +85,6 @@ async def present(call: Call, webhook_id: str, removed: bool = False) -> UUID:
     if row["status"] == "removed" and not removed:
         raise Gone("The webhook was removed")
     return UUID(row["id"])
-
-
-def as_id(text: str, refusal: str) -> UUID:
-    """An id; NotFound when it cannot be one."""
-    try:
-        return UUID(text)
-    except ValueError:
-        raise NotFound(refusal) from None
 
 
 def told(row: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from domain.errors import Clash, Gone, Invalid, NotFound
 from entrypoints.http import webhook_models as models
 from entrypoints.http.commands import execute
 from entrypoints.http.errors import problem_details
+from entrypoints.http.ids import parse_id
 from entrypoints.http.queue_models import AsOf
 from entrypoints.http.reading import SHOWN, TAKEN, Reading, reading
 from entrypoints.http.routing import Answer, Call, Interface, answer
@@ -71,7 +72,8 @@ async def show_webhook(call: Call, webhook_id: str, query: AsOf) -> Answer:
 @webhooks.patch(ONE, action="webhook.change", answer=models.WebhookObject, raises=(NotFound, Gone, Invalid))
 async def change_webhook(call: Call, webhook_id: str, body: models.WebhookChanges) -> Answer:
     """Give a webhook another name, address or filters."""
-    changes = {name: value for name in ("name",) if (value := getattr(body, name)) is not None}
+    await webhook_row(call, webhook_id)
+    changes: dict[str, Any] = {} if body.name is None else {"name": body.name}
     if body.filters is not None:
         changes["filters"] = body.filters.model_dump(exclude_defaults=True)
         check_filters(changes["filters"])
@@ -133,7 +135,8 @@ async def webhook_row(call: Call, webhook_id: str) -> dict[str, Any]:
 
 async def find(call: Call, past: Reading, webhook_id: str) -> dict[str, Any]:
     """The webhook of this id, or NotFound."""
-    rows = await past.select(WEBHOOKS, [equals("key", webhook_id)], limit=1)
+    key = str(parse_id(webhook_id, "", "Webhook"))
+    rows = await past.select(WEBHOOKS, [equals("key", key)], limit=1)
     if not rows:
         raise NotFound("Webhook not found")
     return (await with_names(call, rows))[0]

@@ -103,8 +103,8 @@ IN_ORDER: dict[str, Any] = {
     "roll_back_data_deployment": {"reason": "text", "force": True},
     "import_upload": {"environment": "text"},
     "rebind_owner": {"owner": "42", "reason": "text"},
-    "add_webhook": {"name": "text", "url": "https://text", "filters": {"topics": ["*"], "names": ["text"]}},
-    "change_webhook": {"name": "text", "url": "https://text", "filters": {"topics": ["*"]}},
+    "add_webhook": {"name": "text", "url": "https://8.8.8.8", "filters": {"topics": ["*"], "names": ["text"]}},
+    "change_webhook": {"name": "text", "url": "https://8.8.8.8", "filters": {"topics": ["*"]}},
     "pause_webhook": {"reason": "text"},
     "replay_deliveries": {"after": "0"},
 }

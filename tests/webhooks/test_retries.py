@@ -153,7 +153,7 @@ async def test_what_happens_during_a_pause_is_told_after_it_in_order(hooks: Hook
     for version in ("2", "3"):
         await hooks.deploy(version=version)
         await hooks.settle()
-    assert len(receiver.came) == 1
+    assert (len(receiver.came), len(await hooks.deliveries(made["id"]))) == (1, 1)
     await hooks.ask("POST", f"/{made['id']}/resume")
     await hooks.deploy(version="4")
     await hooks.settle()
