@@ -13,7 +13,8 @@ def event_in_words(topic: str, data: dict[str, Any]) -> str:
     """What happened; an event without words of its own is told by its name and what it is about."""
     if topic in WORDS:
         return summary(topic, data)
-    about = [str(data[name]) for name in TOLD if isinstance(data.get(name), str) and data[name]]
+    facts = {**data.get("freeze", {}), **data}
+    about = [facts[name] for name in TOLD if isinstance(facts.get(name), str) and facts[name]]
     return ": ".join([named(topic), *([", ".join(about)[:LONGEST]] if about else [])])
 
 

@@ -99,9 +99,15 @@ def export(
         body = {"from": since, "filters": filters} | filled(to=to)
         target.begin(session.api.send("POST", EXPORTS, body).body)
     told = take_out(session, target)
+    session.answer(told, lambda _: tell_export(file, told))
+
+
+def tell_export(file: Path, told: dict[str, Any]) -> None:
+    """What is there now, and how to verify it."""
+    note(safe(f"{file}: {told['events']} events"))
     part = f" --after {told['from_position']}" if told["from_position"] else ""
-    hint = "" if told["filters"] else f"\nrollbook audit verify {file}{part} --to {told['to_position']}"
-    session.answer(told, lambda _: note(safe(f"{file}: {told['events']} events{hint}")))
+    if not told["filters"]:
+        note(safe(f"rollbook audit verify {file} --checkpoints FILE{part} --to {told['to_position']}"))
 
 
 @audit.command("exports")

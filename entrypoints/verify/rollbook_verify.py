@@ -72,13 +72,12 @@ def verified(options: argparse.Namespace) -> Line:
         code, text, position = verdict.args
         return {"verdict": text, "code": code, "position": position}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError) as problem:
-        said = f"Cannot be read: {type(problem).__name__}: {problem}"
-        return {"verdict": said, "code": UNREADABLE, "position": None}
+        return {"verdict": f"Cannot be read: {type(problem).__name__}: {problem}", "code": UNREADABLE, "position": None}
     told = f"Intact: {read.count} events of {len(read.chains)} organisations, {len(live)} checkpoints"
     if numbers := sorted(number for number, _ in lost.values()):
         told += f"; checkpoints {numbers[0]} to {numbers[-1]} are of a lost epoch: a restore gave up what they sealed"
     facts = {"events": read.count, "checkpoints": len(live), "lost_checkpoints": numbers, "keys": keys}
-    return {"verdict": told, "code": INTACT, "position": None, **facts}
+    return {"verdict": told, "code": INTACT, "position": None} | facts
 
 
 class Follower:
@@ -129,7 +128,9 @@ class Follower:
         sequence, found, end = self.chains.get(name, (0, b"", 0))
         if self.after < at <= self.to and (self.whole or end or not self.chains):
             if lost := max(head["sequence"] - sequence, 0):
-                text = f"checkpoint {number} sealed {lost} more events of {name}"
+                text = f"checkpoint {number} sealed {lost} more of {name}" + (
+                    "" if self.whole else "; was it to end there? --to"
+                )
                 raise Verdict(MISMATCH, f"Truncated behind position {end}: {text}", end)
             if (sequence, found.hex()) != (head["sequence"], head["hash"]):
                 raise Verdict(MISMATCH, f"Checkpoint {number} sealed another event of {name} at position {at}", at)
