@@ -21,7 +21,7 @@ PROVIDERS = ("gcp", "gcp", "aws")
 TEAMS = ("buying", "money", "finding", "moving", "knowing", "telling", "guarding", "running")
 FIRST = ("ada", "ben", "chidi", "dana", "emre", "freya", "goran", "hana", "ines", "jonas", "kofi", "lena")
 LAST = ("okafor", "lindqvist", "novak", "silva", "tanaka", "moreau", "haddad", "keller", "rossi", "byrne")
-BOT, MANAGER = "deploy-bot", "mira-castellan"
+BOT, CHIEF = "deploy-bot", "mira-castellan"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Cast:
     @property
     def people(self) -> list[str]:
         """Everybody's login."""
-        return [BOT, MANAGER, *(login for members in self.members.values() for login in members)]
+        return [BOT, CHIEF, *(login for members in self.members.values() for login in members)]
 
     @property
     def teams(self) -> dict[str, list[str]]:

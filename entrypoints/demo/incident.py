@@ -23,7 +23,7 @@ from domain.freezes import Scope
 from domain.incident import Relation
 from domain.release import Release
 from domain.status import Status
-from entrypoints.demo.cast import MANAGER
+from entrypoints.demo.cast import CHIEF
 from entrypoints.demo.story import Run, Story
 
 TERMINAL = Origin(interface="queue", client="rollbook-cli")
@@ -88,7 +88,7 @@ class Trouble:
         until = self.began + timedelta(hours=12)
         freeze_id = str(self.story.stage.new_id())
         command = DeclareFreeze(scope, "The sale begins today", until, freeze_id)
-        await self.story.perform(MANAGER, declare_freeze, command, TERMINAL)
+        await self.story.perform(CHIEF, declare_freeze, command, TERMINAL)
 
     async def schedule(self) -> None:
         """The change is queued."""

@@ -20,7 +20,7 @@ from domain.freezes import Scope
 from domain.incident import Relation
 from domain.lane import Lane
 from domain.rules import ApprovalRule, HouseRules
-from entrypoints.demo.cast import MANAGER, Cast, Component
+from entrypoints.demo.cast import CHIEF, Cast, Component
 from entrypoints.demo.incident import TERMINAL, Trouble, trouble
 from entrypoints.demo.stage import Stage
 from entrypoints.demo.story import Story
@@ -68,9 +68,9 @@ def another(chance: Random, cast: Cast) -> Component:
 async def set_up(story: Story) -> None:
     """Teams and rules."""
     teams = {team: names for team, names in story.cast.teams.items() if names}
-    await story.perform(MANAGER, set_teams, SetTeams(teams), TERMINAL)
+    await story.perform(CHIEF, set_teams, SetTeams(teams), TERMINAL)
     approval = ApprovalRule(Scope(environment=story.cast.environments[-1]))
-    await story.perform(MANAGER, set_rules, SetRules(HouseRules(approval=(approval,))), TERMINAL)
+    await story.perform(CHIEF, set_rules, SetRules(HouseRules(approval=(approval,))), TERMINAL)
 
 
 def moments(story: Story, cast: Cast) -> list[datetime]:
@@ -104,7 +104,7 @@ def plan_freezes(story: Story) -> None:
 async def freeze(story: Story, scope: Scope, reason: str, until: datetime) -> str:
     """Declared by who answers for releases."""
     command = DeclareFreeze(scope, reason, until, str(story.stage.new_id()))
-    return await story.perform(MANAGER, declare_freeze, command, TERMINAL)
+    return await story.perform(CHIEF, declare_freeze, command, TERMINAL)
 
 
 async def freeze_and_lift(story: Story) -> None:
@@ -118,7 +118,7 @@ async def freeze_and_lift(story: Story) -> None:
 async def lift(story: Story, freeze_id: str) -> None:
     """It is over before its time."""
     command = LiftFreeze(freeze_id, "The provider is done")
-    await story.perform(MANAGER, lift_freeze, command, TERMINAL)
+    await story.perform(CHIEF, lift_freeze, command, TERMINAL)
 
 
 async def small_trouble(story: Story) -> None:
@@ -142,6 +142,6 @@ async def resolve(story: Story, incident_id: str, login: str) -> None:
 async def last_live(story: Story, component: Component) -> UUID | None:
     """What customers have of it."""
     place = story.cast.places(component, story.cast.environments[-1])[0]
-    lane = await story.stage.executor.look(story.cast.organisation, Lane, place.lane_id(story.cast.organisation))
+    lane = await story.stage.look(story.cast.organisation, Lane, place.lane_id(story.cast.organisation))
     current = lane.current(None) if lane else None
     return UUID(current.deployment_id) if current else None

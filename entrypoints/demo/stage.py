@@ -1,7 +1,6 @@
 """Where the demonstration is played: the real commands, a clock that is set, and a log in memory."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from random import Random
 from typing import Any
@@ -15,20 +14,16 @@ from application.ports.event_store import Actor, Circumstances
 FOREVER = 10_000_000
 
 
-@dataclass
-class Stage:
+class Stage(Executor):
     """Carries out what people do, each thing at its moment. `chance` makes everything that is not a secret."""
 
-    organisation: str
-    people: Mapping[str, Actor]
-    chance: Random
-    now: datetime
-    ledger: Ledger = field(init=False)
-    executor: Executor = field(init=False)
-
-    def __post_init__(self) -> None:
+    def __init__(self, organisation: str, people: Mapping[str, Actor], chance: Random, now: datetime) -> None:
+        self.organisation = organisation
+        self.people = people
+        self.chance = chance
+        self.now = now
         self.ledger = Ledger(lambda: self.now, self.event_id)
-        self.executor = Executor(self.ledger, lambda: self.now, AggregateCache(FOREVER))
+        super().__init__(self.ledger, lambda: self.now, AggregateCache(FOREVER))
 
     async def perform(self, at: datetime, login: str, handler: Handler, command: Any, origin: Origin) -> str:
         """One command; answers what it made or changed. Refusals are raised as anywhere."""
@@ -41,7 +36,7 @@ class Stage:
             correlation_id=f"{trace:032x}",
             traceparent=f"00-{trace:032x}-{span:016x}-01",
         )
-        appended = await self.executor.execute(self.organisation, circumstances, handler, command)
+        appended = await self.execute(self.organisation, circumstances, handler, command)
         return appended.resource
 
     def new_id(self) -> UUID:

@@ -155,7 +155,7 @@ class Story:
 
     async def waits(self, run: Run) -> bool:
         """Whether it is still in its queue."""
-        found = await self.stage.executor.look(self.cast.organisation, Deployment, UUID(run.id))
+        found = await self.stage.look(self.cast.organisation, Deployment, UUID(run.id))
         return found is not None and found.status is Status.SCHEDULED
 
     async def start(self, run: Run, override: str | None = None) -> None:
