@@ -128,10 +128,8 @@ class Follower:
         sequence, found, end = self.chains.get(name, (0, b"", 0))
         if self.after < at <= self.to and (self.whole or end or not self.chains):
             if lost := max(head["sequence"] - sequence, 0):
-                text = f"checkpoint {number} sealed {lost} more of {name}" + (
-                    "" if self.whole else "; was it to end there? --to"
-                )
-                raise Verdict(MISMATCH, f"Truncated behind position {end}: {text}", end)
+                text = f"Truncated behind position {end}: checkpoint {number} sealed {lost} more of {name}"
+                raise Verdict(MISMATCH, text + ("" if self.whole else "; was it to end there? --to"), end)
             if (sequence, found.hex()) != (head["sequence"], head["hash"]):
                 raise Verdict(MISMATCH, f"Checkpoint {number} sealed another event of {name} at position {at}", at)
 
