@@ -146,7 +146,7 @@ def place_of(call: Call, text: str, called: str, head: int) -> int:
     plain = unmarked(call, text) if epoch in (None, str(call.app.identity[1])) else None
     if plain is None:
         now = marked(call, str(head))
-        raise EpochOver(f"The store was restored: {called} is of another epoch; go on from 0, or from {now}", now=now)
+        raise EpochOver(f"{called} is of another epoch of the store: go on from 0, or from {now}", now=now)
     if int(plain) > head:
         raise Invalid(f"{called} is a position that does not exist yet")
     return int(plain)

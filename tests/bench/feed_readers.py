@@ -17,7 +17,7 @@ from nats.js.api import DeliverPolicy
 
 EVENT = re.compile(rb'"sequence":(\d+),"occurred_at":"[^"]+","recorded_at":"([^"]+)"')
 CONNECTED_AT_ONCE = 50
-SETTLE_SECONDS = 2.0
+SETTLE_SECONDS = 10.0
 UNDERSTOOD = 100
 
 

@@ -106,6 +106,11 @@ def parameters() -> list[tuple[Route, str]]:
     return [(route, name) for route in ROUTES for name in (parameters_of(route.query) if route.query else ())]
 
 
+def no_place(route: Route) -> tuple[str, ...]:
+    """Values that are no place in the log; to the feed `1.5` is one, of another epoch."""
+    return tuple(value for value in NO_PAST if route.path != "/v1/events" or value != "1.5")
+
+
 def unfit(route: Route, name: str) -> tuple[str, ...]:
     """Values that the parameter does not take; none for a text, which may be anything."""
     kinds: dict[str, tuple[str, ...]] = {
@@ -113,8 +118,8 @@ def unfit(route: Route, name: str) -> tuple[str, ...]:
         "since": NO_MOMENT,
         "until": NO_MOMENT,
         "as_of": NO_PAST,
-        "from": NO_PAST,
-        "to": NO_PAST,
+        "from": no_place(route),
+        "to": no_place(route),
         "cell_is_null": NO_BOOLEAN,
         "cursor": NO_CURSOR if route.path.endswith("/mappings") else (*NO_CURSOR, "1"),
         "sort": (*NO_CHOICE, ""),
