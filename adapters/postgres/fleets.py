@@ -61,7 +61,7 @@ class Fleets:
     async def shown(self, organisation: str) -> tuple[int, bool]:
         """How far all that a fleet is made of has come, and whether the organisation has recorded more."""
         last, projected = await self.reached(organisation)
-        return projected, projected < last
+        return min(projected, last), projected < last
 
     async def reached(self, organisation: str) -> tuple[int, int]:
         """The organisation's last position, and how far all read models are that a fleet is made of."""
@@ -77,11 +77,12 @@ class Fleets:
                 await self.views.visible(organisation, model, position)
 
     async def present(self, organisation: str) -> int:
-        """Waits until all that the organisation recorded is to be seen; says up to where."""
+        """Waits until all that the organisation recorded is to be seen; says up to where, whatever others record."""
         last, projected = await self.reached(organisation)
-        if projected >= last:
-            return projected
-        return min([await self.views.visible(organisation, model) for model in MODELS])
+        if projected < last:
+            for model in MODELS:
+                await self.views.visible(organisation, model)
+        return last
 
     async def facts(self, wanted: Wanted, position: int, at: datetime) -> Facts:
         """What the fleet was made of at a position; `at` decides which freezes were over by then."""

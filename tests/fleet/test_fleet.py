@@ -152,6 +152,15 @@ async def test_who_has_the_answer_already_is_told_so(queue: Queue) -> None:
     assert later.headers["x-rollbook-position"] > first.headers["x-rollbook-position"]
 
 
+async def test_what_others_record_changes_nothing_of_the_answer(queue: Queue, quiet: Running) -> None:
+    await queue.live("1")
+    first = await queue.client.get("/v1/fleet", headers=queue.headers)
+    await Queue(quiet.client, f"{queue.organisation}-neighbour").live("1")
+    again = await queue.client.get("/v1/fleet", headers=queue.headers)
+    for name in ("etag", "x-rollbook-position"):
+        assert again.headers[name] == first.headers[name]
+
+
 async def test_an_organisation_without_deployments_has_an_empty_fleet(queue: Queue) -> None:
     found = await fleet(queue)
     assert (found["lanes"], found["freezes"], found["packages"]) == ([], [], [])
