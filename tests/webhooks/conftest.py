@@ -69,6 +69,10 @@ class Hooks:
             cursor = admin.execute(query.encode(), values)
             return cursor.fetchall() if cursor.description else []
 
+    def own(self, columns: str, table: str) -> list[Any]:
+        """What stands in a table of webhooks of this organisation."""
+        return self.run(f"select {columns} from rollbook.webhook_{table} where organisation = %s", self.organisation)
+
     async def recorded(self) -> list[RecordedEvent]:
         """What was recorded in this organisation since the test began."""
         found = await self.rollbook.app.log.read_after(self.start, 1000)

@@ -25,8 +25,7 @@ async def test_a_refused_delivery_is_due_again_later_each_time(hooks: Hooks, rec
     webhook = await refused(hooks, receiver)
     waits = []
     for _ in range(3):
-        query = "select extract(epoch from due_at - tried_at)::float8 from rollbook.webhook_deliveries"
-        waits.append(hooks.run(query)[0][0])
+        waits.append(hooks.own("extract(epoch from due_at - tried_at)::float8", "deliveries")[0][0])
         await hooks.settle()
         hooks.make_due()
         await hooks.settle()
@@ -40,8 +39,7 @@ async def test_a_receiver_that_asks_for_a_pause_gets_it(hooks: Hooks, receiver: 
     await hooks.add(receiver.url(), topics=ONE)
     await hooks.deploy()
     await hooks.settle()
-    query = "select due_at - tried_at >= interval '59 minutes' from rollbook.webhook_deliveries"
-    assert hooks.run(query) == [(True,)]
+    assert hooks.own("due_at - tried_at >= interval '59 minutes'", "deliveries") == [(True,)]
 
 
 async def dead(hooks: Hooks, receiver: Receiver) -> str:
@@ -142,7 +140,7 @@ async def test_one_success_forgets_the_failures_before_it(hooks: Hooks, receiver
     receiver.answers = lambda _: answered(200)
     hooks.make_due()
     await hooks.settle()
-    assert hooks.run("select failing_since, failures from rollbook.webhook_followers") == [(None, 0)]
+    assert hooks.own("failing_since, failures", "followers") == [(None, 0)]
 
 
 async def test_what_happens_during_a_pause_is_told_after_it_in_order(hooks: Hooks, receiver: Receiver) -> None:
