@@ -1,4 +1,4 @@
-"""A log in memory, sealed as append seals it: for a past that is decided first and loaded into an empty store at once."""
+"""A log in memory, sealed as append seals it: for a past that is decided first and loaded into an empty store whole."""
 
 import hashlib
 from collections.abc import Callable, Hashable, Mapping, Sequence
