@@ -9,12 +9,8 @@ from adapters import tracing
 from adapters.blobs.choosing import blobs_of, file_blobs_of, log_blobs_of
 from adapters.embedded.room import Room
 from adapters.environments import KnownEnvironments
-from adapters.feed.broadcast import Broadcast
-from adapters.feed.past import Past
-from adapters.feed.streams import Streams
+from adapters.feed.choosing import feed_of
 from adapters.feed.subscription import Feed
-from adapters.feed.subscription import Limits as FeedLimits
-from adapters.feed.telling import Teller
 from adapters.identity.github import GitHubTokens
 from adapters.identity.oidc import OidcTokens, TrustedIssuer, github_actions
 from adapters.identity.web import Web
@@ -101,7 +97,6 @@ class Rollbook:
     select: Selecting = field(init=False)
     handlers: dict[str, Handler] = field(init=False)
     owners: Owners = field(init=False)
-    chains: Chains = field(init=False)
     feed: Feed = field(init=False)
     webhooks: Webhooks = field(init=False)
     chains: Chains = field(init=False)
@@ -114,8 +109,7 @@ class Rollbook:
         self.select = selecting(self)
         self.handlers = handlers_of(self)
         self.owners = Owners(self.store, time.monotonic)
-        self.chains = Chains(self.pools)
-        self.feed = feed_of(self.settings, self.pools, self.log, self.identity)
+        self.feed = feed_of(self.settings, self.pools, self.log, self.identity, mark_of(self.identity[1]))
         self.webhooks = webhooks_of(self.settings, self.pools, self.log, self.people)
         self.chains = Chains(self.pools)
         self.references = References(self.views, self.runs.moment_at)
@@ -221,15 +215,6 @@ async def build(settings: Settings, database_url: str) -> Rollbook:
 def waker(log: PostgresLog) -> Callable[[Commit, Appended], None]:
     """Tells followers of the log here at once what was appended here."""
     return lambda _, appended: log.wake(appended.position)
-
-
-def feed_of(settings: Settings, pools: Pools, log: PostgresLog, identity: tuple[str, int]) -> Feed:
-    """What subscribers over HTTP read."""
-    teller = Teller(identity[1], mark_of(identity[1]))
-    s = settings
-    limits = FeedLimits(s.feed_subscribers, s.feed_subscribers_per_organisation, s.feed_heartbeat_seconds)
-    return Feed(Broadcast(log, identity), Past(pools, identity[1]), Streams(pools), teller, limits)
-
 
 
 def webhooks_of(settings: Settings, pools: Pools, log: PostgresLog, people: People) -> Webhooks:
