@@ -12,7 +12,6 @@ from typing import Annotated, Any, Literal, Self
 import structlog
 from dotenv import dotenv_values
 from pydantic import (
-    BaseModel,
     DirectoryPath,
     Field,
     SecretStr,
@@ -23,50 +22,18 @@ from pydantic import (
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from adapters.environment_settings import EnvironmentSettings
+from adapters.issuer_settings import OidcIssuer, of_the_web
 from adapters.package_settings import PackageSettings
 from adapters.record_settings import RecordSettings
 from adapters.webhook_settings import WebhookSettings
-from application.caller import Role
 
 log = structlog.get_logger()
 DOTENV = ".env"
 NATS_URL = re.compile(r"(nats|tls|ws|wss)://([^\s,@]+@)?([\w.-]+|\[[0-9a-fA-F:]+\])(:\d{1,5})?/?")
-WEB_URL = re.compile(r"https?://([^\s/@]+@)?([\w.-]+|\[[0-9a-fA-F:]+\])(:\d{1,5})?([/?]\S*)?")
 
 
 class SettingsError(Exception):
     """A setting is wrong; the message is one line that says which and why."""
-
-
-class OidcIssuer(BaseModel):
-    """Another OIDC issuer whose tokens are believed, and the claims that tell what we need.
-
-    `organisations`, unless empty, are the only ones that it may speak for; for them it is believed also where an
-    organisation belongs to an owner at GitHub. Without, it is believed where it was the first to name one.
-    """
-
-    issuer: str
-    audience: str
-    jwks_uri: str | None = None
-    organisation_claim: str = "repository_owner"
-    repository_claim: str = "repository"
-    workflow_claim: str = "workflow"
-    actor_claim: str = "actor"
-    owner_id_claim: str | None = None
-    role: Role = Role.DEPLOYER
-    organisations: frozenset[str] = frozenset()
-
-    @field_validator("organisations")
-    @classmethod
-    def in_lower_case(cls, value: frozenset[str]) -> frozenset[str]:
-        """Organisations ignore case."""
-        return frozenset(name.strip().lower() for name in value)
-
-    @model_validator(mode="after")
-    def whose_keys_can_be_asked_for(self) -> Self:
-        """An issuer may be any text, unless its keys are looked for there."""
-        of_the_web(self.jwks_uri or self.issuer)
-        return self
 
 
 class Settings(PackageSettings, RecordSettings, WebhookSettings, EnvironmentSettings):
@@ -168,13 +135,6 @@ class Settings(PackageSettings, RecordSettings, WebhookSettings, EnvironmentSett
                 "set ALLOW_UNAUTHENTICATED_NETWORK=true to allow it"
             )
         return self
-
-
-def of_the_web(address: str) -> str:
-    """The address, if it can be asked over HTTP; a fault that does not repeat it otherwise."""
-    if not WEB_URL.fullmatch(address):
-        raise ValueError("is not an address on the web, such as https://host")
-    return address
 
 
 def is_conninfo(text: str) -> bool:

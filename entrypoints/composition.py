@@ -11,8 +11,6 @@ from adapters.embedded.room import Room
 from adapters.environments import KnownEnvironments
 from adapters.feed.choosing import feed_of
 from adapters.feed.subscription import Feed
-from adapters.identity.github import GitHubTokens
-from adapters.identity.oidc import OidcTokens, TrustedIssuer, github_actions
 from adapters.identity.web import Web
 from adapters.keyring import master_key
 from adapters.nats.relay import Relay
@@ -31,7 +29,6 @@ from adapters.postgres.people import People
 from adapters.postgres.pools import Pools
 from adapters.postgres.projector import Projector
 from adapters.postgres.references import References
-from adapters.postgres.token_directory import PostgresTokenDirectory
 from adapters.postgres.twin_facts import TwinFacts
 from adapters.postgres.views import PostgresViews, Visibility
 from adapters.settings import Settings
@@ -53,11 +50,12 @@ from entrypoints.http.documentation import documentation
 from entrypoints.http.epochs import mark_of
 from entrypoints.http.interfaces import INTERFACES
 from entrypoints.http.limits import RateLimits
-from entrypoints.http.observing import count_authentication, observe
+from entrypoints.http.observing import observe
 from entrypoints.http.recent import RecentRows
 from entrypoints.http.rendering import as_users_know_it
 from entrypoints.http.traced import Traced
 from entrypoints.job_handlers import handlers_of, selecting
+from entrypoints.trust import authentication_of
 from projections.read_model import Row
 from projections.registry import READ_MODELS
 
@@ -204,7 +202,7 @@ async def build(settings: Settings, database_url: str) -> Rollbook:
         environments=KnownEnvironments(store, settings.environments_file, settings.environment_secrets_dir),
         packages=BlobPackages(blobs),
         files=files_of(settings, settings.data_dir, blobs),
-        authentication=authentication(settings, pools, web),
+        authentication=authentication_of(settings, pools, web),
         web=web,
         identity=identity,
         limits=RateLimits(settings.rate_limit_per_minute, settings.rate_limit_address_per_minute),
@@ -232,21 +230,3 @@ def people(settings: Settings, pools: Pools) -> People:
 def disk_of(settings: Settings) -> Callable[[], bool]:
     """Tells whether our own Postgres's disk is full; another server's we cannot see, until it says so itself."""
     return Room(settings.data_dir).is_full if settings.database_url is None else lambda: False
-
-
-def authentication(settings: Settings, pools: Pools, web: Web) -> Authentication:
-    """GitHub's tokens, those of other issuers that the settings name, and our own."""
-    issuers = [github_actions(settings.github_oidc_issuer, settings.github_oidc_audience)]
-    issuers += [TrustedIssuer(**one.model_dump(exclude_none=True)) for one in settings.oidc_issuers]
-    return Authentication(
-        enabled=settings.auth_enabled,
-        default_organisation=settings.dev_organisation,
-        allowed=settings.allowed_organisations,
-        oidc=OidcTokens(issuers, web, time.time, settings.jwks_cache_ttl),
-        github=GitHubTokens(
-            settings.github_api_url, settings.github_api_version, web, time.time, settings.org_membership_cache_ttl
-        ),
-        tokens=PostgresTokenDirectory(pools, settings.read_wait_ms),
-        clock=time.time,
-        count=count_authentication,
-    )

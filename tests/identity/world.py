@@ -9,7 +9,8 @@ from typing import Any
 
 import httpx2
 
-from adapters.settings import OidcIssuer, Settings
+from adapters.issuer_settings import OidcIssuer
+from adapters.settings import Settings
 from application.caller import Role
 from domain.errors import Unavailable
 from entrypoints.operator import Operator
