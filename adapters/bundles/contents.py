@@ -41,10 +41,12 @@ TIMELINE = sql.SQL(
         where position >= %s and position <= %s and position = commit_position order by position"""
 )
 HEADS = sql.SQL(
-    """select row_to_json(h)::text from rollbook.checkpoint_heads h join rollbook.checkpoints c using (number)
+    """select row_to_json(h)::text from rollbook.checkpoint_heads h join rollbook.sealed_checkpoints c using (number)
         where h.organisation = %s and c.position <= %s order by number, place"""
 )
-CHECKPOINTS = sql.SQL("select row_to_json(c)::text from rollbook.checkpoints c where c.position <= %s order by number")
+CHECKPOINTS = sql.SQL(
+    "select row_to_json(c)::text from rollbook.sealed_checkpoints c where c.position <= %s order by number"
+)
 
 
 @dataclass(frozen=True, slots=True)

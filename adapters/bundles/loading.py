@@ -23,6 +23,8 @@ PARTITION = 10_000_000
 TOGETHER = 1000
 ELSEWHERE = UUID("6b1f6f4e-8f0c-5a55-9d53-0b7f8f6c9e01")
 NO_HASH = "00" * 32
+# In this order, as heads are of checkpoints.
+SEALED = (("checkpoints", "sealed_checkpoints"), ("heads", "checkpoint_heads"))
 MISFITS = (psycopg.DataError, psycopg.IntegrityError)
 Line = dict[str, Any]
 EVENTS = """
@@ -53,8 +55,7 @@ async def load(owner_url: str, projector: AsyncConnection[Any], bundle: Bundle) 
         await owner.execute(IDENTITY, [manifest.store_id, manifest.epoch])
         await owner.execute(POSITION_AT)
         await load_log(owner, bundle)
-        for part in ("checkpoints", "heads"):
-            name = "checkpoint_heads" if part == "heads" else part
+        for part, name in SEALED:
             for lines in groups(bundle.lines(f"{part}.ndjson")):
                 await insert(owner, sql.Identifier("rollbook", name), lines)
     for model in READ_MODELS:
