@@ -83,7 +83,7 @@ async def clear(connection: Connection) -> None:
 @asynccontextmanager
 async def unprotected(connection: Connection) -> AsyncIterator[None]:
     """Meanwhile the owner may take away checkpoints, which nobody else ever may."""
-    tables = [sql.Identifier("rollbook", name) for name in ("checkpoints", "checkpoint_heads")]
+    tables = [sql.Identifier("rollbook", name) for name in ("sealed_checkpoints", "checkpoint_heads")]
     for one in tables:
         await connection.execute(sql.SQL("alter table {} disable trigger user").format(one))
     yield

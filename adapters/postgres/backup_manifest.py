@@ -25,7 +25,7 @@ TABLES: Mapping[str, tuple[str, ...]] = {
     "job_log_parts": ("job_id", "last_number", "organisation", "digest", "size", "kept_at"),
     "uploads": ("upload_id", "organisation", "length", "metadata", "created_at", "expires_at"),
     "upload_pieces": ("upload_id", "place", "organisation", "digest", "size"),
-    "checkpoints": ("number", "position", "epoch", "sealed_at", "text", "signature", "public_key"),
+    "sealed_checkpoints": ("number", "position", "epoch", "sealed_at", "text", "signature", "public_key"),
     "checkpoint_heads": ("number", "place", "organisation", "leaf", "path"),
     "organisation_erasures": ("organisation", "key_digest", "erased_at"),
     "webhook_endpoints": (
@@ -46,7 +46,7 @@ TABLES: Mapping[str, tuple[str, ...]] = {
 ADDED = {
     2: frozenset({"job_logs", "job_log_parts", "uploads", "upload_pieces"}),
     3: frozenset({"webhook_endpoints", "webhook_progress", "webhook_followers", "webhook_deliveries"})
-    | {"checkpoints", "checkpoint_heads", "organisation_erasures"},
+    | {"sealed_checkpoints", "checkpoint_heads", "organisation_erasures"},
 }
 # A forged number beyond this would leave no room for the epochs to come.
 LAST_EPOCH = 2**30

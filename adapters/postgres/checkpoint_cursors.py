@@ -16,7 +16,7 @@ LONGEST_SECONDS = 10.0
 BEGIN = "insert into rollbook.checkpoint_exports values (%s, 0) on conflict do nothing"
 TAKE = "select number from rollbook.checkpoint_exports where target = %s for update skip locked"
 ADVANCE = "update rollbook.checkpoint_exports set number = %s where target = %s"
-LEFT = "select count(*) from rollbook.checkpoints where number > %s"
+LEFT = "select count(*) from rollbook.sealed_checkpoints where number > %s"
 
 
 @dataclass(slots=True)

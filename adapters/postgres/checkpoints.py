@@ -11,7 +11,7 @@ SHOWN = """
 select number, text, signature, public_key, coalesce((
            select jsonb_agg(jsonb_build_object('leaf', leaf, 'path', path) order by place)
              from rollbook.checkpoint_heads h where h.number = c.number), '[]')
-  from rollbook.checkpoints c
+  from rollbook.sealed_checkpoints c
 """
 FORWARD = SHOWN + " where number > %s order by number limit %s"
 BACKWARD = SHOWN + " where number > %s order by number desc limit %s"

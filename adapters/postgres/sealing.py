@@ -11,7 +11,7 @@ from domain.checkpoint import NOTHING, Checkpoint, Head, digest, paths, root
 CONTEXT = b"rollbook checkpoint v1\0"
 Sign = Callable[[bytes], str]
 LOCK = "select pg_advisory_xact_lock(hashtext('rollbook checkpoints'))"
-LAST = "select number, position, text from rollbook.checkpoints order by number desc limit 1"
+LAST = "select number, position, text from rollbook.sealed_checkpoints order by number desc limit 1"
 # Not more than so many events at once, and whole commits.
 NEXT = """
 select store_id::text, epoch, to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
@@ -24,10 +24,10 @@ select distinct on (organisation) organisation, sequence, encode(hash, 'hex'), p
   from rollbook.events where position > %s and position <= %s
  order by organisation, sequence desc
 """
-KEEP = "insert into rollbook.checkpoints values (%s, %s, %s, %s, %s, %s, %s)"
+KEEP = "insert into rollbook.sealed_checkpoints values (%s, %s, %s, %s, %s, %s, %s)"
 KEEP_HEAD = "insert into rollbook.checkpoint_heads values (%s, %s, %s, %s, %s)"
 UNSEALED = """
-with last as (select coalesce(max(position), 0) as position, max(sealed_at) as at from rollbook.checkpoints)
+with last as (select coalesce(max(position), 0) as position, max(sealed_at) as at from rollbook.sealed_checkpoints)
 select last.position, rollbook.head() - last.position,
        coalesce(extract(epoch from clock_timestamp() - last.at), 'infinity')::float8,
        coalesce(extract(epoch from clock_timestamp() - (

@@ -30,7 +30,7 @@ EVENTS = """select position, commit_position, event_id::text, stream_id, version
                    envelope, payload, previous_hash, hash from rollbook.events order by position"""
 CHECKPOINTS = """select json_build_object('checkpoint', text, 'signature', signature, 'key', public_key, 'heads',
                         (select json_agg(json_build_object('leaf', leaf, 'path', path)) from rollbook.checkpoint_heads h
-                          where h.number = c.number)) from rollbook.checkpoints c order by number"""
+                          where h.number = c.number)) from rollbook.sealed_checkpoints c order by number"""
 Line = dict[str, Any]
 # How far an organisation's chain was followed: sequence, hash and position; checkpoints' numbers and epochs by digest.
 Chain = tuple[int, bytes, int]

@@ -131,12 +131,12 @@ async def test_a_restore_erases_again_and_goes_on_behind_the_last_checkpoint_of_
     await sealed(rollbook, tmp_path, home.database.admin_url)
     query = """select json_build_object('checkpoint', text, 'signature', signature, 'key', public_key,
                                       'heads', '{}'::text[])
-                 from rollbook.checkpoints order by number"""
+                 from rollbook.sealed_checkpoints order by number"""
     kept = [row[0] for row in home.rows(query)]
     await home.restore(taken.path, OVER)
     assert home.rows("select * from rollbook.people") == []
     assert home.rows("select wrapped_key from rollbook.organisations where organisation = 'acme'") == [(None,)]
-    assert len(home.rows("select * from rollbook.checkpoints")) < len(kept)
+    assert len(home.rows("select * from rollbook.sealed_checkpoints")) < len(kept)
     async with running_rollbook(home.settings(), home.database) as again:
         assert LOGIN not in await answers(again)
         await sealed(again, tmp_path, home.database.admin_url)

@@ -18,7 +18,7 @@ from tests.sharing import own_organisation
 async def texts(sealed: Sealed) -> list[dict[str, int]]:
     """What was signed."""
     async with sealed.kernel.pools.projector.connection() as connection:
-        found = await connection.execute("select text from rollbook.checkpoints order by number")
+        found = await connection.execute("select text from rollbook.sealed_checkpoints order by number")
         return [json.loads(text) for (text,) in await found.fetchall()]
 
 
@@ -67,7 +67,7 @@ async def test_what_is_due_is_sealed_and_what_is_not_waits(quiet: Running) -> No
     await sealing.run(stop)
 
 
-@pytest.mark.parametrize("table", ["checkpoints", "checkpoint_heads"])
+@pytest.mark.parametrize("table", ["sealed_checkpoints", "checkpoint_heads"])
 @pytest.mark.parametrize("statement", ["delete from rollbook.{}", "truncate rollbook.{} cascade"])
 async def test_not_even_the_owner_changes_what_was_sealed(
     sealed: Sealed, database: Database, statement: str, table: str

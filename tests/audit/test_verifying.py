@@ -21,7 +21,7 @@ begin
     end loop;
 end $$
 """
-FORGOTTEN = "truncate rollbook.checkpoint_heads, rollbook.checkpoints;"
+FORGOTTEN = "truncate rollbook.checkpoint_heads, rollbook.sealed_checkpoints;"
 CUT = "delete from rollbook.events where position > (select max(position) - 3 from rollbook.events)"
 TAMPERED = {
     "an edited payload": (f"update rollbook.events {EDITED} where position = 3", 1, "position 3"),
@@ -67,7 +67,8 @@ TAMPERED = {
     "an end that was cut off with its checkpoints": (FORGOTTEN + CUT, 2, "Truncated behind position"),
     "everything taken away": (FORGOTTEN + "truncate rollbook.events", 2, "Truncated behind position 0"),
     "a checkpoint put in another's place": (
-        "update rollbook.checkpoints set text = replace(text, '\"number\": 2', '\"number\": 3') where number = 2",
+        "update rollbook.sealed_checkpoints set text = replace(text, '\"number\": 2', '\"number\": 3')"
+        " where number = 2",
         2,
         "not signed",
     ),
@@ -127,7 +128,7 @@ async def test_what_a_restore_gave_up_is_said_to_be_of_a_lost_epoch(sealed: Seal
     log.tamper("""
         delete from rollbook.events where position > (select max(position) from kept);
         delete from rollbook.checkpoint_heads where number > 1;
-        delete from rollbook.checkpoints where number > 1;
+        delete from rollbook.sealed_checkpoints where number > 1;
         update rollbook.identity set epoch = epoch + 1""")
     assert log.verify()[0] == 2, "before the new epoch is sealed nothing tells a restore from a cut"
     await sealed.grow(2)

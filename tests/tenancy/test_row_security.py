@@ -17,7 +17,13 @@ from tests.conftest import Database, Running
 from tests.queue.conftest import LANE, Queue
 
 # What says nothing of any organisation: the store's own name, what was sealed, how far each read model has come.
-OF_NOBODY = {"rollbook.identity", "rollbook.checkpoints", "rollbook_views.checkpoints"}
+# Positions, and signatures over them.
+OF_NOBODY = {
+    "rollbook.identity",
+    "rollbook.sealed_checkpoints",
+    "rollbook.webhook_progress",
+    "rollbook_views.checkpoints",
+}
 ROLES = (None, "rollbook_reader", "rollbook_writer")
 TABLES = """select n.nspname || '.' || c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace
              where n.nspname like 'rollbook%' and c.relkind in ('r', 'p', 'v', 'm')"""

@@ -1,6 +1,6 @@
 -- Sealed heads of the organisations' chains: what is signed, word for word, the leaves below its root, and from each the way to it.
 
-create table rollbook.checkpoints (
+create table rollbook.sealed_checkpoints (
     number bigint primary key check (number > 0),
     position bigint not null,
     epoch integer not null,
@@ -10,7 +10,7 @@ create table rollbook.checkpoints (
     public_key text not null
 );
 create table rollbook.checkpoint_heads (
-    number bigint not null references rollbook.checkpoints,
+    number bigint not null references rollbook.sealed_checkpoints,
     place integer not null check (place >= 0),
     organisation text collate "C" not null,
     leaf text not null,
@@ -19,17 +19,17 @@ create table rollbook.checkpoint_heads (
 );
 create index heads_of_organisation on rollbook.checkpoint_heads (organisation, number);
 
-create trigger checkpoints_are_for_ever before update or delete on rollbook.checkpoints
+create trigger checkpoints_are_for_ever before update or delete on rollbook.sealed_checkpoints
     for each row execute function rollbook.refuse_change();
 create trigger heads_are_for_ever before update or delete on rollbook.checkpoint_heads
     for each row execute function rollbook.refuse_change();
-create trigger checkpoints_are_never_truncated before truncate on rollbook.checkpoints
+create trigger checkpoints_are_never_truncated before truncate on rollbook.sealed_checkpoints
     for each statement execute function rollbook.refuse_change();
 create trigger heads_are_never_truncated before truncate on rollbook.checkpoint_heads
     for each statement execute function rollbook.refuse_change();
 
-grant select, insert on rollbook.checkpoints, rollbook.checkpoint_heads to rollbook_projector;
-grant select on rollbook.checkpoints, rollbook.checkpoint_heads to rollbook_reader;
+grant select, insert on rollbook.sealed_checkpoints, rollbook.checkpoint_heads to rollbook_projector;
+grant select on rollbook.sealed_checkpoints, rollbook.checkpoint_heads to rollbook_reader;
 alter table rollbook.checkpoint_heads enable row level security;
 create policy own_organisation on rollbook.checkpoint_heads for select to rollbook_reader
     using (organisation = current_setting('rollbook.organisation', true));
