@@ -19,12 +19,17 @@ LONGEST_LINE = 4 * 1024 * 1024
 def told(lines: Iterable[str | bytes]) -> Iterator[Told]:
     """Each event with that of the domain which it holds; Invalid, with the line's number, for what is none."""
     for number, recorded in numbered(lines):
-        try:
-            yield recorded, decoded(recorded)
-        except codec.UnknownEvent as newer:
-            raise Invalid(f"Line {number} is of a newer release: {newer}") from None
-        except (KeyError, TypeError, ValueError, AttributeError):
-            raise Invalid(f"Line {number} is not an event of this release") from None
+        yield recorded, of_the_domain(f"Line {number}", recorded)
+
+
+def of_the_domain(called: str, recorded: RecordedEvent) -> Any:
+    """The event of the domain; Invalid where this release has none like it."""
+    try:
+        return decoded(recorded)
+    except codec.UnknownEvent as newer:
+        raise Invalid(f"{called} is of a newer release: {newer}") from None
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise Invalid(f"{called} is not an event of this release") from None
 
 
 def numbered(lines: Iterable[str | bytes]) -> Iterator[tuple[int, RecordedEvent]]:

@@ -51,6 +51,16 @@ async def run(*arguments: Any, code: int = 0, at: dict[str, str] = NOWHERE) -> E
     return ended
 
 
+async def bundled(past: History, folder: Path, first: int) -> Path:
+    """A bundle of everything behind a position."""
+    body, headers = {"from": str(first)}, past.queue.headers
+    answer = await past.queue.client.post("/v1/bundles", json=body, headers=headers)
+    assert answer.status_code == 200, answer.text
+    path = folder / "incident.zip"
+    path.write_bytes(answer.content)
+    return path
+
+
 def rule_file(folder: Path, text: str) -> Path:
     """Rules to try."""
     path = folder / "rules.yaml"
@@ -88,6 +98,34 @@ async def test_the_span_is_told_by_positions_or_moments(past: History, tmp_path:
     assert await count("--from", position, "--to", position) == 1
     assert await count("--to", past.newer["created_at"]) == 0
     assert await count("--from", "-1h") == 1
+
+
+async def test_a_bundle_is_enough_to_decide_its_span_again(past: History, tmp_path: Path) -> None:
+    file, rules = await past.file(tmp_path), rule_file(tmp_path, NEVER)
+    begin = (await past.queue.show(past.older))["position"] - 1
+    await past.queue.live("1.2")
+    bundle = await bundled(past, tmp_path, (await past.queue.show(past.newer))["position"] - 1)
+    by_bundle = await run("--rules", rules, "--bundle", bundle, "--json")
+    assert [one["was"] for one in by_bundle.json["differences"]] == [f"skipped by {past.newer['id']} (1.1)"]
+    span = ("--from", by_bundle.json["from"], "--to", begin + 99)
+    assert (await run("--rules", rules, "--events", file, "--json", *span)).json["differences"] == by_bundle.json[
+        "differences"
+    ]
+
+
+async def test_a_bundle_that_is_none_or_holds_another_span_is_refused(past: History, tmp_path: Path) -> None:
+    rules, first = rule_file(tmp_path, NEVER), (await past.queue.show(past.newer))["position"]
+    bundle = await bundled(past, tmp_path, first)
+    (cut := tmp_path / "cut.zip").write_bytes(bundle.read_bytes()[:-100])
+    for arguments, said in (
+        (("--bundle", tmp_path / "none"), "cannot be read"),
+        (("--bundle", rules), "is no bundle"),
+        (("--bundle", cut), "is no bundle"),
+        (("--bundle", bundle, "--from", first), f"The bundle holds positions {first + 1} to "),
+        (("--bundle", bundle, "--from", "-1h"), f"The bundle holds positions {first + 1} to "),
+        (("--bundle", bundle, "--events", rules), "one of --events and --bundle"),
+    ):
+        assert said in (await run("--rules", rules, *arguments, code=2)).err
 
 
 @pytest.mark.parametrize(

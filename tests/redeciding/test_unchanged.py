@@ -1,4 +1,5 @@
-"""Under the rules that were in force, the domain decides every recorded history as it was recorded."""
+"""Under the rules that were in force, the domain decides every recorded history as it was recorded; and the streams
+that a span touches tell as much of the span as the whole history does."""
 
 import asyncio
 from typing import Any
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 
 from adapters.exported_events import told
 from application.execution import Executor
+from application.redeciding import by_stream, redecide
 from application.rule_changes import RuleChanges
 from domain.lane_rules import HoldBy, SkipBy
 from tests.kernel.history import EXAMPLES, fresh_kernel
@@ -30,6 +32,25 @@ def skipped(lines: list[str]) -> set[str]:
     return {event.stream_id[11:] for event, data in found if data["skipped_by"]}
 
 
+def touched(lines: list[str], first: int, last: int) -> list[str]:
+    """What a bundle of the span has: whole streams of what was touched in it, and what rules."""
+    events = [event for event, _ in told(lines) if event.position <= last]
+    streams = {event.stream_id for event in events if event.position >= first}
+    kept = (event for event in events if event.stream_id in streams or event.stream_id.startswith(("freezes", "rules")))
+    return exported(list(kept))
+
+
+def by_parts(lines: list[str], changes: RuleChanges) -> None:
+    """Each third of the history, decided by the streams that it touches."""
+    ends = sorted({event.commit_position for event, _ in told(lines)})
+    for share in range(3):
+        inside = ends[len(ends) * share // 3 : len(ends) * (share + 1) // 3]
+        if inside:
+            first, last = ends[len(ends) * share // 3 - 1] + 1 if share else 1, inside[-1]
+            part = told(touched(lines, first, last))
+            assert list(redecide(changes, part, first, last, by_stream)) == differences(lines, changes, first, last)
+
+
 def decide_again(postgres: Any, template: str, examples: int) -> None:
     """Random histories, each decided again under the same rules and under others."""
 
@@ -43,6 +64,7 @@ def decide_again(postgres: Any, template: str, examples: int) -> None:
         for rule in SkipBy:
             others = RuleChanges(skip_by=rule, hold_by=HoldBy.NEVER, strict_transitions=True)
             assert differences(lines, others) == differences(lines, others)
+            by_parts(lines, others)
 
     each()
 
