@@ -81,7 +81,7 @@ async def where_it_was(call: Call, asked: models.AuditFilters) -> list[Condition
     if asked.lane or asked.environment:
         await call.app.views.visible(organisation, DEPLOYMENTS)
         await call.app.views.visible(organisation, DATA_DEPLOYMENTS)
-    if asked.lane and (lane := parse_lane(asked.lane)):
+    if asked.lane and (lane := as_uuid(asked.lane)):
         of_lane = audit_log.about(organisation, DEPLOYMENTS, "lane_id", str(lane))
         found.append(any_of(audit_log.of_stream(f"lane-{lane}"), of_lane))
     elif asked.lane:
@@ -93,8 +93,8 @@ async def where_it_was(call: Call, asked: models.AuditFilters) -> list[Condition
     return found
 
 
-def parse_lane(text: str) -> UUID | None:
-    """A lane's id; None when it is a name."""
+def as_uuid(text: str) -> UUID | None:
+    """An id; None when it is a name."""
     try:
         return UUID(text)
     except ValueError:

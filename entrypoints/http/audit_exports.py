@@ -1,7 +1,8 @@
 """Taking the record out, line by line, exactly as it is stored; who does is on record first."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 import orjson
 
@@ -10,7 +11,7 @@ from adapters.postgres.conditions import Condition, beyond, equals
 from application.audit import RequestAuditExport, request_audit_export
 from domain.errors import Invalid, NotFound
 from entrypoints.http import audit_models as models
-from entrypoints.http.audit import audit, conditions, last_position
+from entrypoints.http.audit import as_uuid, audit, conditions, last_position, pseudonyms
 from entrypoints.http.commands import execute
 from entrypoints.http.epochs import refuse_other_epoch
 from entrypoints.http.headers import EPOCH, LINK
@@ -24,6 +25,7 @@ from projections.registry import AUDIT_EXPORTS
 NDJSON = "application/x-ndjson"
 TOGETHER = 1000
 KIND = "events"
+NOBODY = UUID(int=0)
 SHOWN_OF_EXPORT = tuple(models.ExportObject.model_fields)
 
 
@@ -41,12 +43,20 @@ async def request_export(call: Call, body: models.ExportBody) -> Answer:
     first, last = await resolve(call, body.since, "from"), await last_position(call, body.to)
     if first > last:
         raise Invalid("from is later than to")
-    filters = body.filters.model_dump(exclude_none=True)
+    filters = await kept(call, body.filters)
     await conditions(call, body.filters)
     done = await execute(call, request_audit_export, RequestAuditExport(KIND, first, last, filters), 201)
     past = await reading(call)
     rows = await past.select(AUDIT_EXPORTS, [equals("key", done.resource)])
     return answer((await shown(call, rows))[0], 201)
+
+
+async def kept(call: Call, asked: models.AuditFilters) -> dict[str, Any]:
+    """The filters as they go on record: with a pseudonym for a login, which nobody could take back from there."""
+    filters = asked.model_dump(exclude_none=True)
+    if asked.actor:
+        filters["actor"] = str(as_uuid((await pseudonyms(call, asked.actor))[-1]) or NOBODY)
+    return filters
 
 
 @audit.get(
@@ -107,6 +117,14 @@ async def lines(
 
 async def shown(call: Call, rows: list[Row]) -> list[dict[str, Any]]:
     """Exports with logins in the place of pseudonyms."""
-    names = await call.app.people.logins_of(call.caller.organisation, {row["requested_by"] for row in rows})
-    named = [{**row, "requested_by": names[row["requested_by"]]} for row in rows]
-    return [{member: row[member] for member in SHOWN_OF_EXPORT} for row in named]
+    people = {row["requested_by"] for row in rows} | {row["filters"].get("actor") for row in rows}
+    names = await call.app.people.logins_of(call.caller.organisation, people)
+    return [as_users_know_it(row, names) for row in rows]
+
+
+def as_users_know_it(row: Row, names: Mapping[str, str]) -> dict[str, Any]:
+    """One export."""
+    filters = row["filters"]
+    told = filters | ({"actor": names[filters["actor"]]} if "actor" in filters else {})
+    shown = {member: row[member] for member in SHOWN_OF_EXPORT}
+    return {**shown, "filters": told, "requested_by": names[row["requested_by"]]}

@@ -218,6 +218,20 @@ async def test_who_took_what_out_is_on_record(auditor: Auditor, tmp_path: Path) 
     assert event["payload"]["requested_by"] == event["actor"]["id"]
 
 
+async def test_whose_events_were_taken_out_stands_in_the_record_under_a_pseudonym_alone(
+    auditor: Auditor, tmp_path: Path
+) -> None:
+    asked, file = await auditor.exported(tmp_path, filters={"actor": "local-dev"})
+    assert asked["filters"] == {"actor": "local-dev"}
+    assert len(file.read_text().splitlines()) > 1
+    stranger, nothing = await auditor.exported(tmp_path, filters={"actor": "jane@example.com"})
+    assert (stranger["filters"], nothing.read_text()) == ({"actor": "erased"}, '{"events":0}\n')
+    recorded = await auditor.ask("GET", "/v1/audit/events", params={"topic": "audit_export"})
+    payloads = json.dumps([event["payload"] for event in recorded["events"]])
+    assert "local-dev" not in payloads
+    assert "jane" not in payloads
+
+
 async def test_checkpoints_show_ones_own_chain_and_nobody_elses(
     auditor: Auditor, quiet: Running, tmp_path: Path
 ) -> None:
