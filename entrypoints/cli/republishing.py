@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from entrypoints.cli.events import Reading
 
 SUBJECT = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
-OURS = "rollbook"
+# The roots of what Rollbook writes itself: the feed, jobs and checkpoints, and the twins.
+OURS = ("rollbook", "cdevents")
 AT_ONCE = 256
 EVERY = 10_000
 ACK_SECONDS = 10.0
@@ -34,8 +35,8 @@ def check_subject(subject: str) -> None:
     """Refuses what is no plain subject, and the subjects of the feed itself and of its twins."""
     if len(subject) > 200 or not SUBJECT.fullmatch(subject):
         raise misuse("--to-subject must be words with dots between them, such as team.rebuild")
-    if subject.partition(".")[0].lower().startswith(OURS):
-        raise misuse(f"Subjects that begin with {OURS} are the feed's own: choose another")
+    if subject.lower().startswith(OURS):
+        raise misuse(f"Subjects that begin with {' or '.join(OURS)} are the feed's own: choose another")
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,7 +103,10 @@ async def test_replay_goes_on_from_the_place_that_it_tells(quiet: Running, nats_
         await client.close()
 
 
-@pytest.mark.parametrize("subject", ["rollbook.acme.deployment", "Rollbook", "rollbook-twins.x", "a.*", "a b", "$JS.x"])
+@pytest.mark.parametrize(
+    "subject",
+    ["rollbook.acme.deployment", "Rollbook", "rollbook-jobs.x", "cdevents.acme.service", "a.*", "a b", "$JS.x"],
+)
 async def test_replay_refuses_subjects_that_are_not_the_users_own(quiet: Running, subject: str) -> None:
     ended = await run(quiet.url, "acme", "replay", "--from", "0", "--to-subject", subject)
     assert (ended.code == 2 and "--to-subject" in ended.err) or "own" in ended.err
