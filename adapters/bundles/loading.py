@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from itertools import islice
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -21,6 +20,7 @@ from projections.registry import READ_MODELS
 
 PARTITION = 10_000_000
 TOGETHER = 1000
+MOST_BYTES = 8 * 1024 * 1024
 ELSEWHERE = UUID("6b1f6f4e-8f0c-5a55-9d53-0b7f8f6c9e01")
 NO_HASH = "00" * 32
 # In this order, as heads are of checkpoints.
@@ -163,7 +163,13 @@ async def insert(connection: AsyncConnection[Any], name: sql.Identifier, lines: 
 
 
 def groups(lines: Iterable[Line]) -> Iterator[list[Line]]:
-    """So many at a time."""
-    source = iter(lines)
-    while group := list(islice(source, TOGETHER)):
+    """So many at a time, and no more bytes than that, whoever made the bundle."""
+    group, size = list[Line](), 0
+    for line in lines:
+        group.append(line)
+        size += len(orjson.dumps(line))
+        if len(group) == TOGETHER or size > MOST_BYTES:
+            yield group
+            group, size = [], 0
+    if group:
         yield group

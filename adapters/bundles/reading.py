@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile
+from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 import orjson
 from pydantic import ValidationError
@@ -18,6 +18,7 @@ from projections.read_model import ReadModel, table
 from projections.registry import READ_MODELS
 
 DAMAGED = (BadZipFile, zlib.error, EOFError, NotImplementedError, UnicodeDecodeError, struct.error, RuntimeError)
+LARGE_PART, DENSEST = 256 * 1024 * 1024, 100
 NEEDED = frozenset(f"{name}.ndjson" for name in ("events", "people", "timeline", "checkpoints", "heads"))
 
 
@@ -79,10 +80,16 @@ def check_names(archive: ZipFile, parts: dict[str, Part]) -> None:
     if found != sorted([MANIFEST, *parts]) or not parts.keys() >= NEEDED:
         raise BundleRefused("The files of the bundle are not those of its manifest")
     for info in archive.infolist():
-        if info.compress_type not in (ZIP_DEFLATED, ZIP_STORED) or info.flag_bits & 1:
-            raise BundleRefused(f"{info.filename} is packed in a way that no bundle is")
+        check_packing(info)
         if info.filename in parts and info.file_size != parts[info.filename].bytes:
             raise BundleRefused(f"{info.filename} is not as long as the manifest says")
+
+
+def check_packing(info: ZipInfo) -> None:
+    """Packed as lines are; what would be large, and is next to nothing in the file, is there to fill a disk."""
+    bomb = info.file_size > LARGE_PART and info.file_size > DENSEST * info.compress_size
+    if bomb or info.compress_type not in (ZIP_DEFLATED, ZIP_STORED) or info.flag_bits & 1:
+        raise BundleRefused(f"{info.filename} is packed in a way that no bundle is")
 
 
 def check_release(manifest: Manifest, known: list[ReadModel]) -> None:

@@ -25,9 +25,10 @@ BEGINNING = (1980, 1, 1, 0, 0, 0)
 
 @dataclass(slots=True)
 class Writer:
-    """Fills one zip, and remembers which ids its lines name."""
+    """Fills one zip, and remembers which of the people its lines name."""
 
     file: IO[bytes]
+    people: frozenset[str] = frozenset()
     parts: list[Part] = field(default_factory=list)
     named: set[str] = field(default_factory=set)
     zip: ZipFile = field(init=False)
@@ -41,7 +42,7 @@ class Writer:
         with self.zip.open(ZipInfo(name, BEGINNING), "w", force_zip64=True) as part:
             async for line in lines:
                 block = line.encode() + b"\n"
-                self.named.update(UUID.findall(line))
+                self.named.update(self.people.intersection(UUID.findall(line)))
                 digest.update(block)
                 part.write(block)
                 size, count = size + len(block), count + 1
@@ -58,7 +59,8 @@ async def write(
     names: Mapping[str, str] | None,
 ) -> Manifest:
     """Writes all of it. `names` are stand-ins by login; whoever has none is person-1 and so on; None redacts nobody."""
-    writer, extent = Writer(file), contents.extent
+    extent = contents.extent
+    writer = Writer(file, frozenset(await people.present(extent.organisation)))
     await writer.add("events.ndjson", contents.events())
     for model in models(extent):
         await writer.add(f"views/{table(model)}.ndjson", contents.rows(model))

@@ -1,28 +1,17 @@
-"""Lets questions through and nothing else: what is served is a copy."""
+"""Lets questions through and nothing else: what is served is a copy, to whoever sits at this machine."""
 
+from collections.abc import Iterable
 from typing import Any
+from urllib.parse import urlsplit
 
 import orjson
 
 from entrypoints.http.errors import PROBLEM
 
 ASKING = ("GET", "HEAD", "OPTIONS")
-REFUSAL = orjson.dumps(
-    {
-        "type": "about:blank",
-        "title": "Method Not Allowed",
-        "status": 405,
-        "detail": "This is a bundle, a copy of a part of the record: it can only be read",
-        "code": "READ_ONLY",
-    }
-)
-HEADERS = [
-    (b"content-type", PROBLEM.encode()),
-    (b"content-length", str(len(REFUSAL)).encode()),
-    (b"allow", ", ".join(ASKING).encode()),
-    (b"x-error-code", b"READ_ONLY"),
-    (b"connection", b"close"),
-]
+HERE = ("127.0.0.1", "localhost", "::1")
+WRITING = (405, "Method Not Allowed", "READ_ONLY", "This is a bundle, a copy of a part of the record: it can only be read")
+ELSEWHERE = (421, "Misdirected Request", "NOT_HERE", "A bundle is shown at 127.0.0.1 and localhost, by no other name")
 
 
 class ReadOnly:
@@ -32,11 +21,31 @@ class ReadOnly:
         self.api = api
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """One request; 405 unless it only asks. WebSockets are closed: nothing new ever comes."""
+        """One request; refused unless it only asks. WebSockets are closed: nothing new ever comes."""
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008, "reason": "A bundle has no feed"})
+        elif scope["type"] == "http" and not is_here(scope["headers"]):
+            await refuse(send, *ELSEWHERE)
         elif scope["type"] == "http" and scope["method"] not in ASKING:
-            await send({"type": "http.response.start", "status": 405, "headers": HEADERS})
-            await send({"type": "http.response.body", "body": REFUSAL})
+            await refuse(send, *WRITING)
         else:
             await self.api(scope, receive, send)
+
+
+def is_here(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether this machine was meant: a page from elsewhere may have its own name lead here, and read what it gets."""
+    hosts = [value.decode("latin-1") for name, value in headers if name == b"host"]
+    try:
+        return all(urlsplit(f"//{host}").hostname in HERE for host in hosts)
+    except ValueError:
+        return False
+
+
+async def refuse(send: Any, status: int, title: str, code: str, detail: str) -> None:
+    """Answers with a problem."""
+    body = orjson.dumps({"type": "about:blank", "title": title, "status": status, "detail": detail, "code": code})
+    headers = [(b"content-type", PROBLEM.encode()), (b"content-length", str(len(body)).encode())]
+    headers += [(b"allow", ", ".join(ASKING).encode())] if status == WRITING[0] else []
+    headers += [(b"x-error-code", code.encode()), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

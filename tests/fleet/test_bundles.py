@@ -41,7 +41,7 @@ async def served(content: bytes, postgres: EmbeddedPostgres, template: str, fold
     with opened(path) as bundle, fresh_database(postgres, template) as database:
         async with answering(bundle, database.owner_url, database.app_url, folder) as app:
             transport = httpx2.ASGITransport(ReadOnly(app.api()))
-            async with httpx2.AsyncClient(transport=transport, base_url="http://bundle") as client:
+            async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client:
                 yield client
 
 
@@ -123,6 +123,8 @@ async def test_it_can_only_be_read_and_knows_nothing_before_its_beginning(
     async with served(await made(queue, **{"from": str(first)}), postgres, template, tmp_path) as client:
         refused = await client.post("/v1/freezes", json={"reason": "x"}, headers=queue.headers)
         assert (refused.status_code, refused.json()["code"]) == (405, "READ_ONLY")
+        misled = await client.get("/v1/fleet", headers={**queue.headers, "Host": "page.example.com:8000"})
+        assert (misled.status_code, misled.json()["code"]) == (421, "NOT_HERE")
         early = await client.get(f"/v1/fleet?as_of={first - 1}", headers=queue.headers)
         assert early.status_code == 400
         assert "where this bundle begins" in early.json()["detail"]
