@@ -15,7 +15,7 @@ from domain.teams import Teams
 from projections.read_model import ReadModel, table
 from projections.registry import READ_MODELS
 
-# Nobody carries tokens' hashes or the secrets' names of webhooks about.
+# Nobody asks an incident who may call; the events still tell what was recorded of it.
 LEFT_OUT = frozenset(("tokens", "webhooks"))
 OF_ALL_LANES = frozenset(("freezes", "teams", "incidents", "incident_links"))
 TOUCHED = """select distinct stream_id from rollbook.events

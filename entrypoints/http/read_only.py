@@ -10,7 +10,7 @@ from entrypoints.http.errors import PROBLEM
 
 ASKING = ("GET", "HEAD", "OPTIONS")
 HERE = ("127.0.0.1", "localhost", "::1")
-WRITING = (405, "Method Not Allowed", "READ_ONLY", "This is a bundle, a copy of a part of the record: it can only be read")
+WRITING = (405, "Method Not Allowed", "READ_ONLY", "This is a bundle, a copy of the record: it can only be read")
 ELSEWHERE = (421, "Misdirected Request", "NOT_HERE", "A bundle is shown at 127.0.0.1 and localhost, by no other name")
 
 
