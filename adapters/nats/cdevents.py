@@ -28,6 +28,9 @@ ROLLED_BACK = "dev.cdevents.service.rolledback.0.3.0"
 CREATED = "dev.cdevents.environment.created.0.3.0"
 MODIFIED = "dev.cdevents.environment.modified.0.3.0"
 DELETED = "dev.cdevents.environment.deleted.0.3.0"
+DETECTED = "dev.cdevents.incident.detected.0.3.0"
+REPORTED = "dev.cdevents.incident.reported.0.3.0"
+RESOLVED = "dev.cdevents.incident.resolved.0.3.0"
 SUPERSEDED = "dev.cdeventsx.rollbook-deployment.superseded.0.1.0"
 SKIPPED = "dev.cdeventsx.rollbook-deployment.skipped.0.1.0"
 FROZEN = "dev.cdeventsx.rollbook-freeze.declared.0.1.0"
@@ -43,19 +46,27 @@ TYPES: dict[str, tuple[str, ...]] = {
     CREATED: ("name",),
     MODIFIED: ("name",),
     DELETED: ("name",),
+    DETECTED: ("environment",),
+    REPORTED: ("environment", "ticketURI"),
+    RESOLVED: ("environment",),
     SUPERSEDED: ("environment", "artifactId", "supersededBy"),
     SKIPPED: ("environment", "artifactId"),
     FROZEN: ("scope", "until"),
     LIFTED: (),
 }
-RUN_BEGINS = {
-    "scheduled": QUEUED,
-    "requested": QUEUED,
-    "requested_again": QUEUED,
-    "started": STARTED,
-    "claimed": STARTED,
+WAITS = ("scheduled", "requested", "requested_again", "retry_scheduled", "worker_lost", "released", "retried")
+RUN_BEGINS = {**dict.fromkeys(WAITS, QUEUED), "started": STARTED, "claimed": STARTED}
+RUN_ENDS = {
+    "deployed": ("success", None),
+    "completed": ("success", None),
+    "failed": ("failure", None),
+    "cancelled": ("error", "Cancelled"),
+    "timed_out": ("error", "Timed out"),
 }
-RUN_ENDS = {"deployed": ("success", None), "failed": ("failure", None), "cancelled": ("error", "Cancelled")}
+RUNS = ("deployment", "data_deployment", "job")
+INCIDENTS = ("reported", "linked", "reopened", "resolved")
+CAUSED = "caused"
+WEB = ("https://", "http://")
 ENVIRONMENT_CHANGES = {"added": CREATED, "changed": MODIFIED, "removed": DELETED}
 HEADERS = ("Nats-Msg-Id", "ce-specversion", "ce-id", "ce-source", "ce-type", "ce-subject", "ce-time", "content-type")
 
@@ -93,8 +104,10 @@ class Twin:
 def has_twins(topic: str) -> bool:
     """Whether events of this topic are told at all."""
     aggregate, _, name = topic.partition(".")
-    if aggregate in ("deployment", "data_deployment"):
+    if aggregate in RUNS:
         return name in RUN_BEGINS or name in RUN_ENDS or name == "skipped"
+    if aggregate == "incident":
+        return name in INCIDENTS
     return (aggregate == "environment" and name in ENVIRONMENT_CHANGES) or topic in FREEZES
 
 
@@ -106,6 +119,9 @@ def twins(event: StoredEvent, known: Known) -> list[Twin]:
         return [Twin(ENVIRONMENT_CHANGES[name], known.name, {"name": known.name})]
     if event.topic in FREEZES:
         return [freeze_of(event.topic, data)]
+    if aggregate == "incident":
+        mended = data.get("relation", CAUSED) != CAUSED
+        return [] if mended else [incident(event.stream_id, name, data, known)]
     if name == "skipped":
         return [skipped(event.stream_id, data["skipped_by"], known)]
     return [run(event.stream_id, name, known), *live(aggregate, name, known)]
@@ -130,6 +146,17 @@ def skipped(stream_id: str, by: str | None, known: Known) -> Twin:
     return Twin(SUPERSEDED, stream_id, {**artifact(known), "supersededBy": f"deployment-{by}"})
 
 
+def incident(stream_id: str, name: str, data: dict[str, Any], known: Known) -> Twin:
+    """An incident in the environment of the deployment that caused it; by a ticket where its reference leads to one."""
+    content = {**artifact(known), "service": {"id": service(known)}} if known.name else {"environment": place(known)}
+    if name == "resolved":
+        return Twin(RESOLVED, stream_id, content)
+    ticket = data.get("reference") or ""
+    if ticket.startswith(WEB):
+        return Twin(REPORTED, stream_id, {**content, "ticketURI": ticket})
+    return Twin(DETECTED, stream_id, content)
+
+
 def run(stream_id: str, name: str, known: Known) -> Twin:
     """A deployment as the run of a pipeline."""
     uri = known.uri or f"urn:uuid:{stream_id.partition('-')[2]}"
@@ -144,13 +171,23 @@ def live(aggregate: str, name: str, known: Known) -> Iterator[Twin]:
     """What runs in the environment now, where that is software."""
     if aggregate == "deployment" and name == "deployed":
         kind = ROLLED_BACK if known.rollback else UPGRADED if known.lived else DEPLOYED
-        yield Twin(kind, "/".join(quote(one, safe="") for one in (*known.place, known.name)), artifact(known))
+        yield Twin(kind, service(known), artifact(known))
+
+
+def service(known: Known) -> str:
+    """A component in its place."""
+    return "/".join(quote(one, safe="") for one in (*known.place, known.name))
+
+
+def place(known: Known) -> dict[str, str]:
+    """An environment has a name, even where nobody gave one."""
+    return {"id": known.environment or "unnamed"}
 
 
 def artifact(known: Known) -> dict[str, Any]:
     """What is deployed, as a package URL, and where."""
     purl = f"pkg:generic/{quote(known.name, safe='')}@{quote(known.version, safe='')}"
-    return {"environment": {"id": known.environment or "unnamed"}, "artifactId": purl}
+    return {"environment": place(known), "artifactId": purl}
 
 
 def twin_message(event: StoredEvent, twin: Twin, store: str, epoch: int) -> Message:

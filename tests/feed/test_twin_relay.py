@@ -135,16 +135,28 @@ async def test_the_life_of_a_lane_is_told_in_the_words_of_the_standard(quiet: Ru
         "cdevents.environment.created",
         "cdevents.environment.modified",
         "cdevents.environment.deleted",
+        "cdevents.incident.detected",
+        "cdevents.incident.detected",
+        "cdevents.incident.resolved",
+    ]
+    assert [one["subject"]["content"].get("artifactId") for one in told if "incident" in one["context"]["type"]] == [
+        None,
+        "pkg:generic/shop@3",
+        "pkg:generic/shop@3",
     ]
     versions = [one["subject"]["content"]["artifactId"] for one in told if "cdevents.service" in one["context"]["type"]]
     assert versions == ["pkg:generic/shop@1", "pkg:generic/shop@3", "pkg:generic/shop@1"]
 
 
+SINCE_MARCH = {"title": "Checkout is down", "began_at": "2026-03-01T12:00:00Z"}
+
+
 async def live_and_back(queue: Queue) -> None:
-    """A lane with a first version, one that was overtaken, another, and a way back; a freeze; an environment."""
+    """A lane with a first version, one that was overtaken, another, and a way back; a freeze; an environment; an
+    incident."""
     await queue.live("1")
     await queue.create("2")
-    await queue.live("3")
+    broken = await queue.live("3")
     back = await queue.ask("POST", "/v1/deployments/rollback", 201, params=LANE)
     await queue.report(back, "deployed")
     freeze = await queue.ask("POST", "/v1/freezes", 201, json={"scope": {}, "reason": "sale"})
@@ -153,3 +165,8 @@ async def live_and_back(queue: Queue) -> None:
     await queue.ask("POST", "/api/environments", 201, json=place)
     await queue.ask("PUT", "/api/environments/staging", json={**place, "dsn": "file:b"})
     await queue.ask("DELETE", "/api/environments/staging")
+    incident = await queue.ask("POST", "/v1/incidents", 201, json=SINCE_MARCH)
+    for deployment, relation in ((broken, "caused"), (back, "fixed")):
+        link = {"deployment_id": deployment["id"], "relation": relation}
+        await queue.ask("POST", f"/v1/incidents/{incident['id']}/links", json=link)
+    await queue.ask("POST", f"/v1/incidents/{incident['id']}/resolve", json={})
