@@ -40,6 +40,10 @@ class Feed:
         """Raises Unavailable or RateLimited where nobody else may read along now."""
         if self.broadcast.ended:
             raise Unavailable("This process is ending: subscribe again elsewhere")
+        self.refuse_crowd(organisation)
+
+    def refuse_crowd(self, organisation: str) -> None:
+        """Raises where there are as many as there may be."""
         if sum(self.members.values()) >= self.limits.subscribers:
             raise Unavailable("This process has all the subscribers that it may have", retry_after=5)
         if self.members.get(organisation, 0) >= self.limits.of_one:
@@ -47,7 +51,8 @@ class Feed:
 
     @asynccontextmanager
     async def member(self, organisation: str) -> AsyncGenerator[None, None]:
-        """Counts a subscriber as long as it is one."""
+        """Counts a subscriber as long as it is one; asked again, as others may have come in between."""
+        self.refuse_crowd(organisation)
         self.members[organisation] = self.members.get(organisation, 0) + 1
         try:
             await self.broadcast.join()

@@ -4,7 +4,7 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from pathlib import Path
 from time import monotonic
 
@@ -14,6 +14,9 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from adapters.feed.subscription import Subscription
+from adapters.feed.wanted import Wanted
+from domain.errors import Unavailable
 from tests.conftest import Database, Running, open_folder, running_rollbook, settings_for
 from tests.faults.instance import Instance
 from tests.feed.subscriber import SECONDS, deploy, everything, listening
@@ -133,6 +136,20 @@ async def test_beyond_the_limit_nobody_else_is_let_in(database: Database, tmp_pa
         await gone(running)
         async with listening(running.client, "acme", from_="0"):
             pass
+
+
+async def test_many_who_come_at_once_are_not_more_than_may_be(database: Database, tmp_path: Path) -> None:
+    async with running_rollbook(settings_for(tmp_path, feed_subscribers=1), database) as running:
+        await deploy(running.client, "acme")
+        feed = running.app.feed
+        for _ in range(2):
+            feed.refuse_more("acme")
+        first, second = (Subscription(feed, "acme", Wanted(), 0).pieces() for _ in range(2))
+        async with aclosing(first), aclosing(second):
+            assert (await anext(first)).told
+            with pytest.raises(Unavailable):
+                await anext(second)
+        assert feed.members == {}
 
 
 @pytest.mark.faults
