@@ -1,7 +1,7 @@
 """Commands for who audits: search the record, take it out, have what was sealed, verify."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -9,6 +9,9 @@ from entrypoints.cli.audit_export import EXPORTS, Target, take_out
 from entrypoints.cli.failures import misuse
 from entrypoints.cli.output import moment, note, print_json_line, print_table, safe, word
 from entrypoints.cli.session import Session, command, filled, group, query
+
+if TYPE_CHECKING:
+    from adapters.settings import Settings
 
 EVENTS, CHECKPOINTS = "/v1/audit/events", "/v1/audit/checkpoints"
 HEADINGS = ("POSITION", "RECORDED", "WHO", "TOPIC", "WHAT")
@@ -141,15 +144,55 @@ def checkpoints(
         behind = body["after"]
 
 
-@audit.command("verify", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+@audit.command("verify")
 def verify(
-    context: typer.Context,
-    log: Annotated[str, typer.Argument(metavar="LOG", help="An export, - for standard input, or the owner's DSN.")],
+    log: Annotated[
+        str | None, typer.Argument(metavar="LOG", help="An export, - for standard input, or the owner's DSN.")
+    ] = None,
+    checkpoints: Annotated[
+        Path | None, typer.Option(help="What was sealed, as it was taken out; else what the database itself says.")
+    ] = None,
+    key: Annotated[list[str] | None, typer.Option(help="A key that seals, in base64; else that of the first.")] = None,
+    after: Annotated[int | None, typer.Option(help="The export begins behind this position.")] = None,
+    to: Annotated[int | None, typer.Option(help="The export ends at this position.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Verify an export or a database: exit code 0 intact, 1 broken, 2 checkpoint mismatch, 3 gap, 4 unreadable.
+    """Verify an export, a database, or without LOG the database of this machine, as rollbook-verify does.
 
-    Takes --checkpoints FILE, --key KEY, --after N, --to N and --json, as rollbook-verify does, which this starts.
+    Exit code 0 intact, 1 broken, 2 checkpoint mismatch, 3 gap, 4 unreadable.
+
+    \b
+    rollbook audit verify log.ndjson --checkpoints checkpoints.ndjson
+    DATA_DIR=demo-data rollbook audit verify --checkpoints checkpoints.ndjson
     """
+    given = [("--checkpoints", checkpoints), ("--after", after), ("--to", to), *(("--key", one) for one in key or ())]
+    options = [f"{name}={value}" for name, value in given if value is not None] + ["--json"] * json
+    raise typer.Exit(verified_here(options) if log is None else verdict_of([*options, "--", log]))
+
+
+def verified_here(options: list[str]) -> int:
+    """The verdict on the database that the settings mean, read as its owner."""
+    from entrypoints import backups
+    from entrypoints.cli.backups import run
+
+    async def work(settings: "Settings") -> int:
+        if not backups.is_there(settings):
+            raise misuse(
+                f"There is no Rollbook in {settings.data_dir}: set DATA_DIR, or DATABASE_URL; or name an export"
+            )
+        with backups.in_one_line():
+            async with backups.owned(settings) as (url, _):
+                return verdict_of([*options, "--", url])
+
+    return run(work)
+
+
+def verdict_of(arguments: list[str]) -> int:
+    """Prints what the verifier says; its exit code."""
     from entrypoints.verify.rollbook_verify import main
 
-    main([log, *context.args])
+    try:
+        main(arguments)
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    return 0

@@ -19,7 +19,7 @@ MAKE_HELP = """Take a part of the record out as one file: events, streams, read 
 
 \b
     rollbook bundle --from -2h -o incident.zip
-    rollbook bundle --from 'prod~3' --lane checkout --redact
+    rollbook bundle --from 'production~3' --lane checkout --redact
 """
 LARGEST_NAMES = 4 * 1024 * 1024
 
@@ -39,7 +39,7 @@ def make(
     session: Session,
     context: typer.Context,
     since: Annotated[
-        str | None, typer.Option("--from", metavar="WHEN", help="Where it begins: -2h, a position, prod~3.")
+        str | None, typer.Option("--from", metavar="WHEN", help="Where it begins: -2h, a position, production~3.")
     ] = None,
     to: Annotated[str | None, typer.Option("--to", metavar="WHEN", help="Where it ends; now, when not given.")] = None,
     lane: Lane = None,

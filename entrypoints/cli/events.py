@@ -42,7 +42,8 @@ def feed() -> None:
 def tail(
     session: Session,
     since: Annotated[
-        str | None, typer.Option("--from", help="Begin behind this position or time, -15m, prod~3; 0: all. Else now.")
+        str | None,
+        typer.Option("--from", help="Begin behind this time, position, -1h or production~3; 0: all. Else now."),
     ] = None,
     topic: Topics = None,
     aggregate: Aggregates = None,

@@ -15,7 +15,14 @@ PATH = "/v1/fleet"
 HEADINGS = ("COMPONENT", "WHERE", "ENVIRONMENT", "LIVE", "SINCE", "RUNNING", "WAITING", "BEFORE", "FLAGS")
 DIFFERING = ("COMPONENT", "WHERE", "ENVIRONMENT", "LIVE", "WAS", "ALSO")
 HAPPENED = ("WHEN", "WHO", "WHAT", "COMPONENT", "ENVIRONMENT", "VERSION", "WHY")
-REFERENCE = "RFC 3339 time, position, -15m, prod~3, prod@{-1h}, prod#412"
+REFERENCE = "RFC 3339 time, position, -15m, production~3, production@{-1h}"
+WHY = {
+    "rollback-first-then-newest": "taken by a runner",
+    "scheduled-before-deployed": "a newer one went live",
+    "scheduled-before-claimed": "a newer one started",
+    "approver-by-role": "may approve by role",
+    "approver-by-claims": "may approve by claims",
+}
 # A time so long ago begins with a hyphen: it is no option, and -1h asks for no help.
 HYPHENS = {"ignore_unknown_options": True, "help_option_names": ["--help"]}
 FLEET_HELP = """Show what is live, runs, waits, is held and frozen in every lane and environment.
@@ -23,13 +30,13 @@ FLEET_HELP = """Show what is live, runs, waits, is held and frozen in every lane
 \b
     rollbook fleet --environment production
     rollbook fleet --as-of -15m
-    rollbook fleet --as-of 'prod~3' --name shop --json
+    rollbook fleet --as-of 'production~3' --name shop --json
 """
 DIFF_HELP = """Show what differs in the fleet between two moments, and who did what in between.
 
 \b
     rollbook diff -1h
-    rollbook diff 'prod~3'
+    rollbook diff 'production~3' --environment production
     rollbook diff 2026-10-02T12:00:00Z 2026-10-02T13:00:00Z --environment production
 """
 
@@ -184,7 +191,7 @@ def also(held: dict[str, Any], before: dict[str, Any], after: dict[str, Any]) ->
     if counts[0] != counts[1]:
         told.append(f"waiting {counts[0]} -> {counts[1]}")
     if running[0] != running[1]:
-        told.append(f"running {running[1] or 'nothing'}")
+        told.append(f"running {running[0] or 'nothing'} -> {running[1] or 'nothing'}")
     if bool(before.get("frozen")) != bool(after.get("frozen")):
         told.append("frozen" if after.get("frozen") else "thawed")
     if bool(held["before"]) != bool(held["after"]):
@@ -199,10 +206,12 @@ def happened(found: dict[str, Any]) -> list[tuple[str, list[str]]]:
 
 
 def lane_row(lane: dict[str, Any], one: dict[str, Any]) -> list[str]:
-    """A change in a lane."""
-    skipped = " ".join(word(each["version"]) for each in one["skipped"])
+    """A change in a lane. What was skipped is told of all that were, together."""
+    about = [{name: one[name] for name in ("environment", "version")}, *one["skipped"]]
+    environments, versions = (dict.fromkeys(word(each[name]) for each in about if each[name]) for name in about[0])
     what = [moment(one["recorded_at"]), word(one["actor"]), word(one["kind"]).replace("_", " ")]
-    return [*what, word(lane["name"]), word(one["environment"]), word(one["version"]) or skipped, word(one["reason"])]
+    why = WHY.get(one["reason"], word(one["reason"]))
+    return [*what, word(lane["name"]), " ".join(environments), " ".join(versions), why]
 
 
 def freeze_row(one: dict[str, Any]) -> list[str]:

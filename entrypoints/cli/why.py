@@ -1,12 +1,13 @@
 """The command that tells why something is live, or why it is not."""
 
 import json
+import re
 from typing import Annotated, Any
 from uuid import UUID
 
 import typer
 
-from entrypoints.cli.deployments import run_of
+from entrypoints.cli.deployments import place_of, run_of
 from entrypoints.cli.failures import Exit, Failure, misuse
 from entrypoints.cli.fields import AsOf
 from entrypoints.cli.output import moment, safe, word
@@ -14,13 +15,14 @@ from entrypoints.cli.session import Session, command, group, part, query
 
 commands = group()
 INDENT = "    "
+MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00")
 
 
 @commands.command("why")
 @command
 def why(
     session: Session,
-    of: Annotated[str, typer.Argument(metavar="ID", help="A deployment's id, or a lane's.")],
+    of: Annotated[str, typer.Argument(metavar="ID", help="A deployment's id, a lane's, or a component of one lane.")],
     environment: Annotated[
         str | None, typer.Option("--environment", "--env", help="Of a lane: what is live in this environment.")
     ] = None,
@@ -28,7 +30,9 @@ def why(
 ) -> None:
     """Tell why a deployment is live or is not, and why this is what is live in a lane.
 
-    rollbook why 6b6f0c1e-... --as-of -2h
+    
+            rollbook why 6b6f0c1e-... --as-of -2h
+            rollbook why checkout-api --environment production
     """
     session.answer(found(session, of, environment, as_of), tell)
 
@@ -39,12 +43,22 @@ def found(session: Session, of: str, environment: str | None, as_of: str | None)
         try:
             return session.api.get(f"/v1/deployments/{part(of)}/why", query(as_of=as_of)).body
         except Failure as failure:
-            if failure.exit_code != Exit.NOT_FOUND or not is_id(of):
+            if failure.exit_code != Exit.NOT_FOUND:
                 raise
-    elif not is_id(of):
-        raise misuse("--environment is for a lane, which is named by its id")
+    lane = of if is_id(of) else lane_of(session, of, environment, as_of)
     asked = query(environment=environment, as_of=as_of)
-    return session.api.get(f"/v1/lanes/{part(of)}/why", asked).body
+    return session.api.get(f"/v1/lanes/{part(lane)}/why", asked).body
+
+
+def lane_of(session: Session, component: str, environment: str | None, as_of: str | None) -> str:
+    """The id of the component's only lane; a Failure that names them where there are several."""
+    lanes = session.api.get("/v1/fleet", query(name=component, environment=environment, as_of=as_of)).body["lanes"]
+    if len(lanes) == 1:
+        return str(lanes[0]["id"])
+    if not lanes:
+        raise Failure(f"{component} is neither a deployment nor a component here", Exit.NOT_FOUND, "NOT_FOUND")
+    ids = ", ".join(f"{one['id']} ({place_of(one)})" for one in lanes)
+    raise misuse(f"{component} has {len(lanes)} lanes: name one of {ids}")
 
 
 def is_id(text: str) -> bool:
@@ -58,7 +72,7 @@ def is_id(text: str) -> bool:
 def tell(body: dict[str, Any]) -> None:
     """Prints the story: what it is, why it stands so, and how it came there."""
     for line in story(body):
-        print(safe(line).rstrip())
+        print(safe(MOMENT.sub(lambda found: moment(found.group()), line)).rstrip())
 
 
 def story(body: dict[str, Any]) -> list[str]:

@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from adapters.checkpoint_choosing import sealer_of
 from tests.cli.stand_in import Ended, rollbook
-from tests.conftest import Running
+from tests.conftest import Database, Running
 from tests.sharing import own_organisation
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -69,6 +69,16 @@ async def test_what_is_taken_out_verifies_and_an_edit_does_not(terminal: Termina
     broken = await terminal.run("verify", str(file), *asked, "--json")
     assert (broken.code, json.loads(broken.out)["code"]) == (1, 1)
     assert json.loads((await terminal.run("exports", "--json")).out)[0]["id"] == told["id"]
+
+
+async def test_the_database_of_this_machine_is_verified_where_no_log_is_named(
+    terminal: Terminal, database: Database, tmp_path: Path
+) -> None:
+    own = {"DATABASE_URL": database.app_url, "DATABASE_OWNER_URL": database.owner_url, "DATA_DIR": str(tmp_path)}
+    told = await asyncio.to_thread(rollbook, "audit", "verify", "--json", **own)
+    assert (told.code, json.loads(told.out)["events"]) == (0, 0), told
+    nowhere = await asyncio.to_thread(rollbook, "audit", "verify", DATA_DIR=str(tmp_path / "nothing"))
+    assert (nowhere.code, "There is no Rollbook in" in nowhere.err) == (2, True), nowhere
 
 
 async def test_what_was_cut_off_goes_on_where_it_ended(terminal: Terminal, tmp_path: Path) -> None:

@@ -50,6 +50,14 @@ async def test_a_lanes_story_tells_what_is_live_and_what_was_before(quiet: Runni
 
 
 async def test_what_is_neither_is_not_found(quiet: Running, queue: Queue) -> None:
-    assert "not found" in (await run(quiet, queue, "nothing", code=4)).err
+    assert "neither a deployment nor a component" in (await run(quiet, queue, "nothing", code=4)).err
     assert "Lane not found" in (await run(quiet, queue, "00000000-0000-4000-8000-000000000000", code=4)).err
-    assert "named by its id" in (await run(quiet, queue, "nothing", "--env", "staging", code=2)).err
+    assert "neither" in (await run(quiet, queue, "nothing", "--env", "staging", code=4)).err
+
+
+async def test_a_component_is_its_only_lane_and_of_several_one_is_asked_for(quiet: Running, queue: Queue) -> None:
+    first = await queue.live("1.0")
+    assert first["id"] in (await run(quiet, queue, "shop", "--env", "production")).out.splitlines()[0]
+    second = await queue.live("1.0", region="us")
+    asked = (await run(quiet, queue, "shop", code=2)).err
+    assert all(f"{one['lane_id']} (gcp/account/{one['region']})" in asked for one in (first, second))

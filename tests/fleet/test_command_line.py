@@ -57,6 +57,18 @@ async def test_the_difference_tells_who_did_what(quiet: Running, queue: Queue) -
     assert "Checked" in ended.err
 
 
+async def test_what_was_skipped_is_told_with_its_environment_and_the_reason_in_words(
+    quiet: Running, queue: Queue
+) -> None:
+    await queue.live("1")
+    position = (await queue.ask("GET", "/v1/fleet"))["position"]
+    await queue.create("2")
+    await queue.live("3")
+    lines = (await run(quiet, queue, "diff", str(position))).out.splitlines()
+    (skipped,) = (line.split() for line in lines if " skipped " in line)
+    assert skipped[3:] == ["shop", "production", "2", *["a", "newer", "one", "went", "live"]]
+
+
 @pytest.mark.parametrize("since", ["-1h", "-1d", "-90s"])
 async def test_a_time_so_long_ago_is_no_option(quiet: Running, queue: Queue, since: str) -> None:
     ended = await run(quiet, queue, "diff", since, expect=1)
