@@ -78,6 +78,15 @@ def authorise(caller: Caller, action: str) -> None:
         raise Forbidden(f"This token's scope does not cover '{action}'")
 
 
+def may(caller: Caller, action: str) -> bool:
+    """Whether the caller may."""
+    try:
+        authorise(caller, action)
+    except Forbidden:
+        return False
+    return True
+
+
 def check_grant(caller: Caller, scope: Collection[str] | None) -> None:
     """Nobody hands on more than they hold: a token whose scope is narrow issues none that is wider."""
     if caller.scope is not None and not (scope is not None and set(scope) <= caller.scope):

@@ -10,7 +10,7 @@ import structlog
 from adapters.feed.subscription import Subscription
 from adapters.feed.telling import Piece
 from adapters.feed.wanted import Wanted
-from application.authorisation import ACTIONS, RANK, authorise
+from application.authorisation import authorise, may
 from domain.errors import Forbidden, Gone, Invalid, RateLimited, RollbookError, Unauthenticated, Unavailable
 from entrypoints.http.commands import authenticated
 from entrypoints.http.epochs import marked, unmarked
@@ -124,7 +124,7 @@ def wanted_of(call: Call, query: Wishes) -> Wanted:
         environment=query.environment,
         name=query.name,
         rows=may_read_rows(call),
-        tokens=RANK[call.caller.role] >= RANK[ACTIONS["token.read"]],
+        tokens=may(call.caller, "token.read"),
     )
 
 

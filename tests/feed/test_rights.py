@@ -8,7 +8,11 @@ import pytest
 
 from adapters.feed.telling import line_of
 from adapters.feed.wanted import Wanted
+from application.caller import Caller, Role
 from domain.recorded import RecordedEvent
+from entrypoints.http.feed import wanted_of
+from entrypoints.http.feed_models import Wishes
+from entrypoints.http.routing import Call
 from tests.conftest import Running
 from tests.feed.subscriber import everything
 from tests.sharing import own_organisation
@@ -40,6 +44,16 @@ def test_who_may_not_list_tokens_is_told_of_none() -> None:
     for topic in ("token.issued", "token.revoked"):
         assert Wanted(topics=("*",)).takes_topic(topic)
         assert not Wanted(topics=("*",), tokens=False).takes_topic(topic)
+
+
+@pytest.mark.parametrize(("scope", "told"), [(None, True), ({"feed.read", "token.read"}, True), ({"feed.read"}, False)])
+def test_a_narrow_token_of_an_administrator_is_told_of_no_more_than_it_covers(
+    scope: set[str] | None, told: bool
+) -> None:
+    call = Call(None, "GET", "/v1/events", {}, b"", "", "")
+    call._caller = Caller("acme", "ann", Role.ADMIN, "token", "", "", scope=frozenset(scope) if scope else None)
+    wanted = wanted_of(call, Wishes())
+    assert (wanted.tokens, wanted.rows) == (told, scope is None)
 
 
 @pytest.mark.asyncio(loop_scope="session")
