@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import httpx2
-
 from entrypoints.cli.failures import Exit, Failure, misuse
 from entrypoints.cli.following import progress
 from entrypoints.cli.session import Session, part, query
@@ -115,11 +113,13 @@ def position_of(line: bytes) -> int:
 
 def lines(session: Session, export_id: str, after: int) -> Iterator[bytes]:
     """Whole lines as they come, until there are no more or it is cut off."""
+    from httpx2 import RequestError
+
     rest = b""
     with session.api.stream("GET", f"{EXPORTS}/{part(export_id)}/events", query(after=after)) as response:
         try:
             for chunk in response.iter_bytes():
                 *whole, rest = (rest + chunk).split(b"\n")
                 yield from (line + b"\n" for line in whole)
-        except httpx2.RequestError:
+        except RequestError:
             return

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from entrypoints.http.fields import Lenient, OptionalText, Past
 
@@ -22,6 +22,12 @@ class AuditFilters(Lenient):
     text: Filter | None = None
 
 
+class ExportFilters(AuditFilters):
+    """The same, and no others: a filter that nobody knows would let out more than was meant."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
 class SearchEvents(AuditFilters):
     """What is searched: behind `from` up to `to`, each a reference; the newest first, unless said otherwise."""
 
@@ -37,7 +43,7 @@ class ExportBody(Lenient):
 
     since: Past = Field(default="0", alias="from")
     to: Past | None = None
-    filters: AuditFilters = AuditFilters()
+    filters: ExportFilters = ExportFilters()
 
 
 class ReadExport(Lenient):

@@ -19,6 +19,7 @@ class Row:
     approved: bool = False
     claimed: bool = False
     claims: int = 0
+    went_live: bool = False
 
 
 @dataclass
@@ -54,6 +55,7 @@ class Oracle:
             return "Frozen"
         row.status, row.claimed = status, False
         if status == "deployed":
+            row.went_live = True
             self.skip_older(row, ("auto", "manual", "rollback"))
         return row.id
 
@@ -136,6 +138,12 @@ class Oracle:
             return "Clash"
         row.approved = True
         return row.id
+
+    def correct(self, target: int) -> str:
+        """Only of what went live it can be said that it did so at another moment."""
+        if (row := self.asked.get(target)) is None:
+            return "NotFound"
+        return row.id if row.went_live else "Clash"
 
     def release(self, lane: int) -> str | None:
         """Ends a hold, if there is one."""

@@ -33,6 +33,8 @@ def expected(oracle: Oracle, step: Step, number: int) -> str | None:
             return oracle.lapse(step.target, 1)
         case "approve":
             return oracle.approve(step.target)
+        case "correct":
+            return oracle.correct(step.target)
         case "release":
             return oracle.release(step.lane)
     return govern(oracle, step)

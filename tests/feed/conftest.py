@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.feed.ground import MemoryLog, Server
+from tests.process.conftest import servers
+
+__all__ = ["servers"]
 
 
 @pytest.fixture

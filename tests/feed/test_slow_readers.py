@@ -22,7 +22,6 @@ from tests.faults.instance import Instance
 from tests.feed.subscriber import SECONDS, deploy, everything, listening
 from tests.process.conftest import started
 
-pytest_plugins = ["tests.process.conftest"]
 # More than the system keeps for a connection on both of its sides.
 MANY = 60
 LONG = "x" * 100_000

@@ -202,9 +202,9 @@ async def reached(file: Path, position: int) -> None:
 
 async def test_a_way_that_breaks_again_and_again_loses_and_doubles_nothing(quiet: Running, connection: Any) -> None:
     acme = own_organisation()
-    for number in range(5):
+    for number in range(12):
         await deploy(quiet.client, acme, version=str(number))
-    async with cutting(quiet.url, 5000) as way:
+    async with cutting(quiet.url, 10_000) as way:
         await run(Subscriber(way.url, "mine", organisation=acme), connection)
     assert seen(connection) == await positions(quiet, acme)
     assert way.cuts > 1

@@ -98,7 +98,8 @@ async def misplace(siege: Siege, route: Route, place: tuple[str | int, ...], val
 async def test_the_last_of_two_members_of_one_name_counts(siege: Siege) -> None:
     for route in with_body():
         twice = json.dumps(in_order(route))[:-1]
-        for name in (route.body.model_fields.keys() if route.body else set()) - {"metadata", "teams"}:
+        members = route.body.model_fields.items() if route.body else ()
+        for name in {field.alias or name for name, field in members} - {"metadata", "teams"}:
             content = f'{twice}, "{name}": {{"not": ["this"]}}}}'.encode()
             await siege.refused(route, f"{name} twice", REFUSED, content=content, headers=JSON)
     await siege.held()

@@ -71,6 +71,8 @@ async def live_through_everything(octo: Person, ann: Person) -> None:
     await octo.ask("POST", f"/v1/freezes/{freeze['id']}/lift", json={"reason": "over"})
     assert (await octo.claim())["id"] == newest["id"]
     await octo.report(newest, "deployed")
+    corrected = {"went_live_at": "2026-03-01T12:00:00Z", "reason": "The clock was late"}
+    await ann.ask("POST", f"/v1/deployments/{newest['id']}/corrections", 201, json=corrected)
     await octo.ask("POST", "/v1/deployments/rollback", 201, params=LANE)
     await octo.ask("POST", "/v1/lanes/release", json={**LANE, "reason": "fixed"})
     await octo.ask("POST", f"/v1/deployments/{newest['id']}/rollback", 201)

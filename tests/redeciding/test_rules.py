@@ -22,7 +22,6 @@ from tests.kernel.conftest import Kernel
 from tests.redeciding.histories import differences, exported, recorded
 from tests.reference.stories import APPROVAL, AUDIT, LANES, SOMEBODY
 
-pytest_plugins = ["tests.kernel.conftest"]
 PRODUCTION = Scope(environment="production")
 FREEZE = Freeze("sale", PRODUCTION, "sale", None, "ann")
 
