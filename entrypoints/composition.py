@@ -1,5 +1,6 @@
 """Builds everything: the only place that knows which adapter stands behind which port."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -60,6 +61,7 @@ from projections.read_model import Row
 from projections.registry import READ_MODELS
 
 RULES_REMEMBERED_SECONDS = 2.0
+BUNDLES_AT_ONCE = 2
 
 
 @dataclass(slots=True)
@@ -90,6 +92,7 @@ class Rollbook:
     count: Counting
     recent: RecentRows = field(default_factory=RecentRows)
     rules: dict[str, tuple[float, HouseRules]] = field(default_factory=dict)
+    bundling: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(BUNDLES_AT_ONCE))
     exporter: Exporter = field(init=False)
     uploads: Uploads = field(init=False)
     select: Selecting = field(init=False)

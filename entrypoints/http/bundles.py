@@ -10,7 +10,7 @@ from adapters.bundles.contents import Contents, Extent, models
 from adapters.bundles.writing import write
 from adapters.postgres.conditions import any_of, one_of
 from application.audit import RequestAuditExport, request_audit_export
-from domain.errors import Invalid, NotFound
+from domain.errors import Invalid, NotFound, RateLimited
 from entrypoints.http.commands import execute
 from entrypoints.http.epochs import refuse_other_epoch
 from entrypoints.http.errors import problem_details
@@ -54,6 +54,8 @@ class BundleBody(BaseModel):
 async def make_bundle(call: Call, body: BundleBody) -> Answer:
     """Take out events, streams and read models of a span as one file, which `rollbook bundle open` serves."""
     refuse_other_epoch(call, positioned=True)
+    if call.app.bundling.locked():
+        raise RateLimited("Other bundles are being made", retry_after=10)
     organisation = call.caller.organisation
     first = await resolve(call, body.since, "from")
     last = await present(call) if body.to is None else await resolve(call, body.to, "to")
@@ -86,9 +88,10 @@ async def lane_ids(call: Call, wanted: list[str]) -> list[str]:
 
 
 async def written(call: Call, extent: Extent, names: dict[str, str] | None) -> AsyncGenerator[bytes, None]:
-    """The file, once it is whole; until then it is on the disk."""
+    """The file, once it is whole; until then it is on the disk. Few are made at once, as each holds a connection."""
     with TemporaryFile() as file:
-        await write(file, Contents(call.app.pools, extent), call.app.people, call.app.identity, names)
+        async with call.app.bundling:
+            await write(file, Contents(call.app.pools, extent), call.app.people, call.app.identity, names)
         file.seek(0)
         while block := file.read(BLOCK):
             yield block

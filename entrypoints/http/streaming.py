@@ -12,22 +12,19 @@ SHORTEST_LOOK = 0.05
 
 
 async def send_chunks(send: Any, receive: Any, chunks: AsyncGenerator[bytes, None]) -> None:
-    """Sends pieces until there are no more, or nobody takes them."""
-    leaving = asyncio.create_task(hung_up(receive))
+    """Sends pieces until there are no more; who leaves ends the work on them at once."""
     try:
-        async for chunk in chunks:
-            if leaving.done():
-                return
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        async with until_done(hung_up(receive)):
+            async for chunk in chunks:
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
     finally:
-        leaving.cancel()
         await chunks.aclose()
 
 
 async def send_stream(
     send: Any, receive: Any, chunks: AsyncGenerator[bytes, None], patience: Patience, hang_up: Callable[[bytes], None]
 ) -> None:
-    """The same for what may never end: who leaves is noticed at once, who takes nothing is hung up on after a time."""
+    """The same for what may never end: who takes nothing is hung up on after a time."""
     watch = Watch(patience, hang_up)
     try:
         async with until_done(hung_up(receive)):

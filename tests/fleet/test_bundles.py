@@ -4,7 +4,7 @@ import hashlib
 import io
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile
@@ -161,6 +161,18 @@ async def test_who_took_it_out_is_on_record(queue: Queue) -> None:
     await made(queue, **{"from": "0"})
     (export,) = await queue.ask("GET", "/v1/audit/exports")
     assert (export["kind"], export["filters"]) == ("bundle", {"lanes": [], "redact": False})
+
+
+async def test_while_others_are_made_one_is_asked_to_come_back(queue: Queue, quiet: Running) -> None:
+    room = quiet.app.bundling
+    async with AsyncExitStack() as stack:
+        while not room.locked():
+            await stack.enter_async_context(room)
+        answer = await queue.client.post("/v1/bundles", json={"from": "0"}, headers=queue.headers)
+        assert (answer.status_code, answer.headers["retry-after"]) == (429, "10")
+        assert await queue.ask("GET", "/v1/audit/exports") == []
+    await queue.live("1")
+    await made(queue, **{"from": "0"})
 
 
 def people_in(content: bytes) -> list[str]:
