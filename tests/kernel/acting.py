@@ -9,6 +9,7 @@ from uuid import UUID
 from application import data_deployments, exports, incidents, installations, packages, teams
 from application.audit import RequestAuditExport, request_audit_export
 from application.execution import Executor, Handler
+from application.organisations import EraseOrganisation, erase_organisation
 from application.ports.event_store import Actor
 from domain.errors import RollbookError
 from domain.job import Job
@@ -63,6 +64,8 @@ class Acting:
         elif act.what == "take out":
             taken = RequestAuditExport("events", act.choice, 9, {"topic": "job"}, next(self.ids))
             await self.run(organisation, request_audit_export, taken)
+        elif act.what == "forget all":
+            await self.run(organisation, erase_organisation, EraseOrganisation("The contract has ended"))
         elif act.what in ("define", "import"):
             await self.make_package(organisation, act)
         elif act.what in (*ON_JOB, "record", "carry out"):

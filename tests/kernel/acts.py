@@ -49,7 +49,7 @@ MADE = ("define", "import", "define dependent", "generate", "rehearse")
 MOVED = ("deploy", "deploy", "deploy later", "roll back", "roll back")
 CHANGED = ("describe", "archive", "export", "fail to export", "delete", "add", "change", "remove")
 TRIED = ("begin", "begin", "record", "reach", "fail for now", "lose", "release", "cancel", "retry")
-MISHAPS = ("report", "link", "unlink", "resolve", "reopen", "set teams", "take out")
+MISHAPS = ("report", "link", "unlink", "resolve", "reopen", "set teams", "take out", "forget all")
 ENDED = ("carry out", "carry out", "carry out", "complete", "fail", "time out", "confirm")
 TARGETS = st.sampled_from([0, 0, 0, 1, 1, 2, 3, 5])
 WHAT = st.sampled_from([*MADE, *MOVED, *MOVED, *CHANGED, *TRIED, *MISHAPS, *HOOKED, *ENDED, *ENDED])
@@ -70,6 +70,7 @@ OPENING = [
     *map(Act, ALL),
     *map(Act, ("report", "link", "unlink", "link", "resolve", "reopen", "resolve")),
     Act("take out"),
+    Act("forget all", choice=3),
 ]
 ON_ENVIRONMENT: dict[str, Callable[[str], Asked]] = {
     "add": lambda name: (

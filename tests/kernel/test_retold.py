@@ -21,6 +21,7 @@ from domain.environment import Environment
 from domain.incident import Incident
 from domain.installation import Installation
 from domain.job import Job
+from domain.organisation import Organisation
 from domain.package import Package
 from domain.status import Status
 from domain.teams import Teams
@@ -41,7 +42,7 @@ TOPICS = {
     for kind in (Environment, Package, DataDeployment, Installation, Job, Incident, Teams, Webhook, AuditExport)
     for event in vars(kind).values()
     if isclass(event) and hasattr(event, "TOPIC")
-}
+} | {Organisation.Erased.TOPIC}
 
 
 def told_of(admin_url: str) -> set[str]:
