@@ -9,8 +9,8 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 FORMAT_VERSION = 3
-# What is copied, in the order in which it is restored. Snapshots and read models follow from the log. How far checkpoints
-# were exported is left out on purpose: numbers after a restore mean others, so each place is told all of them anew.
+# What is copied, in the order in which it is restored. Snapshots and read models follow from the log. How far
+# checkpoints were exported is left out on purpose: behind the backup numbers mean others, so all are told anew.
 TABLES: Mapping[str, tuple[str, ...]] = {
     "events": (
         *("position", "commit_position", "event_id", "stream_id", "version", "topic", "schema_version"),
