@@ -40,7 +40,8 @@ run-dev: install ## The same, saying more
 	exec env AUTH_ENABLED=false API_HOST=127.0.0.1 LOG_LEVEL=debug LOG_FORMAT=console $(BIN)/rollbook up
 
 demo: install ## Fill demo-data with a month of a busy fleet, unless it is there, and run on it
-	@test -f demo-data/told || { DATA_DIR=demo-data $(BIN)/rollbook demo && touch demo-data/told; }
+	@mkdir -p demo-data && { test -s demo-data/told || DATA_DIR=demo-data $(BIN)/rollbook demo > demo-data/told; }
+	@cat demo-data/told
 	exec env DATA_DIR=demo-data AUTH_ENABLED=false API_HOST=127.0.0.1 LOG_FORMAT=$${LOG_FORMAT:-console} $(BIN)/rollbook up
 
 format: install ## Format the code

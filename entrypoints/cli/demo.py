@@ -55,7 +55,8 @@ def tell(played: "Month", as_json: bool) -> None:
         print_json(facts)
         return
     note(safe(f"{facts['events']} events of {facts['organisation']}, up to {facts['until']}"))
-    print(safe(f"At {facts['incident_at']} customers could not pay. Start `rollbook up`, then find out:"))
+    print(safe(f"At {facts['incident_at']} customers could not pay. Start `rollbook up`, then find out elsewhere:"))
+    print(safe(f"  BEFORE={facts['an_hour_before']} MOMENT={facts['incident_at']}"))
     for command in facts["begin_with"]:
         print(safe(f"  {command}"))
 
@@ -70,11 +71,12 @@ def described(played: "Month") -> dict[str, Any]:
         "from": moment(story.begin),
         "until": moment(story.until),
         "incident_at": began,
+        "an_hour_before": before,
         "component": trouble.culprit.taxonomy.name,
         "caused_by": trouble.culprit.id,
         "fixed_by": trouble.back,
         "begin_with": [
-            f"rollbook diff {before} {began}",
+            f"rollbook diff {before} {began} --environment {story.cast.environments[-1]}",
             f"rollbook fleet --as-of {began} --name {trouble.culprit.taxonomy.name}",
             f"rollbook why {trouble.culprit.id}",
         ],

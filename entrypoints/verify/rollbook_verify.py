@@ -73,7 +73,8 @@ def verified(options: argparse.Namespace) -> Line:
         return {"verdict": text, "code": code, "position": position}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError) as problem:
         return {"verdict": f"Cannot be read: {type(problem).__name__}: {problem}", "code": UNREADABLE, "position": None}
-    told = f"Intact: {read.count} events of {len(read.chains)} organisations, {len(live)} checkpoints"
+    whose = "1 organisation" if len(read.chains) == 1 else f"{len(read.chains)} organisations"
+    told = f"Intact: {read.count} events of {whose}, {len(live)} checkpoints"
     if numbers := sorted(number for number, _ in lost.values()):
         told += f"; checkpoints {numbers[0]} to {numbers[-1]} are of a lost epoch: a restore gave up what they sealed"
     facts = {"events": read.count, "checkpoints": len(live), "lost_checkpoints": numbers, "keys": keys}

@@ -7,7 +7,7 @@ import pytest
 
 from adapters.settings import Settings
 from entrypoints.cli.main import MODULES
-from entrypoints.http.deployments import queue
+from entrypoints.http.interfaces import INTERFACES
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -39,7 +39,7 @@ def test_every_setting_that_readme_names_exists() -> None:
 
 
 def test_every_path_that_readme_names_is_served() -> None:
-    served = {re.sub(r"{[^}]+}", "{id}", route.path) for route in queue.routes}
+    served = {re.sub(r"{[^}]+}", "{id}", route.path) for interface in INTERFACES for route in interface.routes}
     named = set(re.findall(r"(?:GET|POST|PUT|PATCH|DELETE)`? `?(/v1/[a-z0-9/{}-]+)", README))
     assert named
     assert named <= served

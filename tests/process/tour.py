@@ -77,8 +77,8 @@ def altered(shown: list[str]) -> Iterator[list[str]]:
             yield [*shown[:number], other, *shown[number + 1 :]]
 
 
-async def pasted(commands: list[str], url: str) -> list[str]:
-    """What each command prints in one bash, when the API answers there."""
+async def pasted(commands: list[str], url: str, **around: str) -> list[str]:
+    """What each command prints in one bash, when the API answers there; notes for people are let pass in a folder."""
     script = "".join(f"{command}printf '\\036'\n" for command in commands)
     rollbook = shlex.quote(str(Path(sys.executable).parent / "rollbook"))
     script = script.replace("localhost:8000", url.removeprefix("http://")).replace(".venv/bin/rollbook", rollbook)
@@ -86,8 +86,9 @@ async def pasted(commands: list[str], url: str) -> list[str]:
         *("bash", "--norc", "--noprofile", "-c", script),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env={"PATH": os.environ["PATH"], "API_URL": url},
+        env={"PATH": os.environ["PATH"], "API_URL": url} | around,
+        cwd=around.get("DATA_DIR"),
     )
     printed, complaints = await asyncio.wait_for(child.communicate(), SECONDS)
-    assert (child.returncode, complaints.decode()) == (0, "")
+    assert (child.returncode, complaints.decode() if "DATA_DIR" not in around else "") == (0, ""), complaints
     return printed.decode().split(END)[:-1]
