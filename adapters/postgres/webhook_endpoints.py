@@ -15,6 +15,7 @@ OVERLAP = timedelta(hours=24)
 LEFT = timedelta(hours=1)
 KEEP = """
 insert into rollbook.webhook_endpoints (webhook_id, organisation, sealed_url, sealed_secret) values (%s, %s, %s, %s)
+on conflict (webhook_id) do nothing
 """
 SET_URL = """
 update rollbook.webhook_endpoints set sealed_url = %s, url_position = %s where webhook_id = %s and url_position < %s
@@ -29,9 +30,10 @@ FIND = """
 select sealed_url, sealed_secret, case when previous_until > clock_timestamp() then sealed_previous end
   from rollbook.webhook_endpoints where webhook_id = %s and organisation = %s
 """
+# By the time of what was followed last: while nobody follows, who subscribed is not known yet.
 FORGET = """
 delete from rollbook.webhook_endpoints e
- where e.kept_at < clock_timestamp() - %s
+ where e.kept_at < (select recorded_at from rollbook.events natural join rollbook.webhook_progress) - %s
    and not exists (select from rollbook.webhook_followers f where f.webhook_id = e.webhook_id)
 """
 

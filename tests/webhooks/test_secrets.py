@@ -1,6 +1,7 @@
 """Addresses and secrets are kept sealed and are in no event, no answer and no line of a log; rotated, two sign."""
 
 import re
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -8,6 +9,7 @@ import psycopg
 import pytest
 from structlog.testing import capture_logs
 
+from adapters.postgres import webhook_endpoints
 from entrypoints.operator import Operator
 from tests.webhooks.conftest import Hooks
 from tests.webhooks.receiver import Receiver, answered
@@ -112,12 +114,28 @@ async def test_a_webhook_whose_address_cannot_be_opened_is_paused_by_rule(hooks:
 
 async def test_an_address_that_nobody_subscribed_with_is_forgotten(hooks: Hooks, receiver: Receiver) -> None:
     endpoints, lost = hooks.rollbook.app.webhooks.endpoints, UUID(int=7)
-    await endpoints.keep(hooks.organisation, lost, receiver.url(), "whsec_AAAA")
+    for _ in range(2):
+        await endpoints.keep(hooks.organisation, lost, receiver.url(), "whsec_AAAA")
+    await hooks.deploy()
+    await hooks.settle()
     await endpoints.forget_left()
     assert await endpoints.find(hooks.organisation, lost)
     hooks.run("update rollbook.webhook_endpoints set kept_at = kept_at - interval '1 hour' where webhook_id = %s", lost)
     await endpoints.forget_left()
     assert await endpoints.find(hooks.organisation, lost) is None
+
+
+async def test_who_subscribed_while_nobody_followed_is_not_forgotten(
+    hooks: Hooks, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhook_endpoints, "LEFT", timedelta(0))
+    await hooks.deploy()
+    await hooks.settle()
+    await hooks.add(receiver.url(), topics=ONE)
+    await hooks.rollbook.app.webhooks.endpoints.forget_left()
+    await hooks.deploy(version="2")
+    await hooks.settle()
+    assert len(receiver.came) == 1
 
 
 @pytest.mark.parametrize("role", ["rollbook_reader", "rollbook_projector"])
