@@ -41,7 +41,6 @@ class Subscriber:
         self.checkpoint: Checkpoint | None = None
         self.pause = FIRST_PAUSE
         self.stopping = False
-        self.whole = True
         self.raised: BaseException | None = None
 
     def run(self, connection: Any, handle: Handle, follow: bool = True) -> None:
@@ -108,25 +107,38 @@ class Subscriber:
     def take_all(
         self, checkpoints: Checkpoints, handle: Handle, found: Iterator[list[Block]], place: Checkpoint
     ) -> bool:
-        """Handles what comes, and commits at the end of what came at once; True when that was all."""
+        """Handles what comes, and commits at the end of what came at once; True when that was all.
+
+        Without filters what Rollbook commits at once is never cut in two: the beginning of it waits for the rest.
+        """
+        begun: list[Block] = []
         try:
             for some in found:
-                ended = False
-                for block in some:
+                whole, begun = self.split(begun + some)
+                for block in whole:
                     place = self.take(checkpoints, handle, block, place)
-                    ended = ended or block.ends
-                    if self.stopping:
+                    if self.stopping and self.ends_commit(block):
                         break
-                if self.whole:
-                    self.settle(checkpoints, place)
-                if ended or self.stopping:
+                self.settle(checkpoints, place)
+                if self.stopping or any(block.ends for block in whole):
                     return True
         finally:
             checkpoints.rollback()
         return False
 
+    def split(self, found: list[Block]) -> tuple[list[Block], list[Block]]:
+        """What is whole, and the beginning of what is not."""
+        ends = [number for number, block in enumerate(found, 1) if self.ends_commit(block)]
+        end = ends[-1] if ends else 0
+        return found[:end], found[end:]
+
+    def ends_commit(self, block: Block) -> bool:
+        """Whether what Rollbook committed at once ends here."""
+        event = block.event
+        return event is None or bool(self.wanted) or event.position == event.commit_position
+
     def take(self, checkpoints: Checkpoints, handle: Handle, block: Block, place: Checkpoint) -> Checkpoint:
-        """Handles one block; the place behind it. Without filters what Rollbook commits at once is never cut in two."""
+        """Handles one block; the place behind it."""
         if (event := block.event) is not None:
             checkpoints.begin()
             try:
@@ -134,7 +146,6 @@ class Subscriber:
             except BaseException as problem:
                 self.raised = problem
                 raise
-        self.whole = event is None or bool(self.wanted) or event.position == event.commit_position
         return place if block.place is None else Checkpoint(block.place, place.store, place.epoch)
 
     def settle(self, checkpoints: Checkpoints, place: Checkpoint) -> None:
