@@ -44,6 +44,10 @@ PARKED_STREAMS = fact("rollbook_parked_streams", "Streams that a fault of ours h
 QUEUE_AGE = fact("rollbook_queue_age_seconds", "Age of the oldest scheduled deployment, 0 when none waits")
 RELAY_LAG = fact("rollbook_relay_lag_events", "Events of the log that the feed does not have yet")
 RELAY_POSITION = fact("rollbook_relay_position", "Position in the log up to which the feed is complete")
+FEED_SUBSCRIBERS = Gauge(
+    "rollbook_feed_subscribers", "Who reads the feed over HTTP now, of all processes", multiprocess_mode="livesum"
+)
+FEED_DROPPED = Counter("rollbook_feed_dropped_total", "Subscribers over HTTP that were let go as too slow")
 CHECKPOINT_POSITION = fact("rollbook_checkpoint_position", "Position up to which the log is sealed")
 CHECKPOINT_AGE = fact(
     "rollbook_checkpoint_age_seconds", "Age of the oldest event that no checkpoint seals yet, 0 when all are sealed"

@@ -11,6 +11,7 @@ from adapters.feed.past import AnotherEpoch, Page, Past
 from adapters.feed.streams import Streams
 from adapters.feed.telling import Piece, Teller
 from adapters.feed.wanted import Wanted
+from adapters.metrics import FEED_SUBSCRIBERS
 from domain.errors import RateLimited, Unavailable
 from domain.recorded import RecordedEvent
 
@@ -54,6 +55,7 @@ class Feed:
         """Counts a subscriber as long as it is one; asked again, as others may have come in between."""
         self.refuse_crowd(organisation)
         self.members[organisation] = self.members.get(organisation, 0) + 1
+        FEED_SUBSCRIBERS.inc()
         try:
             await self.broadcast.join()
             try:
@@ -61,6 +63,7 @@ class Feed:
             finally:
                 self.broadcast.leave()
         finally:
+            FEED_SUBSCRIBERS.dec()
             self.members[organisation] -= 1
             if not self.members[organisation]:
                 del self.members[organisation]

@@ -10,6 +10,7 @@ import structlog
 from adapters.feed.subscription import Subscription
 from adapters.feed.telling import Piece
 from adapters.feed.wanted import Wanted
+from adapters.metrics import FEED_DROPPED
 from application.authorisation import authorise, may
 from domain.errors import Forbidden, Gone, Invalid, RateLimited, RollbookError, Unauthenticated, Unavailable
 from entrypoints.http.commands import authenticated
@@ -94,7 +95,7 @@ async def follow_feed(call: Call, query: FollowFeed) -> Answer:
     and gets nothing twice. The same over a WebSocket, one JSON text an event: /v1/events/ws.
     """
     reader = await reader_of(call, query, call.headers.get("last-event-id", ""), await goal_of(call, query))
-    patience = Patience(call.app.settings.feed_stall_seconds, lambda: last_word(reader, "too slow"))
+    patience = Patience(call.app.settings.feed_stall_seconds, lambda: last_word(reader, too_slow()))
     headers = {**HEADERS, "x-rollbook-position": str(reader.taken)}
     return Answer(media_type=STREAM, headers=headers, chunks=sent(reader), patience=patience)
 
@@ -104,7 +105,7 @@ async def talk_feed(call: Call, query: Wishes) -> Messages:
     """The same over a WebSocket."""
     reader = await reader_of(call, query, "")
     seconds = call.app.settings.feed_stall_seconds
-    return Messages(texts(reader), seconds, lambda: Closing(TOO_SLOW, f"too slow; resume from={reader.place}"))
+    return Messages(texts(reader), seconds, lambda: Closing(TOO_SLOW, f"{too_slow()}; resume from={reader.place}"))
 
 
 async def reader_of(call: Call, query: Wishes, last_event_id: str, goal: int | None = None) -> Reader:
@@ -166,6 +167,12 @@ async def sent(reader: Reader) -> AsyncGenerator[bytes, None]:
         async for piece in pieces:
             yield piece.sent or b": nothing new\nid: %s\n\n" % marked(reader.call, str(piece.until)).encode()
     yield last_word(reader, reader.why)
+
+
+def too_slow() -> str:
+    """What somebody is told who takes nothing; they are counted."""
+    FEED_DROPPED.inc()
+    return "too slow"
 
 
 def last_word(reader: Reader, why: str) -> bytes:

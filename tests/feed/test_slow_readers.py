@@ -11,6 +11,7 @@ from time import monotonic
 import httpx2
 import psycopg
 import pytest
+from prometheus_client import REGISTRY
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
@@ -67,14 +68,21 @@ async def gone(running: Running) -> None:
             await asyncio.sleep(0.05)
 
 
+def dropped() -> float:
+    """How many were too slow, as it is counted."""
+    return REGISTRY.get_sample_value("rollbook_feed_dropped_total") or 0.0
+
+
 @pytest.mark.faults
 async def test_who_takes_nothing_is_dropped_with_a_place_to_go_on_from_and_nobody_else_waits(hasty: Running) -> None:
+    before = dropped()
     await fill(hasty)
     reader, writer = await stalled(hasty.url)
     async with listening(hasty.client, "acme", from_="0") as quick:
         whole = await everything(hasty.client, "acme")
         assert await quick.events(len(whole)) == whole
     await gone(hasty)
+    assert dropped() == before + 1
     async with asyncio.timeout(SECONDS):
         told = (await reader.read(2**30)).decode()
         while piece := await reader.read(2**20):

@@ -1,12 +1,14 @@
 """Whoever follows the feed over HTTP gets every event of its organisation once, in order, from wherever it asks."""
 
+import asyncio
 from datetime import datetime
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 from tests.conftest import Running
-from tests.feed.subscriber import deploy, everything, listening, move
+from tests.feed.subscriber import SECONDS, deploy, everything, listening, move
 from tests.sharing import own_organisation
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -48,6 +50,26 @@ async def test_an_event_says_who_when_and_what(quiet: Running) -> None:
     assert told["actor"] == told["payload"]["requested_by"]
     assert datetime.fromisoformat(told["recorded_at"]) >= datetime.fromisoformat(told["occurred_at"])
     assert told["commit_position"] >= told["position"] and told["epoch"] == 1
+
+
+def reading_along() -> float:
+    """How many there are, as it is counted."""
+    return REGISTRY.get_sample_value("rollbook_feed_subscribers") or 0.0
+
+
+async def test_who_reads_along_is_counted_as_long_as_they_do(quiet: Running) -> None:
+    acme = own_organisation()
+    await deploy(quiet.client, acme)
+    async with listening(quiet.client, acme, from_="0") as one:
+        await one.next()
+        before = reading_along()
+        async with listening(quiet.client, acme, from_="0") as other:
+            await other.next()
+            assert reading_along() == before + 1
+        async with asyncio.timeout(SECONDS):
+            while quiet.app.feed.members[acme] > 1:
+                await asyncio.sleep(0.01)
+        assert reading_along() == before
 
 
 async def test_without_a_position_it_begins_now(quiet: Running) -> None:
