@@ -148,7 +148,7 @@ def skipped(stream_id: str, by: str | None, known: Known) -> Twin:
 
 def incident(stream_id: str, name: str, data: dict[str, Any], known: Known) -> Twin:
     """An incident in the environment of the deployment that caused it; by a ticket where its reference leads to one."""
-    content = {**artifact(known), "service": {"id": service(known)}} if known.name else {"environment": place(known)}
+    content = {**artifact(known), "service": {"id": component(known)}} if known.name else {"environment": place(known)}
     if name == "resolved":
         return Twin(RESOLVED, stream_id, content)
     ticket = data.get("reference") or ""
@@ -171,10 +171,10 @@ def live(aggregate: str, name: str, known: Known) -> Iterator[Twin]:
     """What runs in the environment now, where that is software."""
     if aggregate == "deployment" and name == "deployed":
         kind = ROLLED_BACK if known.rollback else UPGRADED if known.lived else DEPLOYED
-        yield Twin(kind, service(known), artifact(known))
+        yield Twin(kind, component(known), artifact(known))
 
 
-def service(known: Known) -> str:
+def component(known: Known) -> str:
     """A component in its place."""
     return "/".join(quote(one, safe="") for one in (*known.place, known.name))
 
