@@ -19,9 +19,13 @@ END = "\x1e"
 NOTATION = re.compile(r"(\b[0-9a-f]{8}-\.\.\.|\s*\.\.\.\s*|\s*\n\s*)")
 ID = "[0-9a-f]{8}-[0-9a-f-]{27}"
 # What `...` stands for: anything with its braces in pairs, so that it ends where its object ends.
-LEFT_OUT = "[^{}]"
+# Within a line it ends with the line, too.
+LEFT_OUT, OF_THE_LINE = "[^{}]", "[^{}\n]"
 for _ in range(3):
-    LEFT_OUT = rf"(?:[^{{}}]|\{{{LEFT_OUT}*\}})"
+    LEFT_OUT, OF_THE_LINE = (
+        rf"(?:[^{{}}]|\{{{LEFT_OUT}*\}})",
+        rf"(?:[^{{}}\n]|\{{{OF_THE_LINE}*\}})",
+    )
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,8 @@ def expression(shown: str, known: dict[str, str]) -> str:
             made += ids.get(name, f"(?P<{name}>{ID})")
             ids.setdefault(name, f"(?P={name})")
         else:
-            made += f"{LEFT_OUT}*?" if "..." in part else r"\s*"
+            left_out = LEFT_OUT if "\n" in part else OF_THE_LINE
+            made += f"{left_out}*?" if "..." in part else r"\s*"
     return made
 
 
