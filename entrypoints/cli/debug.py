@@ -1,16 +1,15 @@
-"""The command that steps through a deployment's life in the terminal; what it is told it reads from stdin."""
+"""The command that steps through the life of one thing in the terminal; what it is told it reads from stdin."""
 
 import json
 import sys
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from entrypoints.cli.failures import Exit
-from entrypoints.cli.fields import Id
+from entrypoints.cli.failures import Exit, Failure, misuse
 from entrypoints.cli.output import moment, note, print_json_line, safe
-from entrypoints.cli.session import Session, command, group, part
+from entrypoints.cli.session import Session, command, group, part, query
 
 if TYPE_CHECKING:
     from entrypoints.cli.debugging import Life
@@ -30,25 +29,54 @@ help                 this
 quit                 end"""
 
 
+# Everything is kept after each step, and what a lane knows grows with it.
+LONGEST = 500
+Thing = Annotated[
+    str,
+    typer.Argument(
+        metavar="ID",
+        help="A deployment's id; or job-ID, lane-ID, data_deployment-ID, incident-ID ... as `audit events` shows them.",
+    ),
+]
+
+
 @commands.command("debug")
 @command
-def debug(session: Session, deployment_id: Id) -> None:
-    """Step through a deployment's life, event by event; `help` there tells how.
+def debug(session: Session, thing: Thing) -> None:
+    """Step through the life of a deployment, or of anything else on record, event by event; `help` there tells how.
 
+    \b
     printf 'break status=deployed\\ncontinue\\ndiff\\n' | rollbook debug 6b6f0c1e-...
+    rollbook debug job-6b6f0c1e-...      (of what is no deployment the audit tells: an admin, or the scope audit.read)
     """
     from entrypoints.cli.client import unexpected
-    from entrypoints.cli.debugging import life_of
 
-    body = session.api.get(f"/v1/deployments/{part(deployment_id)}/history").body
     try:
-        debugger = Debugger(life_of(body), session.as_json)
+        debugger = Debugger(life(session, thing), session.as_json)
     except (KeyError, TypeError, ValueError, AttributeError) as fault:
         raise unexpected() from fault
     debugger.say({"events": len(debugger.life.steps)}, [f"{len(debugger.life.steps)} events; help tells what to type"])
     understood = [debugger.obey(line) for line in typed(debugger)]
     if not all(understood):
         raise typer.Exit(Exit.USAGE)
+
+
+def life(session: Session, thing: str) -> "Life":
+    """All that happened to it: by its history where it is a deployment, else by the audit."""
+    from domain.aggregates import TOPICS
+    from entrypoints.cli.audit import search
+    from entrypoints.cli.debugging import life_of, life_of_stream
+
+    kind, _, one = thing.partition("-")
+    if kind not in TOPICS or kind == "deployment":
+        path = part(one if kind == "deployment" else thing)
+        return life_of(session.api.get(f"/v1/deployments/{path}/history").body)
+    events = search(session, query(stream=thing, order="oldest"), LONGEST + 1)
+    if not events:
+        raise Failure(f"Nothing is on record of {thing}", Exit.NOT_FOUND, "NOT_FOUND")
+    if len(events) > LONGEST:
+        raise misuse(f"{thing} has more than {LONGEST} events: rollbook audit events --stream lists them")
+    return life_of_stream(thing, events)
 
 
 def typed(debugger: "Debugger") -> Iterator[str]:

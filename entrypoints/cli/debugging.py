@@ -1,7 +1,7 @@
-"""A deployment's life, step by step: what its aggregate and its row were before and after each event."""
+"""The life of one thing, step by step: what its aggregate and its row were before and after each event."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -11,13 +11,23 @@ from pydantic_core import to_jsonable_python
 
 from adapters.postgres import codec
 from domain.recorded import RecordedEvent
-from projections.read_model import Row
-from projections.registry import DEPLOYMENTS
+from projections.history import entry_in_words
+from projections.read_model import ReadModel, Row
+from projections.registry import DATA_DEPLOYMENTS, DEPLOYMENTS, INCIDENTS, JOBS, LANES, PACKAGES
 
 State = dict[str, Any]
 Change = tuple[str, Any, Any]
 HIDDEN = ("_pending_events", "_created_on", "_modified_on", "_id")
 NOTHING: State = {}
+# Of which read model one row is what happened in one stream.
+ROWS: Mapping[str, ReadModel] = {
+    "deployment": DEPLOYMENTS,
+    "lane": LANES,
+    "job": JOBS,
+    "data_deployment": DATA_DEPLOYMENTS,
+    "package": PACKAGES,
+    "incident": INCIDENTS,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,27 +112,40 @@ def flat(value: Mapping[str, Any], prefix: str = "") -> State:
 
 
 def life_of(history: Mapping[str, Any]) -> Life:
-    """The life that a history tells, folded by the domain and by the read model."""
-    return Life(list(steps(history)))
+    """The life that a deployment's history tells, folded by the domain and by the read model."""
+    stream_id = f"deployment-{history['deployment_id']}"
+    return Life(list(steps((recorded(stream_id, n, one), one) for n, one in enumerate(history["entries"], 1))))
 
 
-def steps(history: Mapping[str, Any]) -> Iterator[Step]:
-    """One after the other."""
+def life_of_stream(stream_id: str, events: Iterable[Mapping[str, Any]]) -> Life:
+    """The life that the audit tells of one stream, from its beginning."""
+    return Life(list(steps(audited(stream_id, one) for one in events)))
+
+
+def audited(stream_id: str, told: Mapping[str, Any]) -> tuple[RecordedEvent, Mapping[str, Any]]:
+    """An event of the audit, and how a history tells it."""
+    plain = recorded(stream_id, told["version"], {**told, "data": told["payload"]})
+    event = replace(plain, envelope_bytes=orjson.dumps(told["envelope"]))
+    return event, {**entry_in_words(event), "summary": told["summary"], "actor": told["actor"]["login"]}
+
+
+def steps(told: Iterable[tuple[RecordedEvent, Mapping[str, Any]]]) -> Iterator[Step]:
+    """One after the other; what lists show no row of has an empty one."""
     aggregate, row = None, None
-    for number, entry in enumerate(history["entries"], 1):
-        event = recorded(history["deployment_id"], number, entry)
+    for event, entry in told:
         aggregate = decoded(event).mutate(aggregate)
-        row = DEPLOYMENTS.fold(row, event, codec.upcast(event.topic, event.schema_version, event.data)[1])
+        if model := ROWS.get(event.stream_id.partition("-")[0]):
+            row = model.fold(row, event, codec.upcast(event.topic, event.schema_version, event.data)[1])
         yield Step(entry, state_of(aggregate), row or {})
 
 
-def recorded(deployment_id: str, number: int, entry: Mapping[str, Any]) -> RecordedEvent:
+def recorded(stream_id: str, number: int, entry: Mapping[str, Any]) -> RecordedEvent:
     """The event that an entry tells of."""
     return RecordedEvent(
         position=entry["position"],
         commit_position=entry["commit_position"],
         event_id=UUID(entry["event_id"]),
-        stream_id=f"deployment-{deployment_id}",
+        stream_id=stream_id,
         version=number,
         topic=entry["topic"],
         schema_version=entry["schema_version"],

@@ -7,9 +7,16 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from domain.recorded import RecordedEvent
+from entrypoints.cli.debugging import ROWS, life_of_stream
 from tests.cli.stand_in import Ended, rollbook
 from tests.conftest import Running
+from tests.kernel.acting import Acting
+from tests.kernel.acts import OPENING
+from tests.kernel.conftest import Kernel
+from tests.kernel.conftest import kernel as kernel
 from tests.queue.conftest import Queue
+from tests.redeciding.histories import recorded
 from tests.sharing import own_organisation
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -143,3 +150,60 @@ async def test_what_is_not_understood_is_said_and_the_rest_goes_on(terminal: Ter
 async def test_an_unknown_deployment_has_no_life(terminal: Terminal) -> None:
     ended = await terminal.run("next", "debug", "00000000-0000-4000-8000-000000000000", code=4)
     assert "Deployment not found" in ended.err
+
+
+async def lived(terminal: Terminal, thing: str, *lines: str) -> list[Any]:
+    """What is told of something that is no deployment, without the greeting."""
+    ended = await terminal.run("\n".join(lines), "debug", thing, "--json")
+    return [json.loads(line) for line in ended.out.splitlines()][1:]
+
+
+async def test_a_lane_has_a_life_too(terminal: Terminal) -> None:
+    (shown,) = (await terminal.run("", "lanes", "--json")).json
+    lane = f"lane-{shown['id']}"
+    first, end, state = await lived(terminal, lane, "next", "continue", "state")
+    assert first["entry"]["topic"] == "lane.opened" and first["entry"]["actor"] == "local-dev"
+    known = {name.removeprefix("row."): value for name, value in state["state"].items() if name.startswith("row.")}
+    assert end["step"] == end["of"] == state["step"]
+    assert {name: known[name] for name in ("id", "name", "region")} == {n: shown[n] for n in ("id", "name", "region")}
+    assert state["state"]["last_number"] == 3
+
+
+async def test_so_has_an_incident_and_whatever_else_is_on_record(terminal: Terminal) -> None:
+    report = ("incident", "report", "Checkout is down", "--began", "2026-03-01T12:00:00Z", "--json")
+    incident = (await terminal.run("", *report)).json
+    await terminal.run("", "incident", "resolve", incident["id"])
+    told = await lived(terminal, f"incident-{incident['id']}", "next", "next", "diff")
+    assert [one["entry"]["topic"] for one in told[:2]] == ["incident.reported", "incident.resolved"]
+    changed = {one["field"]: one["after"] for one in told[2]["diff"]}
+    assert changed["ended"] is True and changed["row.ended_at"]
+
+
+async def test_a_deployment_may_be_named_as_the_audit_names_it(terminal: Terminal) -> None:
+    told = await lived(terminal, f"deployment-{terminal.deployment_id}", "next")
+    assert told == await terminal.reads("next")
+
+
+@pytest.mark.parametrize("thing", ["lane-00000000-0000-4000-8000-000000000000", "job-x", "lane-", "job-' or 1=1"])
+async def test_of_what_is_not_on_record_there_is_no_life(terminal: Terminal, thing: str) -> None:
+    assert f"Nothing is on record of {thing}" in (await terminal.run("next", "debug", thing, code=4)).err
+
+
+def audited(event: RecordedEvent) -> dict[str, Any]:
+    """An event as the audit tells it."""
+    names = ("position", "commit_position", "stream_id", "version", "topic", "schema_version")
+    told = {name: getattr(event, name) for name in names} | {"event_id": str(event.event_id), "hash": event.hash.hex()}
+    words = {"summary": event.topic, "actor": {"login": "ann"}, "recorded_at": event.recorded_at.isoformat()}
+    return {**told, **words, "envelope": event.envelope, "payload": event.data}
+
+
+async def test_each_kind_of_thing_has_a_life(kernel: Kernel) -> None:
+    await Acting(kernel).live_through(OPENING)
+    streams: dict[str, list[dict[str, Any]]] = {}
+    for event in await recorded(kernel):
+        streams.setdefault(event.stream_id, []).append(audited(event))
+    assert {stream.partition("-")[0] for stream in streams} >= {"job", "data_deployment", "package", "incident"}
+    for stream, events in streams.items():
+        life = life_of_stream(stream, events)
+        assert [step.entry["topic"] for step in life.steps] == [event["topic"] for event in events]
+        assert bool(life.steps[0].row) == (stream.partition("-")[0] in ROWS), stream
