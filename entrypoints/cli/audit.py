@@ -52,7 +52,13 @@ def events(
     order: Annotated[Literal["newest", "oldest"], typer.Option(help="Which come first.")] = "newest",
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="How many at most.")] = 100,
 ) -> None:
-    """Search the record: rollbook audit events --actor ann --from -1h --environment production"""
+    """Search the record.
+
+    \b
+    rollbook audit events --actor ann --from -1h --environment production
+    rollbook audit events --stream deployment-6b6f0c1e-... --order oldest
+    rollbook audit events --topic freezes.declared --text sale --json
+    """
     filters = filled(actor=actor, topic=topic, lane=lane, environment=environment, stream=stream, text=text)
     found = search(session, query(**filters, **{"from": since}, to=to, order=order), limit)
     session.answer(found, lambda rows: print_table(HEADINGS, [row_of(one) for one in rows]))
@@ -93,7 +99,12 @@ def export(
     to: To = None,
     resume: Annotated[bool, typer.Option(help="Go on with what was begun and cut off.")] = False,
 ) -> None:
-    """Take the record out, exact to the byte. That you did is on record. With --resume it goes on where it ended."""
+    """Take the record out, exact to the byte. That you did is on record. With --resume it goes on where it ended.
+
+    \b
+    rollbook audit export log.ndjson
+    rollbook audit export production.ndjson --environment production --from -7d
+    """
     filters = filled(actor=actor, topic=topic, lane=lane, environment=environment, stream=stream, text=text)
     target = Target(file)
     if resume and not target.is_begun:
@@ -116,7 +127,7 @@ def tell_export(file: Path, told: dict[str, Any]) -> None:
 @audit.command("exports")
 @command
 def exports(session: Session, limit: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = 100) -> None:
-    """List who took out what, newest first."""
+    """List who took out what, newest first: rollbook audit exports --limit 10"""
     body = session.api.get(EXPORTS, query(limit=limit)).body
     session.answer(body, lambda rows: print_table(OF_EXPORTS, [export_row(one) for one in rows]))
 
@@ -134,7 +145,10 @@ def checkpoints(
     after: Annotated[int, typer.Option(min=0, help="Behind the checkpoint of this number.")] = 0,
     latest: Annotated[bool, typer.Option(help="The last one only.")] = False,
 ) -> None:
-    """Print what was sealed, a line each, as the verifier reads it; with the ends of your own chain, and no other."""
+    """Print what was sealed, a line each, as the verifier reads it; with the ends of your own chain, and no other.
+
+    rollbook audit checkpoints > checkpoints.ndjson
+    """
     behind: int | None = after
     while behind is not None:
         asked = query(after=behind, limit=1 if latest else TOGETHER, latest=latest)

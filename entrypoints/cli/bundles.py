@@ -70,7 +70,7 @@ def names_in(path: Path) -> dict[str, Any]:
 
 @bundle.command("open")
 def open_bundle(
-    file: Annotated[Path, typer.Argument(help="A file that `rollbook bundle` wrote.")],
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A file that `rollbook bundle` wrote.")],
     port: Annotated[int, typer.Option(min=0, max=65535, help="Where to serve it; 0 takes a free port.")] = 8000,
     as_json: Annotated[bool, typer.Option("--json", help="Say where it is as JSON.")] = False,
 ) -> None:

@@ -60,7 +60,7 @@ def correct(
 @commands.command("corrections")
 @command
 def corrections(session: Session, deployment_id: Id, as_of: AsOf = None) -> None:
-    """List what was corrected of a deployment, oldest first."""
+    """List what was corrected of a deployment, oldest first: rollbook corrections ID --json"""
     body = session.api.get(of_deployment(deployment_id), query(as_of=as_of)).body
     session.answer(body, lambda told: print_table(HEADINGS, [row_of(one) for one in told]))
 

@@ -73,7 +73,10 @@ def add(
     name: Names = None,
     lane: Lanes = None,
 ) -> None:
-    """Tell an address of events. The secret is printed this once. Needs role admin."""
+    """Tell an address of events. The secret is printed this once. Needs role admin.
+
+    rollbook webhook add on-call --url https://hooks.example.com/rollbook --topic deployment.failed
+    """
     if url is None:
         raise misuse("Give --url, or set ROLLBOOK_WEBHOOK_URL")
     filters = wanted(topic, aggregate, environment, name, lane)
@@ -197,7 +200,10 @@ def deliveries(
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many at most.")] = 50,
     before: Annotated[int | None, typer.Option(min=0, help="Only of events before this position.")] = None,
 ) -> None:
-    """List what has become of deliveries, that of the newest event first."""
+    """List what has become of deliveries, that of the newest event first.
+
+    rollbook webhook deliveries ID --state dead
+    """
     wanted = query(state=state, limit=limit, before=before)
     body = session.api.get(f"{PATH}/{part(webhook_id)}/deliveries", wanted).body
     session.answer(body, lambda told: print_table(DELIVERIES, [delivery_row(one) for one in told]))
@@ -220,7 +226,7 @@ def replay(
     after: Annotated[str | None, typer.Option(metavar="TIME|POSITION", help="Everything after this.")] = None,
     delivery: Annotated[str | None, typer.Option(help="One delivery's id.")] = None,
 ) -> None:
-    """Send deliveries once more, under the same ids."""
+    """Send deliveries once more, under the same ids: rollbook webhook replay ID --dead"""
     if [dead, after is not None, delivery is not None].count(True) != 1:
         raise misuse("Give one of --dead, --after and --delivery")
     path = f"{PATH}/{part(webhook_id)}"
