@@ -94,6 +94,18 @@ async def test_by_version_an_older_one_that_came_later_is_skipped_once_and_a_new
     assert sorted(brief(found)) == sorted([("kept", newer, "stays in the queue"), ("skipped", older, by_live)])
 
 
+async def test_who_is_told_as_skipped_before_a_span_is_told_again_within(past: Past) -> None:
+    live = await past.schedule("1.10.0")
+    older = await past.schedule("1.9.0")
+    await past.report(live, Status.DEPLOYED)
+    between = (await recorded(past.kernel))[-1].position
+    await past.report(live, Status.DEPLOYED)
+    changes, lines = RuleChanges(skip_by=SkipBy.VERSION), exported(await recorded(past.kernel))
+    told = [("skipped", older, f"skipped by {live} (1.10.0)")]
+    assert brief(differences(lines, changes)) == told
+    assert brief(differences(lines, changes, first=between + 1)) == told
+
+
 async def test_by_version_a_claim_skips_automatic_ones_only(past: Past) -> None:
     newer = await past.schedule("3.0.0")
     manual = await past.schedule("1.0.0", auto=False)
