@@ -73,10 +73,7 @@ def add(
     name: Names = None,
     lane: Lanes = None,
 ) -> None:
-    """Tell an address of events. The secret is printed this once. Needs role admin.
-
-    rollbook webhook add on-call --url https://hooks.example.com/rollbook --topic deployment.failed
-    """
+    """Tell an address of events; its secret is printed once: rollbook webhook add NAME --url URL --topic 'lane.*'"""
     if url is None:
         raise misuse("Give --url, or set ROLLBOOK_WEBHOOK_URL")
     filters = wanted(topic, aggregate, environment, name, lane)
@@ -200,10 +197,7 @@ def deliveries(
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many at most.")] = 50,
     before: Annotated[int | None, typer.Option(min=0, help="Only of events before this position.")] = None,
 ) -> None:
-    """List what has become of deliveries, that of the newest event first.
-
-    rollbook webhook deliveries ID --state dead
-    """
+    """List what has become of deliveries, newest event first: rollbook webhook deliveries ID --state dead"""
     wanted = query(state=state, limit=limit, before=before)
     body = session.api.get(f"{PATH}/{part(webhook_id)}/deliveries", wanted).body
     session.answer(body, lambda told: print_table(DELIVERIES, [delivery_row(one) for one in told]))
