@@ -55,7 +55,7 @@ def tell(played: "Month", as_json: bool) -> None:
         print_json(facts)
         return
     note(safe(f"{facts['events']} events of {facts['organisation']}, up to {facts['until']}"))
-    print(safe(f"At {facts['incident_at']} customers could not pay. Start `rollbook up`, then find out in another terminal:"))
+    print(safe(f"At {facts['incident_at']} customers could not pay. Start `rollbook up`, and elsewhere find out:"))
     print(safe(f"  BEFORE={facts['an_hour_before']} MOMENT={facts['incident_at']}"))
     for command in facts["begin_with"]:
         print(safe(f"  {command}"))
