@@ -19,7 +19,8 @@ NEVER_YET = {"went_live_at": None, "lead_seconds": None, "taken_back_at": None, 
 class Dora:
     """One row a deployment of any interface; it changes only when a figure does.
 
-    It went live when it did so for the first time, or when a correction says that it did.
+    It went live when it did so for the first time, or when a correction says that it did. `rolls_back` is the
+    deployment that it goes back from, which thereby failed once this one is live.
     """
 
     name: ClassVar[str] = "dora"
@@ -34,10 +35,12 @@ class Dora:
         "lead_seconds": "double precision",
         "taken_back": "boolean",
         "for_incident": "boolean",
+        "rolls_back": 'text collate "C"',
     }
     indexes: ClassVar[Mapping[str, str]] = {
         "live": f"btree (organisation, went_live_at) include ({COUNTED}) where went_live_at is not null",
         "component": "btree (organisation, name, went_live_at) where went_live_at is not null",
+        "undone": "btree (organisation, rolls_back) where rolls_back is not null and went_live_at is not null",
     }
 
     def key(self, event: RecordedEvent) -> str | None:
@@ -66,9 +69,12 @@ def began(event: RecordedEvent, data: dict[str, Any]) -> Row:
         release = data["release"]
         about = {"name": data["taxonomy"]["name"], "trigger": data["trigger"]}
         told = {name: release[name] for name in ("version", "environment", "committed_at", "incident_id")}
+        told |= {"rolls_back": data["rollback_from_deployment_id"]}
     else:
         about = {"name": data["package"], "trigger": "manual"}
-        told = {"committed_at": None, "incident_id": None} | {n: data[n] for n in ("version", "environment")}
+        told = {"committed_at": None, "incident_id": None, "rolls_back": None} | {
+            n: data[n] for n in ("version", "environment")
+        }
     own = {"id": event.stream_id.partition("-")[2], "organisation": event.organisation, **about, **told}
     return {**own, **NEVER_YET, "for_incident": bool(told["incident_id"]), "created_position": event.position}
 

@@ -20,12 +20,17 @@ WENT_LIVE = """
 with links as (
   select deployment_id, bool_or(relation = 'caused') as caused, bool_or(relation = 'fixed') as fixed
     from {links} where {known_links} group by deployment_id),
+undone as (
+  select distinct rolls_back from {dora}
+   where {known_rollbacks} and rolls_back is not null and went_live_at is not null),
 counted as (
-  select width_bucket(d.went_live_at, %s) as part, d.trigger <> 'rollback' as change, d.lead_seconds, d.taken_back,
+  select width_bucket(d.went_live_at, %s) as part, d.trigger <> 'rollback' as change, d.lead_seconds,
+         d.taken_back or u.rolls_back is not null as taken_back,
          coalesce(l.caused, false) as caused,
          d.for_incident or d.trigger = 'rollback' or coalesce(l.fixed, false) as rework
     from (select * from {dora} where {known} and went_live_at >= %s and went_live_at < %s) d
-    left join links l on l.deployment_id = d.key)
+    left join links l on l.deployment_id = d.key
+    left join undone u on u.rolls_back = d.key)
 select part, count(*), count(*) filter (where change), count(*) filter (where change and lead_seconds is null),
        count(*) filter (where change and lead_seconds < 0), count(*) filter (where taken_back),
        count(*) filter (where caused), count(*) filter (where taken_back or caused), count(*) filter (where rework),
@@ -82,14 +87,16 @@ class Figures:
         """By the number of the part, from 1; under None the whole period."""
         known = all_of(*known_at(organisation, position), *scope.conditions())
         links = all_of(*known_at(organisation, position), equals("linked", True))
+        rollbacks = all_of(*known_at(organisation, position))
         query = sql.SQL(WENT_LIVE).format(
             links=source(INCIDENT_LINKS),
             dora=source(DORA),
             known=known.text,
             known_links=links.text,
+            known_rollbacks=rollbacks.text,
             lead=spread("lead_seconds", "change and lead_seconds >= 0"),
         )
-        values = [*links.values, list(bounds), *known.values, bounds[0], bounds[-1]]
+        values = [*links.values, *rollbacks.values, list(bounds), *known.values, bounds[0], bounds[-1]]
         rows = await self.views.fetch(organisation, query, values, prepare=False)
         return {row[0]: Deployments(*(*row[1:9], spread_of(row[9]))) for row in rows}
 

@@ -18,6 +18,7 @@ class Deployment:
     planned: bool
     rollback: bool
     committed_at: str | None
+    rolls_back: str | None
     live: list[datetime] = field(default_factory=list)
     corrected: list[datetime] = field(default_factory=list)
     taken_back: bool = False
@@ -83,6 +84,7 @@ def learn(known: World, event: Event) -> None:
                 not release["incident_id"],
                 told["trigger"] == "rollback",
                 release["committed_at"],
+                told["rollback_from_deployment_id"],
             )
         case "deployment.deployed":
             known.deployments[own].live.append(datetime.fromisoformat(at(event)))
@@ -133,7 +135,8 @@ def figures_between(known: World, meant: Callable[[Deployment], bool] | None, be
     live = {k: d for k, d in chosen.items() if d.went_live_at and begin <= d.went_live_at < end}
     changes = [d for d in live.values() if not d.rollback]
     leads = [d.lead for d in changes if d.lead is not None]
-    back = {k for k, d in live.items() if d.taken_back}
+    undone = {d.rolls_back for d in known.deployments.values() if d.went_live_at}
+    back = {k for k, d in live.items() if d.taken_back or k in undone}
     causes = {k for k in live if known.related(k, "caused")}
     rework = [k for k, d in live.items() if d.rollback or not d.planned or known.related(k, "fixed")]
     broken = [

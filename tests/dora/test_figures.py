@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.dora.conftest import change, dora, position, report
-from tests.queue.conftest import Queue
+from tests.queue.conftest import LANE, Queue
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 NOTHING = {"median_seconds": None, "p90_seconds": None}
@@ -23,6 +23,17 @@ async def rolled_back(queue: Queue, **fields: Any) -> tuple[Any, Any]:
     bad = await queue.live("2", committed_at=ago(hours=1), **fields)
     back = await queue.ask("POST", f"/v1/deployments/{bad['id']}/rollback", 201)
     return bad, await queue.report(back, "deployed")
+
+
+async def test_what_a_lane_went_back_from_has_failed_once_the_rollback_is_live(queue: Queue) -> None:
+    await queue.live("1")
+    await queue.live("2")
+    back = await queue.ask("POST", "/v1/deployments/rollback", 201, params=LANE)
+    before = (await dora(queue, begin="-7d"))["totals"]["change_failure_rate"]
+    await queue.report(back, "deployed")
+    after = (await dora(queue, begin="-7d"))["totals"]["change_failure_rate"]
+    assert (before["failed"], before["deployments"]) == (0, 2)
+    assert (after["failed"], after["taken_back"], after["deployments"]) == (1, 1, 3)
 
 
 async def test_the_figures_say_what_they_are_made_of(queue: Queue) -> None:

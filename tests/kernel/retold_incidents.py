@@ -92,5 +92,6 @@ def about_of(told: dict[str, Any]) -> Document:
     return {
         "name": told["taxonomy"]["name"] if "taxonomy" in told else told["package"],
         "trigger": told.get("trigger", "manual"),
+        "rolls_back": told.get("rollback_from_deployment_id"),
         **{name: release.get(name) for name in ("version", "environment", "committed_at", "incident_id")},
     }
