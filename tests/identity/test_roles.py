@@ -207,6 +207,7 @@ async def issued(rollbook: World, headers: dict[str, str], expect: int, **fields
     return str(answer.json().get("token"))
 
 
+@pytest.mark.faults
 async def test_a_scope_of_one_action_opens_the_doors_of_that_action_alone(rollbook: World) -> None:
     admin, table = await rollbook.own(Role.ADMIN), routes(rollbook)
     for action in sorted(ACTIONS):

@@ -85,6 +85,7 @@ SMALL = ("demo", "--components", "8", "--environments", "2", "--days", "3", "--j
 MOMENT, POSITIONS = datetime(2026, 11, 21, 16, 58, tzinfo=UTC), {"approved": "49460", "deployed": "49498"}
 
 
+@pytest.mark.faults
 async def test_what_changed_and_who_did_it_is_found_and_proved_as_readme_says(
     servers: dict[str, str], database: Database
 ) -> None:

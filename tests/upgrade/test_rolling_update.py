@@ -55,7 +55,8 @@ async def loads(old: Release, new: Release) -> AsyncIterator[tuple[Load, Load]]:
         await load.close()
 
 
-@pytest.mark.parametrize("parts", [("up",), pytest.param(ALL_APART, marks=pytest.mark.faults)], ids=["up", "apart"])
+@pytest.mark.faults
+@pytest.mark.parametrize("parts", [("up",), ALL_APART], ids=["up", "apart"])
 @pytest.mark.timeout(240)
 async def test_an_older_and_a_newer_release_serve_side_by_side_until_the_older_is_gone(
     old: Release, new: Release, loads: tuple[Load, Load], database: Database, nats_server: EmbeddedNats
