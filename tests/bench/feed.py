@@ -12,6 +12,7 @@ from tests.bench.ground import Database, Ground
 from tests.bench.http import drained, head
 from tests.bench.latency import pace
 from tests.bench.rebuild import rebuilt
+from tests.bench.record import LANES_OF_FLEET
 from tests.bench.report import Report, middle, percentile
 from tests.bench.seed import ORGANISATION
 from tests.bench.servers import Measured, ours
@@ -28,7 +29,7 @@ async def run(ground: Ground, report: Report, options: Namespace) -> None:
 
 async def past(ground: Ground, report: Report, options: Namespace) -> None:
     """All of a long history with its payloads, to one subscriber in another process."""
-    database = await ground.history(options.events)
+    database = await ground.history(options.events, LANES_OF_FLEET)
     await asyncio.to_thread(rebuilt, database.app_url)
     server = ours(ground, database)
     try:

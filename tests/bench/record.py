@@ -13,7 +13,10 @@ from typing import Any
 import httpx2
 import psycopg
 
+from adapters.checkpoint_key import checkpoint_key_of
 from adapters.postgres.log import COLUMNS
+from adapters.postgres.pools import Pools
+from adapters.postgres.sealing import Sealer
 from domain.recorded import RecordedEvent
 from projections.registry import DEPLOYMENTS, FREEZES, LANES
 from tests.bench.ground import Database, Ground
@@ -52,7 +55,7 @@ async def run(ground: Ground, report: Report, options: Namespace) -> None:
             await asyncio.to_thread(compare, report, database, server, title, question, (last, options.rounds))
     finally:
         server.stop()
-    await verify(report, database, options)
+    await verify(ground, report, database, options)
 
 
 def diff(first: int, second: int) -> str:
@@ -116,10 +119,23 @@ def apply(event: RecordedEvent, rows: dict[tuple[str, str], Any]) -> None:
             rows[model.name, key] = model.fold(rows.get((model.name, key)), event, event.data)
 
 
-async def verify(report: Report, database: Database, options: Namespace) -> None:
+async def seal(database: Database, folder: Path) -> int:
+    """Seals all of the log, as the product would have done meanwhile; answers in how many checkpoints."""
+    pools, key, made = Pools.of(database.app_url, 2), checkpoint_key_of(None, folder), 0
+    await pools.open()
+    try:
+        sealer = Sealer(pools, key.sign, key.public)
+        while await sealer.seal():
+            made += 1
+    finally:
+        await pools.close()
+    return made
+
+
+async def verify(ground: Ground, report: Report, database: Database, options: Namespace) -> None:
     """The verifier over the whole database, as an auditor runs it."""
-    last = await head(database)
-    report.begin(f"Verifying {last:,} events", "what", "s", "events/s", "exit code")
+    last, sealed = await head(database), await seal(database, ground.folder)
+    report.begin(f"Verifying {last:,} events, {sealed:,} checkpoints", "what", "s", "events/s", "exit code")
     command = [str(Path(sys.executable).parent / "rollbook-verify"), database.admin_url]
     for _ in range(min(options.rounds, 3)):
         started = perf_counter()
