@@ -22,7 +22,7 @@ from projections.why_data import chain, concerned, jobs_in, verdict
 TIMES = ("at", "recorded_at")
 
 
-class Reason(BaseModel):
+class RowsReason(BaseModel):
     """One reason."""
 
     kind: str
@@ -30,11 +30,11 @@ class Reason(BaseModel):
     refers_to: why_models.Reference | None
 
 
-class Verdict(BaseModel):
+class RowsVerdict(BaseModel):
     """In which state it is, and why."""
 
     state: str
-    reasons: list[Reason]
+    reasons: list[RowsReason]
 
 
 class WhyDeployed(BaseModel):
@@ -45,7 +45,7 @@ class WhyDeployed(BaseModel):
     version: str
     environment: str
     status: DeploymentStatus
-    verdict: Verdict
+    verdict: RowsVerdict
     chain: list[why_models.Link]
 
 

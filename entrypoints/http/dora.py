@@ -46,9 +46,17 @@ async def bounds_of(call: Call, query: AskDora) -> list[datetime]:
     else:
         # The end is no part of the period, and what was recorded last is.
         end = await resolve_moment(call, query.as_of or NOW, "as_of") + timedelta(microseconds=1)
-    begin = end - USUAL if query.begin is None else await resolve_moment(call, query.begin, "from")
+    begin = before(end) if query.begin is None else await resolve_moment(call, query.begin, "from")
     check_period(begin, end)
     return boundaries(begin, end, query.interval, zone_of(query.time_zone))
+
+
+def before(end: datetime) -> datetime:
+    """Where the usual period begins; refused where there is no such moment."""
+    try:
+        return end - USUAL
+    except OverflowError:
+        raise Invalid("as_of is before the first event: there is no period before it") from None
 
 
 async def components_of(call: Call, past: Reading, team: str | None) -> list[str] | None:

@@ -14,9 +14,9 @@ from adapters.metrics import FEED_DROPPED
 from application.authorisation import authorise, may
 from domain.errors import Forbidden, Gone, Invalid, RateLimited, RollbookError, Unauthenticated, Unavailable
 from entrypoints.http.commands import authenticated
-from entrypoints.http.epochs import marked, unmarked
+from entrypoints.http.epochs import marked, refuse_other_epoch, unmarked
 from entrypoints.http.errors import problem_details
-from entrypoints.http.feed_models import PLACE, FollowFeed, Wishes
+from entrypoints.http.feed_models import PLACE, FollowFeed, SentEvent, Wishes
 from entrypoints.http.headers import EPOCH, LAST_EVENT_ID, POSITION
 from entrypoints.http.package_answers import may_read_rows
 from entrypoints.http.reading import resolve
@@ -82,7 +82,7 @@ class Reader:
 @feed.get(
     "/v1/events",
     action="feed.read",
-    answer=str,
+    answer=SentEvent,
     media_type=STREAM,
     raises=(Gone,),
     takes=(LAST_EVENT_ID, EPOCH),
@@ -110,6 +110,7 @@ async def talk_feed(call: Call, query: Wishes) -> Messages:
 
 async def reader_of(call: Call, query: Wishes, last_event_id: str, goal: int | None = None) -> Reader:
     """Who reads, from where on; refused before anything is sent."""
+    refuse_other_epoch(call, positioned=False)
     call.app.feed.refuse_more(call.caller.organisation)
     start = await start_of(call, last_event_id or query.since, "Last-Event-ID" if last_event_id else "from")
     subscription = Subscription(call.app.feed, call.caller.organisation, wanted_of(call, query), start, goal)

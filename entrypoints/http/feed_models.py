@@ -14,6 +14,15 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 PLACE = re.compile(r"[0-9]{1,18}(\.[0-9]{1,12})?")
 
 
+class SentEvent(BaseModel):
+    """One block of server-sent events: `data` is one line of JSON, which blocks that only move the place have not."""
+
+    id: str | None = None
+    event: str | None = None
+    data: str | None = None
+    retry: int | str | None = None
+
+
 class Wishes(BaseModel):
     """Where to begin, and what to leave out. Without `from`, and without Last-Event-ID, only what comes from now on.
 

@@ -23,7 +23,7 @@ class Reference(BaseModel):
     id: str
 
 
-class Reason(BaseModel):
+class VerdictReason(BaseModel):
     """One reason. `until` is when it ends by itself."""
 
     kind: str
@@ -37,7 +37,7 @@ class Verdict(BaseModel):
     """In which state something is, and why; the first reason binds most."""
 
     state: str
-    reasons: list[Reason]
+    reasons: list[VerdictReason]
 
 
 class TokenFacts(BaseModel):

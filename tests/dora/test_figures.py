@@ -203,3 +203,7 @@ async def test_the_answer_names_the_position_that_it_shows(queue: Queue) -> None
     ]
     assert {answer.headers["x-rollbook-position"] for answer in answers} == {known}
     assert ["x-rollbook-as-of" in answer.headers for answer in answers] == [False, True]
+
+
+async def test_before_the_first_event_there_is_no_period(queue: Queue) -> None:
+    assert "there is no period" in (await dora(queue, 400, as_of=0))["detail"]

@@ -1,10 +1,12 @@
 """The API explains itself, offline, and its document agrees with its routes."""
 
 import re
-from typing import Any
+from inspect import isclass
+from typing import Any, get_args
 
 import orjson
 import pytest
+from pydantic import BaseModel
 
 from entrypoints.http.asyncapi import async_document
 from entrypoints.http.documentation import ASSETS
@@ -84,3 +86,25 @@ def references(value: Any) -> list[str]:
         return []
     own = [value["$ref"]] if isinstance(value.get("$ref"), str) else []
     return own + [found for one in value.values() for found in references(one)]
+
+
+def test_no_two_models_of_answers_and_bodies_have_one_name() -> None:
+    models = [m for i in INTERFACES for r in i.routes for m in (r.body, r.answer)]
+    named: dict[str, set[type]] = {}
+    for model in models:
+        for one in inside(model):
+            named.setdefault(one.__name__, set()).add(one)
+    assert {name for name, ones in named.items() if len(ones) > 1} == set()
+
+
+def inside(model: Any) -> set[type[BaseModel]]:
+    """A model and those that its fields hold."""
+    found: set[type[BaseModel]] = set()
+    left = [model]
+    while left:
+        one = left.pop()
+        left += get_args(one)
+        if isclass(one) and issubclass(one, BaseModel) and one not in found:
+            found.add(one)
+            left += [field.annotation for field in one.model_fields.values()]
+    return found
