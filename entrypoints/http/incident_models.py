@@ -3,25 +3,16 @@
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, Field, StringConstraints
 
 from domain.incident import Relation
 from entrypoints.http.fields import FLAG, Lenient, Moment, OptionalText, Past, no_filter, or_nothing
 
-EARLIEST = 1970
 MAX_LINKS = 100
 MAX_TEAMS = 200
 MAX_COMPONENTS = 500
 
 
-def not_before_computers(moment: datetime) -> datetime:
-    """A moment that every clock and database can tell."""
-    if not EARLIEST <= moment.year < 9999:
-        raise ValueError(f"must be between {EARLIEST} and 9998")
-    return moment
-
-
-Told = Annotated[Moment, AfterValidator(not_before_computers)]
 Title = Annotated[str, StringConstraints(min_length=1, max_length=1000, strip_whitespace=True, pattern=r"\S")]
 Reason = Annotated[str, StringConstraints(max_length=10_000)]
 DeploymentId = Annotated[
@@ -48,7 +39,7 @@ class ReportBody(Lenient):
     """An incident to report; `reference` is its name in another tool."""
 
     title: Title
-    began_at: Told
+    began_at: Moment
     reference: Annotated[str, StringConstraints(max_length=1000)] | None = None
     deployments: Annotated[list[LinkBody], Field(max_length=MAX_LINKS)] = []
 
@@ -56,7 +47,7 @@ class ReportBody(Lenient):
 class ResolveBody(Lenient):
     """Since when users are served again; now, where it is left out."""
 
-    ended_at: Told | None = None
+    ended_at: Moment | None = None
 
 
 class ReopenBody(Lenient):

@@ -1,5 +1,6 @@
 """Incidents: reported, linked to the deployments that caused or mended them, resolved, reopened."""
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +24,7 @@ PATH = "/v1/incidents"
 ONE = f"{PATH}/{{incident_id}}"
 OF_PACKAGES = "deploy-"
 INTERNAL = ("created_position", "organisation")
+EARLIEST, LATEST = 1970, 9998
 SHOWN_OF_LINK = tuple(models.LinkObject.model_fields)
 
 
@@ -32,8 +34,15 @@ SHOWN_OF_LINK = tuple(models.LinkObject.model_fields)
 async def report_incident(call: Call, body: models.ReportBody) -> Answer:
     """Report that something is, or was, broken; `deployments` are those that caused or mended it."""
     links = [link_of(one) for one in body.deployments]
-    command = commands.ReportIncident(body.title, body.began_at, body.reference, links)
+    command = commands.ReportIncident(body.title, tellable(body.began_at, "began_at"), body.reference, links)
     return await changed(call, commands.report_incident, command, 201)
+
+
+def tellable(moment: datetime, called: str) -> datetime:
+    """A moment that every clock and database can tell; Invalid for others."""
+    if not EARLIEST <= moment.year <= LATEST:
+        raise Invalid(f"{called} must be between {EARLIEST} and {LATEST}")
+    return moment
 
 
 @incidents.get(
@@ -84,7 +93,8 @@ async def unlink_deployment(call: Call, incident_id: str, body: models.UnlinkBod
 )
 async def resolve_incident(call: Call, incident_id: str, body: models.ResolveBody) -> Answer:
     """Say since when users are served again."""
-    command = commands.ResolveIncident(incident_of(incident_id), body.ended_at)
+    ended_at = None if body.ended_at is None else tellable(body.ended_at, "ended_at")
+    command = commands.ResolveIncident(incident_of(incident_id), ended_at)
     return await changed(call, commands.resolve_incident, command)
 
 
