@@ -1,23 +1,21 @@
 """Opens a bundle that may come from anywhere: nothing is believed before its size, name and digest are checked."""
 
 import hashlib
-import struct
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
+from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
 import orjson
 from pydantic import ValidationError
 
 from adapters.bundles.manifest import LARGEST_LINE, LARGEST_MANIFEST, MANIFEST, BundleRefused, Manifest, Part
+from adapters.postgres.backup_archive import DAMAGED, ENCRYPTED
 from adapters.postgres.migrations import steps
 from projections.read_model import ReadModel, table
 from projections.registry import READ_MODELS
 
-DAMAGED = (BadZipFile, zlib.error, EOFError, NotImplementedError, UnicodeDecodeError, struct.error, RuntimeError)
 LARGE_PART, DENSEST = 256 * 1024 * 1024, 100
 NEEDED = frozenset(f"{name}.ndjson" for name in ("events", "people", "timeline", "checkpoints", "heads"))
 
@@ -64,6 +62,7 @@ def manifest_of(archive: ZipFile) -> Manifest:
     """The manifest, within its limit."""
     if MANIFEST not in archive.namelist() or archive.getinfo(MANIFEST).file_size > LARGEST_MANIFEST:
         raise BundleRefused("The file has no manifest of a bundle")
+    check_packing(archive.getinfo(MANIFEST))
     with archive.open(MANIFEST) as stream:
         text = stream.read(LARGEST_MANIFEST + 1)
     try:
@@ -88,7 +87,7 @@ def check_names(archive: ZipFile, parts: dict[str, Part]) -> None:
 def check_packing(info: ZipInfo) -> None:
     """Packed as lines are; what would be large, and is next to nothing in the file, is there to fill a disk."""
     bomb = info.file_size > LARGE_PART and info.file_size > DENSEST * info.compress_size
-    if bomb or info.compress_type not in (ZIP_DEFLATED, ZIP_STORED) or info.flag_bits & 1:
+    if bomb or info.compress_type not in (ZIP_DEFLATED, ZIP_STORED) or info.flag_bits & ENCRYPTED:
         raise BundleRefused(f"{info.filename} is packed in a way that no bundle is")
 
 

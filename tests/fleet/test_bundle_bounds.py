@@ -2,15 +2,17 @@
 
 import io
 from collections.abc import AsyncIterator
+from pathlib import Path
 from uuid import uuid4
-from zipfile import ZIP_DEFLATED, ZipInfo
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import pytest
 
 from adapters.bundles.loading import groups
-from adapters.bundles.manifest import BundleRefused
-from adapters.bundles.reading import check_packing
+from adapters.bundles.manifest import MANIFEST, BundleRefused
+from adapters.bundles.reading import check_packing, opened
 from adapters.bundles.writing import Writer
+from adapters.postgres.backup_archive import ENCRYPTED
 
 
 def test_what_would_be_large_and_is_next_to_nothing_is_refused() -> None:
@@ -21,6 +23,17 @@ def test_what_would_be_large_and_is_next_to_nothing_is_refused() -> None:
     part.compress_size = part.file_size // 1000
     with pytest.raises(BundleRefused):
         check_packing(part)
+
+
+def test_a_manifest_that_says_that_it_is_encrypted_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "bundle.zip"
+    with ZipFile(file, "w") as archive:
+        archive.writestr(MANIFEST, "{}")
+    content = bytearray(file.read_bytes())
+    content[content.index(b"PK\x01\x02") + 8] |= ENCRYPTED
+    file.write_bytes(content)
+    with pytest.raises(BundleRefused, match="packed in a way"), opened(file):
+        pass
 
 
 def test_long_lines_are_never_many_at_once() -> None:
