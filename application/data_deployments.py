@@ -11,6 +11,7 @@ from application.package_dependencies import in_order
 from application.packages import ACTIONS
 from domain.data_deployment import DataDeployment
 from domain.errors import NotFound
+from domain.installation import Installation
 from domain.package import Package
 
 DEPLOYING = "PACKAGE_DEPLOYMENT"
@@ -100,8 +101,11 @@ def requested(work: Work, package: Package, deployment_id: UUID, **facts: Any) -
 
 
 async def roll_back_deployment(work: Work, command: RollBackDeployment) -> str:
-    """Answers the id of the job that does it; Clash unless the deployment is there."""
+    """Answers the id of the job that does it; Clash unless the deployment is there, and on top or forced out."""
     deployment = await load_deployment(work, command.deployment_id)
+    place = Installation.id_of(work.organisation, deployment.environment, deployment.package)
+    if not command.force and (installation := await work.load(Installation, place)):
+        installation.check_on_top(deployment.id)
     facts = {"reason": command.reason, "force": command.force}
     action_id = action_of(deployment.id, deployment.version + 1)
     deployment.request_rollback(work.now, action_id=action_id, requested_by=work.actor, **facts)

@@ -22,6 +22,7 @@ from application.installations import (
     change_installation,
     finish_dependency,
     missing_dependencies,
+    refuse_covered,
     start_deployment,
 )
 from application.outcomes import counted, log_outcome, refuse_too_many, told
@@ -135,12 +136,14 @@ class Deploying:
         with explained(attempt):
             deployment_id = UUID(attempt.arguments["deployment_id"])
             environment = await self.environments.find(attempt.organisation, attempt.arguments["environment"])
-            await self.occupy(attempt, change_installation, ChangeInstallation(*of(attempt), deployment_id))
+            change = ChangeInstallation(*of(attempt), deployment_id)
+            await self.occupy(attempt, change_installation, change)
             target, force = environment.target(), bool(attempt.arguments["force"])
             package = lineage_of(attempt.organisation, attempt.arguments["package"])
             before = await target.recall(package, str(deployment_id))
             if before and before.rolled_back:
                 return {"tables": counted(before.outcome)}
+            await self.run(attempt.organisation, refuse_covered, change)
             try:
                 outcome = await target.roll_back(str(deployment_id), force, Progress(attempt).report)
             except asyncio.CancelledError:

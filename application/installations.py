@@ -95,6 +95,18 @@ async def change_installation(work: Work, command: ChangeInstallation) -> str:
     return str(deployment.id)
 
 
+async def refuse_covered(work: Work, command: ChangeInstallation) -> str:
+    """Answers the deployment's id; Clash when a later one came above it since its rollback was asked for, unless that
+    is forced. Only the job that changes the installation may ask: then the answer holds."""
+    job = await held_job(work, command)
+    deployment = await load_deployment(work, command.deployment_id)
+    installation = await open_installation(work, deployment.environment, deployment.package)
+    installation.check_holder(command.job_id)
+    if not job.arguments["force"]:
+        installation.check_on_top(deployment.id)
+    return str(deployment.id)
+
+
 async def begin_dependency(work: Work, command: BeginDependency) -> str:
     """Answers the id of the deployment, THERE_ALREADY where none is needed; Occupied while another job changes the same
     installation."""

@@ -96,6 +96,11 @@ class Installation(BaseAggregate[UUID]):
         if self.holder != job_id:
             raise Clash("The job does not hold this installation")
 
+    def check_on_top(self, deployment_id: UUID) -> None:
+        """Clash when a deployment that is there lies below a later one, which may count on what it brought."""
+        if deployment_id in self.deployments and self.active != deployment_id:
+            raise Clash(f"deploy-{self.active} came later: roll that one back first, or force the rollback")
+
     @property
     def active(self) -> UUID | None:
         """The deployment on top."""
