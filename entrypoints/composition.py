@@ -145,7 +145,7 @@ class Rollbook:
 
     def api(self) -> Api | Traced:
         """The ASGI application of all interfaces."""
-        hooks = Hooks(authenticated, authorised, observe, tracing.traceparent_of)
+        hooks = Hooks(authenticated, authorised, observe, tracing.traceparent_of, lambda: self.pools.losses)
         s = self.settings
         limits = Limits(s.max_body_bytes, s.max_json_depth, s.request_timeout_seconds)
         api = Api([*INTERFACES, documentation(INTERFACES)], self, hooks, limits, self.identity_headers())

@@ -68,11 +68,16 @@ def pool(url: str, role: LiteralString, size: int, name: str) -> AsyncConnection
 
 @dataclass(slots=True)
 class Pools:
-    """The pools of one process."""
+    """The pools of one process.
+
+    `losses` counts how often a reader's connection was gone. A server that died may have forgotten the last rows of
+    read models: who waits for them in one step and reads them in another begins again when this has changed.
+    """
 
     writer: AsyncConnectionPool[RoleConnection]
     reader: AsyncConnectionPool[RoleConnection]
     projector: AsyncConnectionPool[RoleConnection]
+    losses: int = 0
 
     @classmethod
     def of(cls, url: str, size: int) -> "Pools":
@@ -96,9 +101,13 @@ class Pools:
     @asynccontextmanager
     async def reading(self, organisation: str) -> AsyncIterator[RoleConnection]:
         """A connection that sees the rows of this organisation only."""
-        async with self.reader.connection() as connection:
-            await narrow(connection, organisation)
-            yield connection
+        try:
+            async with self.reader.connection() as connection:
+                await narrow(connection, organisation)
+                yield connection
+        except AWAY:
+            self.losses += 1
+            raise
 
     @asynccontextmanager
     async def writing(self, organisation: str) -> AsyncIterator[RoleConnection]:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from time import perf_counter
 from typing import Any, TypeVar
@@ -30,17 +31,21 @@ from entrypoints.http.websockets import Sockets
 log = structlog.get_logger()
 T = TypeVar("T")
 METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
+READING = frozenset({"GET", "HEAD"})
+TRIES = 5
 Observe = Callable[[str, str, int, float], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """What the application plugs in: who asks, whether they may, what to count, how a trace goes on."""
+    """What the application plugs in: who asks, whether they may, what to count, how a trace goes on, and how often
+    the store was lost so far."""
 
     authenticate: Callable[[Call], Awaitable[Caller]]
     authorise: Callable[[Call, str], Awaitable[None]]
     observe: Observe
     continue_trace: Callable[[str | None], str]
+    losses: Callable[[], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,14 +135,23 @@ class Api:
             require_media(call.headers.get("content-type", ""), route.consumes)
             call.chunks = patient_chunks(receive, self.limits.seconds)
             return await route.endpoint(call, **arguments)
-        if call.method not in ("GET", "HEAD"):
+        if call.method not in READING:
             call.body = await read_body(receive, self.limits.body_bytes, self.limits.seconds)
             call.unread = False
         if route.body_parser:
             require_json(call.headers.get("content-type", ""))
             arguments["body"] = parse_body(call.body, route.body_parser, self.limits.json_depth, self.app)
-        work = route.endpoint(call, **arguments)
+        work = self.done(call, partial(route.endpoint, call, **arguments))
         return await (work if route.patient else self.in_time(work))
+
+    async def done(self, call: Call, endpoint: Callable[[], Awaitable[Answer]]) -> Answer:
+        """What the endpoint answers. What only reads is read again if the store may have gone back meanwhile."""
+        for _ in range(TRIES):
+            before = self.hooks.losses()
+            answer = await endpoint()
+            if call.method not in READING or answer.chunks or self.hooks.losses() == before:
+                return answer
+        raise Unavailable("The event store does not answer")
 
     async def in_time(self, work: Awaitable[T]) -> T:
         """What the endpoint answers; Unavailable when it takes too long, which leaves open what was recorded."""

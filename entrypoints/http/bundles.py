@@ -10,7 +10,7 @@ from adapters.bundles.contents import Contents, Extent, models
 from adapters.bundles.writing import write
 from adapters.postgres.conditions import any_of, one_of
 from application.audit import RequestAuditExport, request_audit_export
-from domain.errors import Invalid, NotFound, RateLimited
+from domain.errors import Invalid, NotFound, RateLimited, Unavailable
 from entrypoints.http.commands import execute
 from entrypoints.http.epochs import refuse_other_epoch
 from entrypoints.http.errors import problem_details
@@ -62,12 +62,13 @@ async def make_bundle(call: Call, body: BundleBody) -> Answer:
     if first > last:
         raise Invalid("from is later than to")
     extent = Extent(organisation, first, last, await lane_ids(call, body.lanes))
+    losses = call.app.pools.losses
     for model in models(extent):
         await call.app.views.visible(organisation, model, last)
     asked = RequestAuditExport(KIND, first, last, {"lanes": list(extent.lanes), "redact": body.redact})
     await execute(call, request_audit_export, asked)
     headers = {"content-disposition": f'attachment; filename="rollbook-{first}-{last}.zip"'}
-    return Answer(200, b"", headers, ZIP, written(call, extent, body.names if body.redact else None))
+    return Answer(200, b"", headers, ZIP, written(call, extent, body.names if body.redact else None, losses))
 
 
 async def present(call: Call) -> int:
@@ -87,11 +88,16 @@ async def lane_ids(call: Call, wanted: list[str]) -> list[str]:
     return sorted(row["id"] for row in rows)
 
 
-async def written(call: Call, extent: Extent, names: dict[str, str] | None) -> AsyncGenerator[bytes, None]:
-    """The file, once it is whole; until then it is on the disk. Few are made at once, as each holds a connection."""
+async def written(call: Call, extent: Extent, names: dict[str, str] | None, losses: int) -> AsyncGenerator[bytes, None]:
+    """The file, once it is whole; until then it is on the disk. Few are made at once, as each holds a connection.
+
+    Unavailable when readers have lost more connections than `losses`, those before the read models were there.
+    """
     with TemporaryFile() as file:
         async with call.app.bundling:
             await write(file, Contents(call.app.pools, extent), call.app.people, call.app.identity, names)
+        if call.app.pools.losses != losses:
+            raise Unavailable("The event store was away meanwhile; ask again")
         file.seek(0)
         while block := file.read(BLOCK):
             yield block

@@ -62,8 +62,11 @@ class Shop:
         self.observed: list[tuple[str, str, int]] = []
         self.authorised: list[str] = []
         self.refusal: Exception | None = None
+        self.losses = 0
+        self.losing = 0
+        self.read = 0
         interfaces = [shop_interface(self), own_interface()]
-        hooks = Hooks(self.authenticate, self.authorise, self.observe, new_traceparent)
+        hooks = Hooks(self.authenticate, self.authorise, self.observe, new_traceparent, lambda: self.losses)
         self.api = Api([*interfaces, documentation(interfaces)], self, hooks, limits)
 
     async def authenticate(self, call: Call) -> Caller:
@@ -165,6 +168,15 @@ def shop_interface(shop: Shop) -> Interface:
         """Raises what the test chose."""
         assert shop.refusal is not None
         raise shop.refusal
+
+    @things.get("/v1/shaken", action="thing.read", answer=int)
+    @things.post("/v1/shaken", action="thing.create", answer=int)
+    async def shaken(call: Call) -> Answer:
+        """Loses the store as often as the test chose; says how often it was asked."""
+        shop.read += 1
+        if shop.losing:
+            shop.losing, shop.losses = shop.losing - 1, shop.losses + 1
+        return answer(shop.read)
 
     @things.get("/v1/slow", action="thing.read")
     async def slow(call: Call) -> Answer:

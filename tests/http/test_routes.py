@@ -133,3 +133,15 @@ async def test_a_request_that_takes_too_long_is_a_503_to_repeat() -> None:
 async def test_an_endpoint_that_itself_met_a_time_limit_is_a_fault_of_ours(shop: Shop) -> None:
     shop.refusal = TimeoutError()
     assert (await shop.ask("POST", "/v1/refused")).status == 500
+
+
+async def test_what_was_read_while_the_store_was_lost_is_read_again(shop: Shop) -> None:
+    shop.losing = 2
+    assert (await shop.ask("GET", "/v1/shaken")).json() == 3
+    shop.losing = 1000
+    assert (await shop.ask("GET", "/v1/shaken")).status == 503
+
+
+async def test_what_is_written_while_the_store_was_lost_is_not_written_again(shop: Shop) -> None:
+    shop.losing = 1
+    assert (await shop.ask("POST", "/v1/shaken")).json() == 1
