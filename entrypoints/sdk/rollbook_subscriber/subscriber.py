@@ -92,7 +92,7 @@ class Subscriber:
         at = self.checkpoint
         headers = {**self.headers, "Last-Event-ID": at.place if at else "0"}
         headers |= {"X-Rollbook-Epoch": str(at.epoch)} if at else {}
-        params = [*self.wanted, ("follow", "true" if follow else "false")]
+        params: Any = [*self.wanted, ("follow", "true" if follow else "false")]
         return httpx2.stream("GET", f"{self.url}/v1/events", params=params, headers=headers, timeout=self.timeout)
 
     def place_in(self, response: httpx2.Response) -> Checkpoint:
