@@ -1,5 +1,6 @@
 """The command that decides a span of history again under other rules; it changes nothing, here or on any server."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -36,7 +37,9 @@ class Given:
 def replay(
     session: Session,
     rules: Annotated[Path, typer.Option(help="The file that says what is other: YAML or JSON.")],
-    since: Annotated[str | None, typer.Option("--from", help="Where to begin: a position, a moment, -2h.")] = None,
+    since: Annotated[
+        str | None, typer.Option("--from", help="Where to begin: a position, a moment, -2h; of a server also NAME~3.")
+    ] = None,
     until: Annotated[
         str | None, typer.Option("--to", help="Where to end; the end of the history unless given.")
     ] = None,
@@ -94,12 +97,20 @@ def fetched(session: Session, since: str | None, until: str | None, file: Path) 
     from entrypoints.cli.audit_export import EXPORTS, Target, take_out
 
     if since is not None and not since.isdecimal():
-        headers = session.api.get("/v1/lanes", query(limit=0, as_of=since)).headers
-        since = str(int(headers["x-rollbook-as-of"]) + 1)
+        since = str(position_of(session, since) + 1)
     target = Target(file)
     target.begin(session.api.send("POST", EXPORTS, filled(to=until)).body)
     asked = take_out(session, target)
     return Given(Export(file), since, str(asked["to_position"]))
+
+
+def position_of(session: Session, since: str) -> int:
+    """The position that the beginning of the span means to the server; refused by the name of its option."""
+    try:
+        return int(session.api.get("/v1/at", query(ref=since)).body["position"])
+    except Failure as failure:
+        failure.message = re.sub("^ref ", "from ", failure.message)
+        raise
 
 
 def decided(given: Given, changes: "RuleChanges") -> dict[str, Any]:

@@ -87,6 +87,17 @@ async def test_from_a_server_it_fetches_the_history_and_forgets_it(past: History
     assert ahead.json["differences"] == []
 
 
+async def test_a_beginning_that_a_server_does_not_know_is_refused_by_the_name_of_its_option(
+    past: History, tmp_path: Path
+) -> None:
+    environment = {"API_URL": past.rollbook.url, "ORG": past.queue.organisation}
+    asked = ("--rules", rule_file(tmp_path, NEVER), "--json")
+    assert "from names 'prod'" in (await run(*asked, "--from", "prod~1", code=1, at=environment)).err
+    assert "to names 'prod'" in (await run(*asked, "--to", "prod~1", code=1, at=environment)).err
+    ended = await run(*asked, "--from", "production~1", at=environment)
+    assert [one["deployment_id"] for one in ended.json["differences"]] == [past.older["id"]]
+
+
 async def test_the_span_is_told_by_positions_or_moments(past: History, tmp_path: Path) -> None:
     file, rules = await past.file(tmp_path), rule_file(tmp_path, NEVER)
 
