@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
+from adapters.postgres.conditions import equals
 from adapters.postgres.figures import Figures, Scope
 from domain.errors import Invalid, NotFound
 from entrypoints.http.dora_models import AskDora, DoraObject
@@ -14,12 +15,20 @@ from entrypoints.http.routing import Answer, Call, Interface, answer
 from entrypoints.http.teams import teams_of
 from projections.figures import Deployments, Incidents, figures
 from projections.periods import boundaries, check_period, zone_of
+from projections.read_model import ReadModel
+from projections.registry import DATA_DEPLOYMENTS, DEPLOYMENTS
 
 metrics = Interface("metrics", "/v1/metrics", problem_details)
 USUAL = timedelta(days=30)
 A_DAY = timedelta(days=1)
 NOW = "-0s"
 PATH = "/v1/metrics/dora"
+MOST_REPEATED = 100
+Places = tuple[tuple[ReadModel, str], ...]
+PLACES: Mapping[str, Places] = {
+    "component": ((DEPLOYMENTS, "name"), (DATA_DEPLOYMENTS, "package")),
+    "environment": ((DEPLOYMENTS, "environment"), (DATA_DEPLOYMENTS, "environment")),
+}
 
 
 @metrics.get(PATH, action="metrics.read", answer=DoraObject, takes=TAKEN, gives=SHOWN, raises=(Invalid, NotFound))
@@ -30,6 +39,7 @@ async def show_dora(call: Call, query: AskDora) -> Answer:
     past = await reading(call, query.as_of)
     organisation = call.caller.organisation
     past.position, past.late = await counts.position(organisation, past.as_of, past.patient)
+    await refuse_unknown(query, Reading(call, past.position, patient=True))
     scope = Scope(query.component, await components_of(call, past, query.team), query.environment)
     found = await counts.deployments(organisation, scope, bounds, past.position)
     broken = await counts.incidents(organisation, scope, bounds, past.position)
@@ -57,6 +67,22 @@ def before(end: datetime) -> datetime:
         return end - USUAL
     except OverflowError:
         raise Invalid("as_of is before the first event: there is no period before it") from None
+
+
+async def refuse_unknown(query: AskDora, past: Reading) -> None:
+    """Refuses a name that no deployment bears: its figures would be those of a slip of the pen."""
+    for called, places in PLACES.items():
+        name = getattr(query, called)
+        if name is not None and not await deployed(past, places, name):
+            raise NotFound(f"No deployment with the {called} '{name[:MOST_REPEATED]}' is on record")
+
+
+async def deployed(past: Reading, places: Places, name: str) -> bool:
+    """Whether a deployment bears this name at one of these places, even one that never went live."""
+    for model, column in places:
+        if await past.select(model, [equals(column, name)], order="created_position", limit=1):
+            return True
+    return False
 
 
 async def components_of(call: Call, past: Reading, team: str | None) -> list[str] | None:
