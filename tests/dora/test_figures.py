@@ -152,7 +152,8 @@ async def test_what_was_not_deployed_in_the_period_is_known_all_the_same(queue: 
     await queue.live("1", name="till", environment="staging")
     before = await position(queue)
     await queue.create("1")
-    for asked in ({"component": "shop"}, {"environment": "production"}):
+    questions: list[dict[str, Any]] = [{"component": "shop"}, {"environment": "production"}]
+    for asked in questions:
         told = await dora(queue, **asked)
         assert told["totals"]["deployment_frequency"]["deployments"] == 0
         await dora(queue, 404, **asked, as_of=before)
