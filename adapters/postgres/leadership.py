@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from time import monotonic
 from typing import Any
 
 import psycopg
@@ -15,6 +16,7 @@ from projections.read_model import ReadModel, table
 log = structlog.get_logger()
 LEADERS = 7240564
 SILENCE_SECONDS = 10.0
+LOOK_SECONDS = 0.5
 BUILDER = "rollbook builder"
 # A leader that hangs, or whose machine is gone, says nothing while Postgres waits for it. Once it is cut off, nothing
 # that it sent is left half done, and nothing that it sends later arrives.
@@ -26,6 +28,13 @@ select l.objid, pg_terminate_backend(a.pid)
    and a.application_name <> %s and a.wait_event_type = 'Client'
    and a.state_change < clock_timestamp() - %s * interval '1 second'
 """
+BEGUN = """
+insert into rollbook_views.checkpoints select name, 0, %s from unnest(%s::text[]) name on conflict do nothing
+"""
+STAND = """
+select read_model, position, array(select stream_id from parked_streams p where p.read_model = c.read_model)
+  from rollbook_views.checkpoints c where read_model = any(%s)
+"""
 
 
 class Leadership:
@@ -35,52 +44,60 @@ class Leadership:
         self.connection = connection
         self.models = models
         self.foldings: list[Folding] = []
+        self.next_look = 0.0
 
     @property
     def complete(self) -> bool:
         """Whether this process leads all that it could."""
         return len(self.foldings) == len(self.models)
 
-    async def wanted(self) -> list[ReadModel]:
-        """Those that are not led here, new ones first: nothing that others keep waits while they are built."""
+    @property
+    def wanted(self) -> list[ReadModel]:
+        """Those that are not led here."""
         led = {folding.name for folding in self.foldings}
-        kept = {row[0] for row in await self.rows("select read_model from rollbook_views.checkpoints", [])}
-        return sorted((m for m in self.models if table(m) not in led), key=lambda m: table(m) in kept)
+        return [model for model in self.models if table(model) not in led]
 
-    async def won(self, model: ReadModel) -> bool:
-        """Whether the table had no other leader and is ours now."""
-        query = "select pg_try_advisory_lock(%s, hashtext(%s))"
-        return bool((await self.rows(query, [LEADERS, table(model)]))[0][0])
+    async def new(self, models: Sequence[ReadModel]) -> list[ReadModel]:
+        """Those of which nobody has kept this version yet."""
+        query = "select read_model from rollbook_views.checkpoints where read_model = any(%s)"
+        kept = {name for (name,) in await self.rows(query, [names_of(models)])}
+        return [model for model in models if table(model) not in kept]
 
-    async def is_new(self, model: ReadModel) -> bool:
-        """Whether nobody has kept this version of the read model yet."""
-        return not await self.rows("select from rollbook_views.checkpoints where read_model = %s", [table(model)])
+    async def won(self, models: Sequence[ReadModel]) -> list[ReadModel]:
+        """Those that had no other leader, and are ours now."""
+        query = "select name from unnest(%s::text[]) name where pg_try_advisory_lock(%s, hashtext(name))"
+        free = {name for (name,) in await self.rows(query, [names_of(models), LEADERS])}
+        return [model for model in models if table(model) in free]
 
-    async def prepare(self, model: ReadModel, epoch: int) -> None:
-        """Takes the read model up where it stands; its table is made when it is missing or of another epoch."""
-        name = table(model)
-        await self.drop_other_epoch(name, epoch)
-        await tables.create(self.connection, model, name)
-        await tables.index(self.connection, model, name)
-        await self.connection.execute(
-            "insert into rollbook_views.checkpoints values (%s, 0, %s) on conflict do nothing", [name, epoch]
-        )
-        ((position,),) = await self.rows(
-            "select position from rollbook_views.checkpoints where read_model = %s", [name]
-        )
-        parked = await self.rows("select stream_id from parked_streams where read_model = %s", [name])
-        self.foldings.append(Folding(model, name, position, parked={row[0] for row in parked}))
+    async def prepare(self, models: Sequence[ReadModel], epoch: int) -> None:
+        """Takes read models up where they stand, in few questions, as nothing is projected meanwhile.
 
-    async def drop_other_epoch(self, name: str, epoch: int) -> None:
-        """A read model of a log that is no more is not continued."""
-        async with self.connection.transaction():
-            query = "delete from rollbook_views.checkpoints where read_model = %s and epoch <> %s"
-            if (await self.connection.execute(query, [name, epoch])).rowcount:
-                await self.connection.execute(sql.SQL("drop table if exists {}").format(tables.named(name)))
-                await self.connection.execute("delete from parked_streams where read_model = %s", [name])
+        Tables are made where they are missing or of another epoch; indexes too, when another release needed fewer.
+        """
+        names = names_of(models)
+        await self.drop_other_epochs(names, epoch)
+        for model in await tables.lacking(self.connection, models):
+            await tables.create(self.connection, model, table(model))
+            await tables.index(self.connection, model, table(model))
+        await self.connection.execute(BEGUN, [epoch, names])
+        found = {name: (position, set(parked)) for name, position, parked in await self.rows(STAND, [names])}
+        self.foldings += [Folding(m, table(m), found[table(m)][0], parked=found[table(m)][1]) for m in models]
+
+    async def drop_other_epochs(self, names: list[str], epoch: int) -> None:
+        """Read models of a log that is no more are not continued."""
+        others = "select read_model from rollbook_views.checkpoints where read_model = any(%s) and epoch <> %s"
+        for (name,) in await self.rows(others, [names, epoch]):
+            async with self.connection.transaction():
+                query = "delete from rollbook_views.checkpoints where read_model = %s and epoch <> %s"
+                if (await self.connection.execute(query, [name, epoch])).rowcount:
+                    await self.connection.execute(sql.SQL("drop table if exists {}").format(tables.named(name)))
+                    await self.connection.execute("delete from parked_streams where read_model = %s", [name])
 
     async def depose_the_silent(self) -> None:
-        """Cuts off leaders that were not heard of for SILENCE_SECONDS, unless they build."""
+        """Cuts off leaders that were not heard of for SILENCE_SECONDS, unless they build; looks now and then."""
+        if monotonic() < self.next_look:
+            return
+        self.next_look = monotonic() + LOOK_SECONDS
         # Only who logged in as they did may do that.
         await self.connection.execute("reset role")
         try:
@@ -116,3 +133,8 @@ class Leadership:
     async def rows(self, query: str, values: list[Any]) -> list[Any]:
         """What a query of ours answers."""
         return await (await self.connection.execute(query.encode(), values)).fetchall()
+
+
+def names_of(models: Sequence[ReadModel]) -> list[str]:
+    """Their tables."""
+    return [table(model) for model in models]

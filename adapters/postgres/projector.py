@@ -13,7 +13,7 @@ from psycopg import AsyncConnection
 from adapters.postgres import codec
 from adapters.postgres.folding import Folding
 from adapters.postgres.leadership import Leadership
-from adapters.postgres.log import PostgresLog
+from adapters.postgres.log import POLL_SECONDS, PostgresLog
 from adapters.postgres.pools import Pools
 from adapters.postgres.rebuild import rebuild
 from adapters.tracing import linked_span
@@ -22,7 +22,8 @@ from domain.recorded import RecordedEvent
 from projections.read_model import ReadModel, table
 
 log = structlog.get_logger()
-ELECTION_SECONDS = 0.5
+# Between elections nobody projects what lost its leader; one costs two small questions.
+ELECTION_SECONDS = 0.1
 # A log longer than this is folded into a new table by a rebuild, whose indexes come last.
 BUILD_BEYOND = 5000
 # Up to so many events are sent without waiting for an answer to each statement; for more, COPY takes less CPU time.
@@ -94,22 +95,39 @@ class Projector:
             await leadership.resign()
 
     async def stand_for_election(self, leadership: Leadership, stop: asyncio.Event) -> None:
-        """Tries now and then for the tables that it does not lead; a new one is built before the next is tried."""
+        """Tries now and then for the tables that it does not lead.
+
+        Those that must be built come first, one by one, so that nothing that others keep waits meanwhile; all others
+        are taken up at once, as they wait already.
+        """
         if leadership.complete or monotonic() < self.next_election:
             return
         await leadership.depose_the_silent()
-        for model in await leadership.wanted():
-            if not stop.is_set() and await leadership.won(model):
-                if await leadership.is_new(model) and await self.log.head() > BUILD_BEYOND:
-                    async with leadership.building():
-                        await self.build(model, stop)
-                await leadership.prepare(model, self.epoch)
+        unbuilt = await self.unbuilt(leadership)
+        for model in unbuilt:
+            await self.build_if_won(leadership, model, stop)
+        if not stop.is_set() and (won := await leadership.won([m for m in leadership.wanted if m not in unbuilt])):
+            await leadership.prepare(won, self.epoch)
         self.trouble = None
         self.leading = bool(leadership.foldings)
         self.next_election = monotonic() + ELECTION_SECONDS
         if self.leading:
             self.position = min(f.position for f in leadership.foldings)
             self.progress()
+
+    async def unbuilt(self, leadership: Leadership) -> list[ReadModel]:
+        """New read models of a log that is too long to be followed from its beginning."""
+        new = await leadership.new(leadership.wanted)
+        return new if new and await self.log.head() > BUILD_BEYOND else []
+
+    async def build_if_won(self, leadership: Leadership, model: ReadModel, stop: asyncio.Event) -> None:
+        """Leads a new read model, unless another does; builds it, unless another has done so meanwhile."""
+        if stop.is_set() or not await leadership.won([model]):
+            return
+        if await leadership.new([model]):
+            async with leadership.building():
+                await self.build(model, stop)
+        await leadership.prepare([model], self.epoch)
 
     async def build(self, model: ReadModel, stop: asyncio.Event) -> None:
         """Makes a new read model of a long log, while others go on keeping theirs."""
@@ -138,7 +156,8 @@ class Projector:
         else:
             await self.confirm(leadership)
         if ceiling is None and len(events) < self.batch:
-            await self.log.wait_beyond(self.position, read=len(events))
+            patience = POLL_SECONDS if leadership.complete else ELECTION_SECONDS
+            await self.log.wait_beyond(self.position, patience, read=len(events))
 
     async def project(
         self, connection: AsyncConnection[Any], foldings: list[Folding], events: list[RecordedEvent]

@@ -1,6 +1,6 @@
 """The tables of read models: making them, loading open rows, writing versions."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, LiteralString
@@ -10,7 +10,7 @@ from psycopg import AsyncConnection, sql
 
 from adapters.postgres.filing import filed
 from adapters.postgres.intervals import fork_of
-from projections.read_model import STILL, ReadModel, Row
+from projections.read_model import STILL, ReadModel, Row, table
 
 SCHEMA = "rollbook_views"
 GUARDS: tuple[LiteralString, ...] = (
@@ -61,6 +61,15 @@ async def exists(connection: AsyncConnection[Any], name: str) -> bool:
     """Whether the table is there; it never is without its guard."""
     cursor = await connection.execute("select to_regclass(%s) is not null", [f"{SCHEMA}.{name}"])
     return await cursor.fetchone() == (True,)
+
+
+async def lacking(connection: AsyncConnection[Any], models: Sequence[ReadModel]) -> list[ReadModel]:
+    """Those whose table, or one of whose indexes, is missing."""
+    parts = [(table(m), part) for m in models for part in (table(m), *(f"{table(m)}_{suffix}" for suffix in m.indexes))]
+    query = "select name from unnest(%s::text[], %s::text[]) t (name, part) where to_regclass(%s || part) is null"
+    columns = [list(column) for column in zip(*parts, strict=True)]
+    missing = await (await connection.execute(query, [*columns, f"{SCHEMA}."])).fetchall()
+    return [model for model in models if (table(model),) in missing]
 
 
 async def index(connection: AsyncConnection[Any], model: ReadModel, name: str) -> None:

@@ -80,7 +80,7 @@ async def test_a_leader_that_is_not_heard_of_is_deposed_and_can_write_no_more(
 ) -> None:
     monkeypatch.setattr(leadership, "SILENCE_SECONDS", 0.3)
     async with pools.projector.connection() as silent, kernel.pools.projector.connection() as heard:
-        assert await Leadership(silent, READ_MODELS).won(DEPLOYMENTS)
+        assert await Leadership(silent, READ_MODELS).won([DEPLOYMENTS])
         challenger = Leadership(heard, READ_MODELS)
         await until_won(challenger)
         with pytest.raises(psycopg.errors.AdminShutdown):
@@ -90,7 +90,7 @@ async def test_a_leader_that_is_not_heard_of_is_deposed_and_can_write_no_more(
 async def until_won(challenger: Leadership) -> None:
     """Tries as a projector does."""
     async with asyncio.timeout(LIMIT):
-        while not await challenger.won(DEPLOYMENTS):
+        while not await challenger.won([DEPLOYMENTS]):
             await challenger.depose_the_silent()
             await asyncio.sleep(0.05)
 
@@ -101,10 +101,10 @@ async def test_a_leader_that_builds_may_be_silent(
     monkeypatch.setattr(leadership, "SILENCE_SECONDS", 0.0)
     async with pools.projector.connection() as builder, kernel.pools.projector.connection() as other:
         leader = Leadership(builder, READ_MODELS)
-        assert await leader.won(DEPLOYMENTS)
+        assert await leader.won([DEPLOYMENTS])
         async with leader.building():
             await Leadership(other, READ_MODELS).depose_the_silent()
-        assert not await Leadership(other, READ_MODELS).won(DEPLOYMENTS)
+        assert not await Leadership(other, READ_MODELS).won([DEPLOYMENTS])
 
 
 async def test_a_read_model_is_rebuilt_by_one_at_a_time(pools: Pools, kernel: Kernel, database: Database) -> None:
