@@ -8,11 +8,12 @@ import typer
 
 from entrypoints.cli.failures import Exit, Failure, sentence
 from entrypoints.cli.fields import Environment, Name
-from entrypoints.cli.output import moment, note, print_json_line, safe
+from entrypoints.cli.happenings import Happenings
+from entrypoints.cli.output import note, print_json_line, safe
 from entrypoints.cli.session import Session, command, group, query
 
 if TYPE_CHECKING:
-    from rollbook_subscriber.reading import Block, Event
+    from rollbook_subscriber.reading import Block
 
 PATH = "/v1/events"
 SILENT_SECONDS = 60.0
@@ -59,16 +60,12 @@ def tail(
     """
     about = {"topic": topic, "aggregate": aggregate, "lane": lane, "environment": environment, "name": name}
     where = query(**{"from": since, "to": to}, **about, follow=follow)
-    for block in Reading(session, where).blocks():
-        if block.event is not None:
-            print_event(block.event, session.as_json)
-
-
-def print_event(event: "Event", as_json: bool) -> None:
-    """One event on one line."""
-    if as_json:
-        return print_json_line(event.facts)
-    print(safe(f"{event.position}  {moment(event.recorded_at)}  {event.topic:28}  {event.stream}"), flush=True)
+    happenings = Happenings(session.api)
+    for event in (block.event for block in Reading(session, where).blocks()):
+        if event is not None and session.as_json:
+            print_json_line(event.facts)
+        elif event is not None:
+            print(happenings.line(event), flush=True)
 
 
 class Reading:

@@ -11,7 +11,7 @@ from adapters.embedded.nats import EmbeddedNats
 from tests.cli.stand_in import Ended, rollbook
 from tests.conftest import Running
 from tests.feed.cutting import cutting
-from tests.feed.subscriber import deploy, everything
+from tests.feed.subscriber import deploy, everything, move
 from tests.sharing import own_organisation
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -36,8 +36,28 @@ async def test_tail_prints_the_feed(quiet: Running) -> None:
     wanted = ("tail", "--from", "0", "--topic", "deployment.*", "--no-follow")
     assert printed(await run(quiet.url, acme, *wanted, "--json")) == told
     for line, one in zip((await run(quiet.url, acme, *wanted)).out.splitlines(), told, strict=True):
+        about = ["shop/production", one["payload"]["release"]["version"]]
         assert line.split()[0] == str(one["position"])
-        assert line.split()[2:] == [one["topic"], one["stream"]]
+        assert line.split()[2:] == [one["topic"], *about, one["stream"]]
+
+
+async def test_tail_says_what_each_event_is_about_though_it_does_not_say_so_itself(quiet: Running) -> None:
+    acme = own_organisation()
+    made = await deploy(quiet.client, acme, version="7", environment="staging")
+    await move(quiet.client, acme, made, "deployed")
+    scope = {"scope": {"name": "till", "environment": "production"}, "reason": "x"}
+    await quiet.client.post("/v1/freezes", json=scope, headers={"X-Organisation": acme})
+    topics = ("deployment.deployed", "lane.deployment_moved", "lane.opened", "freezes.declared")
+    wanted = [word for topic in topics for word in ("--topic", topic)]
+    ended = await run(quiet.url, acme, "tail", "--from", "0", "--no-follow", *wanted)
+    told = [line.split()[2:-1] for line in ended.out.splitlines()]
+    assert told == [
+        ["lane.opened", "shop"],
+        ["lane.deployment_moved", "shop/staging", "7"],
+        ["deployment.deployed", "shop/staging", "7"],
+        ["lane.deployment_moved", "shop/staging", "7"],
+        ["freezes.declared", "till/production"],
+    ]
 
 
 async def test_tail_goes_on_where_it_was_cut_off(quiet: Running) -> None:
