@@ -39,7 +39,7 @@ class Writer:
     async def add(self, name: str, lines: AsyncIterator[str]) -> None:
         """One part; other requests go on between its pieces."""
         digest, size, count = hashlib.sha256(), 0, 0
-        with self.zip.open(ZipInfo(name, BEGINNING), "w", force_zip64=True) as part:
+        with self.zip.open(packed(name), "w", force_zip64=True) as part:
             async for line in lines:
                 block = line.encode() + b"\n"
                 self.named.update(self.people.intersection(UUID.findall(line)))
@@ -69,9 +69,16 @@ async def write(
     await writer.add("checkpoints.ndjson", contents.checkpoints())
     await writer.add("heads.ndjson", contents.heads())
     manifest = described(extent, writer.parts, identity, names is not None)
-    writer.zip.writestr(ZipInfo(MANIFEST, BEGINNING), manifest.model_dump_json(indent=2))
+    writer.zip.writestr(packed(MANIFEST), manifest.model_dump_json(indent=2))
     writer.zip.close()
     return manifest
+
+
+def packed(name: str) -> ZipInfo:
+    """A file of the zip; by itself it would be stored as it is, whatever the zip was opened with."""
+    file = ZipInfo(name, BEGINNING)
+    file.compress_type = ZIP_DEFLATED
+    return file
 
 
 def described(extent: Extent, parts: list[Part], identity: tuple[str, int], redacted: bool) -> Manifest:

@@ -45,6 +45,19 @@ def test_long_lines_are_never_many_at_once() -> None:
 
 
 @pytest.mark.asyncio
+async def test_what_is_written_takes_less_room_than_it_says() -> None:
+    async def lines() -> AsyncIterator[str]:
+        for number in range(1000):
+            yield f'{{"position": {number}, "topic": "deployment.deployed"}}'
+
+    file = io.BytesIO()
+    writer = Writer(file)
+    await writer.add("events.ndjson", lines())
+    writer.zip.close()
+    assert len(file.getvalue()) * 5 < writer.parts[0].bytes
+
+
+@pytest.mark.asyncio
 async def test_of_all_ids_it_remembers_those_of_people_alone() -> None:
     jane = str(uuid4())
 
