@@ -13,13 +13,31 @@ from domain.freezes import Freezes
 from domain.rules import Rules
 from domain.teams import Teams
 from projections.read_model import ReadModel, table
-from projections.registry import READ_MODELS
+from projections.registry import DEPLOYMENTS, LIVE, READ_MODELS
 
 # Nobody asks an incident who may call; the events still tell what was recorded of it.
 LEFT_OUT = frozenset(("tokens", "webhooks"))
 OF_ALL_LANES = frozenset(("freezes", "teams", "incidents", "incident_links"))
 TOUCHED = """select distinct stream_id from rollbook.events
               where organisation = %s and position > %s and position <= %s"""
+# What was live or waited when the span began, in lanes that it touches; and what came about together with these.
+STANDING = sql.SQL(
+    """select 'deployment-' || (document::json #>> '{{live,deployment_id}}') from {live}
+        where organisation = %(organisation)s and lane_id = any(%(lanes)s::uuid[]) and changed
+          and from_position <= %(first)s and to_position > %(first)s
+          and document::json #>> '{{live,deployment_id}}' is not null
+       union
+       select 'deployment-' || key from {deployments}
+        where organisation = %(organisation)s and lane_id = any(%(lanes)s::uuid[])
+          and status in ('scheduled', 'in_progress') and from_position <= %(first)s and to_position > %(first)s"""
+).format(live=named(table(LIVE)), deployments=named(table(DEPLOYMENTS)))
+BESIDE = sql.SQL(
+    """select distinct b.stream_id from rollbook.events e cross join lateral (
+              select stream_id from rollbook.events
+               where position > rollbook.commit_before(e.commit_position - 1) and position <= e.commit_position
+              offset 0) b
+        where e.stream_id = any(%(streams)s) and e.position <= %(first)s and starts_with(e.stream_id, 'deployment-')"""
+)
 LAST = """select stream_id from rollbook.events where organisation = %s and position <= %s
            order by sequence desc limit 1"""
 EVENTS = sql.SQL(
@@ -78,25 +96,34 @@ class Contents:
         self.extent = extent
 
     async def streams(self) -> list[str]:
-        """The streams that the span touches, and those that decide what may happen at all."""
+        """The streams that the span touches, those that tell why they are so, and those that rule all of them."""
         organisation, first, last = self.extent.organisation, self.extent.first, self.extent.last
-        async with self.pools.reading(organisation) as connection:
-            touched = await (await connection.execute(TOUCHED, [organisation, first, last])).fetchall()
-            newest = await (await connection.execute(LAST, [organisation, last])).fetchall()
-        found = {one for (one,) in touched}
+        found = await self.column(sql.SQL(TOUCHED), [organisation, first, last])
+        found |= await self.why(found)
         if self.extent.lanes:
             found &= await self.of_lanes()
         ruling = (f"{kind.TOPIC}-{kind.id_of(organisation)}" for kind in (Freezes, Rules, Teams))
-        return sorted({*found, *ruling, *(one for (one,) in newest)})
+        return sorted({*found, *ruling, *await self.column(sql.SQL(LAST), [organisation, last])})
+
+    async def why(self, touched: set[str]) -> set[str]:
+        """The streams by which it is told why something is live in these, or waits there, wherever the span begins."""
+        lanes = list(self.extent.lanes) or [one[5:] for one in touched if one.startswith("lane-")]
+        where: dict[str, Any] = {"organisation": self.extent.organisation, "first": self.extent.first, "lanes": lanes}
+        standing = await self.column(STANDING, where)
+        return await self.column(BESIDE, {**where, "streams": [*standing, *touched]})
 
     async def of_lanes(self) -> set[str]:
         """The streams of the lanes and of their deployments."""
         query = sql.SQL("select distinct key from {} where organisation = %s and lane_id = any(%s::uuid[])")
-        deployments = next(table(model) for model in READ_MODELS if model.name == "deployments")
-        values = [self.extent.organisation, list(self.extent.lanes)]
+        keys = await self.column(
+            query.format(named(table(DEPLOYMENTS))), [self.extent.organisation, list(self.extent.lanes)]
+        )
+        return {f"lane-{one}" for one in self.extent.lanes} | {f"deployment-{key}" for key in keys}
+
+    async def column(self, query: sql.SQL | sql.Composed, values: Any) -> set[str]:
+        """The texts that a query of ours finds."""
         async with self.pools.reading(self.extent.organisation) as connection:
-            rows = await (await connection.execute(query.format(named(deployments)), values)).fetchall()
-        return {f"lane-{one}" for one in self.extent.lanes} | {f"deployment-{key}" for (key,) in rows}
+            return {one for (one,) in await (await connection.execute(query, values)).fetchall()}
 
     async def events(self) -> AsyncIterator[str]:
         """The whole streams up to the end of the span, exact to the byte."""

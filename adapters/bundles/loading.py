@@ -37,11 +37,16 @@ select position, commit_position, event_id, stream_id, version, topic, schema_ve
        schema_version integer, organisation text, sequence bigint, recorded_at timestamptz, envelope text, payload text,
        previous_hash text, hash text)
 """
-# The log has gaps here: a moment is looked up among the events that there are.
-POSITION_AT = """
+# The log has gaps here: moments and sequences are looked up among the events that there are.
+AMONG_THESE = """
 create or replace function rollbook.position_at(moment timestamptz) returns bigint
 language sql stable security definer set search_path = rollbook, pg_temp as $$
     select coalesce((select position from events where recorded_at <= moment order by recorded_at desc limit 1), 0)
+$$;
+create or replace function rollbook.sequence_at(of_organisation text, some_position bigint) returns bigint
+language sql stable security definer set search_path = rollbook, pg_temp as $$
+    select coalesce((select sequence from events where organisation = of_organisation and position <= some_position
+                      order by sequence desc limit 1), 0)
 $$;
 create index events_by_moment on rollbook.events (recorded_at, position);
 """
@@ -53,7 +58,7 @@ async def load(owner_url: str, projector: AsyncConnection[Any], bundle: Bundle) 
     manifest = bundle.manifest
     async with await psycopg.AsyncConnection.connect(owner_url, autocommit=True) as owner:
         await owner.execute(IDENTITY, [manifest.store_id, manifest.epoch])
-        await owner.execute(POSITION_AT)
+        await owner.execute(AMONG_THESE)
         await load_log(owner, bundle)
         for part, name in SEALED:
             for lines in groups(bundle.lines(f"{part}.ndjson")):

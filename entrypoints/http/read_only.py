@@ -11,6 +11,8 @@ from entrypoints.http.errors import PROBLEM
 ASKING = ("GET", "HEAD", "OPTIONS")
 HERE = ("127.0.0.1", "localhost", "::1")
 WRITING = (405, "Method Not Allowed", "READ_ONLY", "This is a bundle, a copy of the record: it can only be read")
+STREAMS = ("/v1/events", "/v1/audit/exports/")
+NOT_WHOLE = (404, "Not Found", "NOT_FOUND", "A bundle is no whole log: ask /v1/audit/events what happened in its span")
 ELSEWHERE = (421, "Misdirected Request", "NOT_HERE", "A bundle is shown at 127.0.0.1 and localhost, by no other name")
 
 
@@ -28,6 +30,8 @@ class ReadOnly:
             await refuse(send, *ELSEWHERE)
         elif scope["type"] == "http" and scope["method"] not in ASKING:
             await refuse(send, *WRITING)
+        elif scope["type"] == "http" and scope["path"].startswith(STREAMS):
+            await refuse(send, *NOT_WHOLE)
         else:
             await self.api(scope, receive, send)
 

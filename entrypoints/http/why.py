@@ -116,6 +116,8 @@ async def story_of(past: Past, row: Row, lane: Row | None) -> Story:
     rules = f"rules-{Rules.id_of(past.organisation)}"
     events = await chains.streams(past.organisation, [own, freezes, rules], past.position)
     mine = [event for event in events if event.stream_id == own]
+    if not mine:
+        raise NotFound("What became of this deployment is not here: a bundle tells of what its span touches")
     beside = await chains.commits(past.organisation, [event.commit_position for event in mine])
     others = [event for event in beside if event.stream_id != own]
     hold = await hold_of(past, row, lane)

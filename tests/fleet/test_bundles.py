@@ -77,7 +77,8 @@ async def test_it_answers_byte_for_byte_as_the_store_that_it_is_from(
     streams = {event["stream_id"] for event in touched["events"]}
     ids = [one.removeprefix("deployment-") for one in sorted(streams) if one.startswith("deployment-")]
     assert ids
-    asked += [f"/v1/deployments/{one}{more}?as_of={last}" for one in ids for more in ("", "/history")]
+    asked += [f"/v1/deployments/{one}{more}?as_of={last}" for one in ids for more in ("", "/history", "/why")]
+    asked += [f"/v1/audit/events?from={first}&to={last}&limit=7&{more}" for more in ("", "order=oldest", "topic=lane")]
     await team.live(5)
     async with served(content, postgres, template, tmp_path) as client:
         for path in asked:
