@@ -13,7 +13,7 @@ import orjson
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from domain.errors import TooLarge, Unprocessable
+from domain.errors import Invalid, TooLarge, Unprocessable
 from entrypoints.http.errors import CutOff, TooSlow, WrongMediaType
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -22,6 +22,7 @@ NESTING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 SHOWN_INPUT = 200
 DISCARD_SECONDS = 1.0
 SHOWN_FAULTS = 100
+OF_THE_PAST = ("as_of", "valid_at")
 
 
 class Incoming:
@@ -123,11 +124,14 @@ def parse_body(raw: bytes, parser: TypeAdapter[Any], max_depth: int, app: Any = 
 def parse_query(query_string: bytes, model: type[BaseModel], parser: TypeAdapter[Any]) -> Any:
     """The query as its model: the last of several values, or all of them where the model wants a list.
 
-    Parameters that the model does not know are ignored, whatever they hold.
+    Parameters that the model does not know are ignored, whatever they hold; but who asks about the past is not told of
+    the present instead.
     """
     values: dict[str, Any] = {}
     for name, value in parse_qsl(query_string.decode("latin-1"), keep_blank_values=True, errors="surrogateescape"):
         if name not in parameters_of(model):
+            if name in OF_THE_PAST:
+                raise Invalid(f"{name} is not taken here")
             continue
         if is_list(model, name):
             values.setdefault(name, []).append(value)

@@ -42,6 +42,15 @@ async def test_each_read_takes_as_of_or_says_why_not() -> None:
     assert len(OF_THE_PAST) > 15
 
 
+async def test_who_asks_for_the_past_where_there_is_none_is_not_told_of_the_present(quiet: Running) -> None:
+    siege = Siege(quiet)
+    for route in READS:
+        for name in ("as_of", "valid_at"):
+            if route.query and name not in route.query.model_fields:
+                await siege.refused(route, name, {400}, params={**query_of(route), name: "1"})
+    assert siege.wrong == []
+
+
 @pytest.mark.parametrize("route", OF_THE_PAST, ids=lambda route: route.path)
 async def test_a_point_that_was_not_is_a_400_of_its_interface(quiet: Running, route: Route) -> None:
     await Queue(quiet.client).create()
