@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from entrypoints.cli.debugging import Life
 
 commands = group()
-HELP = """next [N]             one step on, or N
+HELP = """next [N]             one step on, or N; also `forward`
 back [N]             one step back, or N
-goto N | #POSITION   to a step, or to where the log was at a position
+goto N | #POSITION   to a step, or to where the log was at a position; also `jump`
 state                everything that is known now: of the aggregate, and of the row that lists show
 diff                 what this step changed
 events               all events, the present one marked
@@ -115,7 +115,7 @@ class Debugger:
     def obey(self, line: str) -> bool:
         """One line; whether it was understood. A verb may be cut short where only one begins so; `n` and `c` go on."""
         verb, _, text = line.partition(" ")
-        known = [SHORT[verb]] if verb in SHORT else [one for one in self.verbs if one.startswith(verb)]
+        known = [OTHERWISE[verb]] if verb in OTHERWISE else [one for one in self.verbs if one.startswith(verb)]
         if len(known) == 1 and self.verbs[known[0]](text.strip()):
             return True
         note(safe(f"Not understood: {line}; help tells what to type"))
@@ -216,6 +216,7 @@ class Debugger:
 
 
 SHORT = {"n": "next", "b": "back", "g": "goto", "s": "state", "d": "diff", "e": "events", "c": "continue", "q": "quit"}
+OTHERWISE = {**SHORT, "forward": "next", "f": "next", "jump": "goto", "j": "goto"}
 
 
 def whole(text: str) -> int | None:

@@ -71,6 +71,7 @@ async def test_it_goes_on_and_back_and_to_a_step(terminal: Terminal) -> None:
         "deployment.annotated",
     ]
     assert {one["of"] for one in told} == {5}
+    assert [one["step"] for one in await terminal.reads("forward", "f 2", "jump 5", "j 0")] == [1, 3, 5, 0]
 
 
 async def test_it_goes_to_where_the_log_was_at_a_position(terminal: Terminal) -> None:
