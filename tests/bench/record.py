@@ -44,6 +44,7 @@ async def run(ground: Ground, report: Report, options: Namespace) -> None:
     deployments = await some_deployments(database, last)
     questions: dict[str, tuple[Ask, int]] = {
         "fleet as of a moment": (lambda dice: f"/v1/fleet?as_of={dice.randint(1, last)}", 1),
+        "fleet valid then, as of later": (lambda dice: believed(*sorted(dice.choices(range(1, last), k=2))), 1),
         "diff of two moments": (lambda dice: diff(*sorted(dice.choices(range(1, last), k=2))), 2),
         "diff of an hour's work": (lambda dice: diff(start := dice.randint(1, last - 2000), start + 2000), 2),
         "why is it live": (lambda dice: f"/v1/deployments/{dice.choice(deployments)}/why", 1),
@@ -56,6 +57,11 @@ async def run(ground: Ground, report: Report, options: Namespace) -> None:
     finally:
         server.stop()
     await verify(ground, report, database, options)
+
+
+def believed(then: int, known: int) -> str:
+    """The question for what was live at the moment of one position, by what was known at another."""
+    return f"/v1/fleet?valid_at={then}&as_of={known}"
 
 
 def diff(first: int, second: int) -> str:
