@@ -6,6 +6,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from entrypoints.http.requests import parameters_of
 from entrypoints.http.routing import Route
 from tests.conftest import Running
 from tests.http.hostile import NOBODY, ROUTES, Siege, query_of
@@ -29,6 +30,8 @@ EVER = {
 }
 READS = [route for route in ROUTES if route.method == "GET"]
 OF_THE_PAST = [route for route in READS if route.query and "as_of" in route.query.model_fields]
+MOMENTS = {"as_of", "valid_at", "from", "to", "ref"}
+BESIDE = {"/v1/events": {"follow": "false"}, "/v1/fleet/diff": {"from": "0"}}
 IMPOSSIBLE = (
     *("2999-01-01T00:00:00Z", "9" * 19, "9" * 40, "1970-01-01T00:00:00Z", "-9999999w", "nowhere~1", "nowhere#1"),
     *("nowhere@{1}", "tomorrow", "", "-1y", "2026-10-02", "2026-10-02T12:00:00", "x" * 1500, "~1", "' or 1=1 --"),
@@ -60,6 +63,22 @@ async def test_a_point_that_was_not_is_a_400_of_its_interface(quiet: Running, ro
     assert siege.wrong == []
 
 
+async def test_wherever_a_moment_is_asked_for_all_references_may_stand(queue: Queue) -> None:
+    known, then = await much_happens(queue), await position(queue)
+    await queue.live("2")
+    places = [(route, name) for route in READS if route.query for name in MOMENTS & parameters_of(route.query).keys()]
+    assert {name for _, name in places} == MOMENTS
+    for route, name in places:
+        for reference in ("production~1", "shop/production~2", f"production@{{{then}}}", f"shop#{then}"):
+            answer = await at(queue, route, known, {**BESIDE.get(route.path, {}), name: reference})
+            assert answer.status_code in (200, 404), (route.path, name, reference, answer.text)
+        refused = await at(queue, route, known, {**BESIDE.get(route.path, {}), name: "nowhere~1"})
+        assert (refused.status_code, f"{name} names 'nowhere'" in refused.text) == (400, True), (
+            route.path,
+            refused.text,
+        )
+
+
 async def test_each_list_says_which_position_it_shows(queue: Queue) -> None:
     await queue.live("1")
     then = await position(queue)
@@ -87,8 +106,13 @@ async def test_what_was_answered_once_is_answered_for_ever(queue: Queue) -> None
 
 async def asked(queue: Queue, route: Route, known: dict[str, str], then: int) -> httpx2.Response:
     """A route's answer at a position, about something that is known, if anything of its kind is."""
+    return await at(queue, route, known, {**query_of(route), "as_of": str(then)})
+
+
+async def at(queue: Queue, route: Route, known: dict[str, str], params: dict[str, str]) -> httpx2.Response:
+    """A route's answer about something that is known, if anything of its kind is."""
     path = re.sub(r"\{(\w+)\}", lambda name: known.get(name[1], NOBODY), route.path)
-    return await queue.client.get(path, params={**query_of(route), "as_of": str(then)}, headers=queue.headers)
+    return await queue.client.get(path, params=params, headers=queue.headers)
 
 
 async def much_happens(queue: Queue) -> dict[str, str]:
