@@ -1,6 +1,7 @@
-"""Clients of one release, who turn to another one when it refuses or is gone, as behind a balancer."""
+"""Clients of one release behind a balancer: sent to another one while it refuses, or once it is gone until it is ready."""
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
@@ -13,7 +14,9 @@ class Load:
     """Each status that the release answered is noted, and each command that was acknowledged by whichever release."""
 
     def __init__(self, release: Release, elsewhere: Release) -> None:
+        self.release = release
         self.http, self.elsewhere = client_of(release), client_of(elsewhere)
+        self.gone = False
         self.seen: list[tuple[str, int]] = []
         self.created: list[str] = []
         self.moved = 0
@@ -23,15 +26,24 @@ class Load:
     async def ask(self, method: str, path: str, **facts: Any) -> httpx2.Response:
         """One request; a command has a key of its own, so that it may be repeated."""
         key = {"Idempotency-Key": uuid4().hex} if method != "GET" else {}
+        if self.gone and not await self.is_back():
+            return await self.ask_elsewhere(method, path, headers=key, **facts)
         try:
             answer = await self.http.request(method, path, headers=key, **facts)
         except httpx2.TransportError:
+            self.gone = True
             return await self.ask_elsewhere(method, path, headers=key, **facts)
         self.seen.append((method, answer.status_code))
         if answer.status_code == 503:
             assert "retry-after" in answer.headers, answer.text
             return await self.ask_elsewhere(method, path, headers=key, **facts)
         return answer
+
+    async def is_back(self) -> bool:
+        """Whether /ready says yes again: until then a release may answer before its own read models are there."""
+        with suppress(httpx2.TransportError):
+            self.gone = (await self.release.ready())[0] != {200}
+        return not self.gone
 
     async def ask_elsewhere(self, method: str, path: str, **facts: Any) -> httpx2.Response:
         """The same again; there it must succeed."""
