@@ -1,4 +1,4 @@
-"""Clients of one release behind a balancer: sent to another one while it refuses, or once it is gone until it is ready."""
+"""Clients of one release behind a balancer: elsewhere while it refuses, or once it is gone until it is ready."""
 
 import asyncio
 from contextlib import suppress
