@@ -12,18 +12,6 @@ from domain.recorded import RecordedEvent
 PAGE_EVENTS = 256
 PAGE_BYTES = 512 * 1024
 AT_ONCE = 4
-SEQUENCE_AT = """
-with recursive search (low, high) as (
-    select 0::bigint, coalesce((select sequence from rollbook.events where organisation = %(organisation)s
-                                 order by sequence desc limit 1), 0)
-    union all
-    select case when e.position <= %(position)s then e.sequence else low end,
-           case when e.position <= %(position)s then high else e.sequence - 1 end
-      from search join rollbook.events e
-        on e.organisation = %(organisation)s and e.sequence = (low + high + 1) / 2
-     where low < high)
-select low from search order by high - low limit 1
-"""
 PAGE = f"""
 select (select epoch from rollbook.identity), {COLUMNS}
   from (select {COLUMNS}, sum(octet_length(payload)) over (order by sequence) - octet_length(payload) as before
@@ -58,13 +46,8 @@ class Past:
 
     async def sequence_at(self, organisation: str, position: int) -> int:
         """How many events of the organisation there are up to a position."""
-
-        async def read() -> Any:
-            async with self.pools.reading(organisation) as connection:
-                facts = {"organisation": organisation, "position": position}
-                return await (await connection.execute(SEQUENCE_AT, facts)).fetchone()
-
-        return int((await again_when_cut_off(read))[0])
+        query = "select rollbook.sequence_at(%s, %s)"
+        return int((await self.ask(organisation, query, [organisation, position]))[0][0])
 
     async def page(self, organisation: str, position: int, sequence: int) -> Page:
         """What follows on a position at which the organisation had so many events."""
