@@ -1,7 +1,9 @@
 """Restores a backup: checked whole, then put in place in one transaction, under a new epoch."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from time import monotonic
 from uuid import UUID
 
 import psycopg
@@ -25,6 +27,8 @@ from adapters.postgres.master_keys import opens
 
 Action = Callable[[], None]
 EVERY = 1000
+LEAVING_SECONDS = 2.0
+LOOK_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +121,23 @@ async def restore(
 
 
 async def refuse_company(connection: Connection) -> None:
-    """Processes that are connected would have to start over in the middle of what they do."""
+    """Processes that are connected would have to start over in the middle of what they do.
+
+    Who has just hung up, as this restore's own checks have, is given LEAVING_SECONDS to be gone for the server too.
+    """
+    until = monotonic() + LEAVING_SECONDS
+    while company := await connected_beside(connection):
+        if monotonic() > until:
+            raise BackupRefused(f"Rollbook still runs on this store ({company}): stop it, or add --while-running")
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+async def connected_beside(connection: Connection) -> str | None:
+    """Which processes of ours are connected to this database."""
     query = """select string_agg(distinct application_name, ', ') from pg_stat_activity
                 where datname = current_database() and pid <> pg_backend_pid() and application_name like 'rollbook%'"""
     row = await (await connection.execute(query)).fetchone()
-    if row and row[0]:
-        raise BackupRefused(f"Rollbook still runs on this store ({row[0]}): stop it, or add --while-running")
+    return row[0] if row else None
 
 
 async def refuse_closed(connection: Connection, key: bytes | None) -> None:

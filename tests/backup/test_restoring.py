@@ -1,8 +1,10 @@
 """A restore puts back what was there, under a new epoch, and gives nothing up unasked."""
 
+import asyncio
 from pathlib import Path
 from uuid import UUID
 
+import psycopg
 import pytest
 
 from adapters.postgres.backup_archive import BackupRefused
@@ -71,6 +73,22 @@ async def test_a_log_that_is_there_is_not_given_up_unasked(rollbook: Running, ho
         await home.restore(taken.path, Wish(while_running=True))
     assert home.truth() == before
     assert home.rows("select epoch from rollbook.identity") == [(1,)]
+
+
+async def test_who_is_about_to_hang_up_does_not_keep_a_restore_from_its_work(
+    rollbook: Running, home: Place, elsewhere: MakePlace, tmp_path: Path
+) -> None:
+    await fill(Queue(rollbook.client), 2)
+    taken = await home.take(tmp_path / "b.zip", with_key=True)
+    place = elsewhere()
+    with psycopg.connect(place.database.owner_url, application_name="rollbook somebody"):
+        restoring = asyncio.create_task(place.restore(taken.path))
+        async with asyncio.timeout(20):
+            while not place.rows("select from pg_stat_activity where application_name = 'rollbook restore'"):
+                assert not restoring.done()
+                await asyncio.sleep(0.01)
+    await restoring
+    assert place.truth() == home.truth()
 
 
 async def test_another_store_is_not_given_up_unasked(
