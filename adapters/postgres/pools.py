@@ -101,13 +101,12 @@ class Pools:
     @asynccontextmanager
     async def reading(self, organisation: str) -> AsyncIterator[RoleConnection]:
         """A connection that sees the rows of this organisation only."""
-        try:
-            async with self.reader.connection() as connection:
+        async with self.reader.connection() as connection:
+            try:
                 await narrow(connection, organisation)
                 yield connection
-        except AWAY:
-            self.losses += 1
-            raise
+            finally:
+                self.losses += connection.broken
 
     @asynccontextmanager
     async def writing(self, organisation: str) -> AsyncIterator[RoleConnection]:

@@ -9,7 +9,7 @@ import orjson
 from adapters.postgres.audit_log import AuditLog, Span
 from adapters.postgres.conditions import Condition, beyond, equals
 from application.audit import RequestAuditExport, request_audit_export
-from domain.errors import Invalid, NotFound
+from domain.errors import Invalid, NotFound, Unavailable
 from entrypoints.http import audit_models as models
 from entrypoints.http.audit import as_uuid, audit, conditions, last_position, pseudonyms
 from entrypoints.http.commands import execute
@@ -95,20 +95,26 @@ async def read_export(call: Call, export_id: str, query: models.ReadExport) -> A
     rows = await past.select(AUDIT_EXPORTS, [equals("key", str(parse_id(export_id, "", "Export")))])
     if not rows or rows[0]["kind"] != KIND:
         raise NotFound("Export not found")
-    export = rows[0]
+    export, losses = rows[0], call.app.pools.losses
     log, after = AuditLog(call.app.pools), max(query.after, export["from_position"])
     span = await log.span(call.caller.organisation, after, export["to_position"])
     wanted = await conditions(call, models.AuditFilters(**export["filters"]))
-    return Answer(media_type=NDJSON, chunks=lines(log, call.caller.organisation, span, wanted))
+    return Answer(media_type=NDJSON, chunks=lines(log, call.caller.organisation, span, wanted, losses))
 
 
 async def lines(
-    log: AuditLog, organisation: str, span: Span, wanted: Sequence[Condition]
+    log: AuditLog, organisation: str, span: Span, wanted: Sequence[Condition], losses: int
 ) -> AsyncGenerator[bytes, None]:
-    """So many lines at a time; no more of them is ever here at once."""
+    """So many lines at a time; no more of them is ever here at once.
+
+    It breaks off when readers have lost more connections than `losses`: what `wanted` asks of read models may not be
+    there any more.
+    """
     count, rest = 0, span if span.first <= span.last else None
     while rest:
         found = await log.find(organisation, rest, wanted, TOGETHER)
+        if log.pools.losses != losses:
+            raise Unavailable("The event store was away meanwhile: go on behind the last line")
         count, rest = count + len(found.lines), found.rest
         if found.lines:
             yield b"".join(orjson.dumps(line) + b"\n" for line in found.lines)

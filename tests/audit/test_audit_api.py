@@ -2,14 +2,20 @@
 
 import json
 from argparse import Namespace
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
 import pytest_asyncio
 
 from adapters.checkpoint_choosing import sealer_of
+from adapters.postgres.audit_log import AuditLog
+from adapters.postgres.pools import Pools
+from domain.errors import Unavailable
+from entrypoints.http.audit_exports import lines
 from entrypoints.verify.rollbook_verify import LAST, verified
 from tests.conftest import Running
 from tests.queue.conftest import LANE
@@ -163,12 +169,12 @@ async def test_an_export_is_the_log_to_the_byte_and_verifies_against_what_was_se
 ) -> None:
     checkpoints = await auditor.sealed(tmp_path)
     asked, file = await auditor.exported(tmp_path)
-    lines = [json.loads(line) for line in file.read_text().splitlines()]
-    assert lines[-1] == {"events": len(lines) - 1}
+    told = [json.loads(line) for line in file.read_text().splitlines()]
+    assert told[-1] == {"events": len(told) - 1}
     verdict = verified(
         Namespace(log=str(file), checkpoints=str(checkpoints), key=None, after=0, to=asked["to_position"])
     )
-    assert (verdict["code"], verdict["events"]) == (0, len(lines) - 1), verdict
+    assert (verdict["code"], verdict["events"]) == (0, len(told) - 1), verdict
     edited = file.read_text().replace("Sale", "Sole")
     file.write_text(edited)
     verdict = verified(
@@ -273,6 +279,28 @@ async def test_a_span_that_ends_before_it_begins_is_refused(auditor: Auditor) ->
     position = (await auditor.ask("GET", "/v1/audit/events"))["events"][0]["position"]
     refused = await auditor.ask("POST", "/v1/audit/exports", 400, json={"from": str(position), "to": "0"})
     assert refused["code"] == "INVALID"
+
+
+async def test_an_export_breaks_off_where_read_models_may_have_gone_back(
+    auditor: Auditor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("entrypoints.http.audit_exports.TOGETHER", 2)
+    pools, organisation = auditor.rollbook.app.pools, auditor.organisation
+    log = AuditLog(pools)
+    pieces = lines(log, organisation, await log.span(organisation, 0, LAST), [], pools.losses)
+    assert len((await anext(pieces)).splitlines()) == 2
+    assert len((await anext(pieces)).splitlines()) == 2
+    await hang_up(pools, organisation)
+    with pytest.raises(Unavailable):
+        await anext(pieces)
+
+
+async def hang_up(pools: Pools, organisation: str) -> None:
+    """The server hangs up on a reader."""
+    with suppress(psycopg.OperationalError):
+        async with pools.reading(organisation) as connection:
+            await connection.execute("reset role")
+            await connection.execute("select pg_terminate_backend(pg_backend_pid())")
 
 
 async def test_an_export_that_breaks_off_has_a_gap(tmp_path: Path) -> None:

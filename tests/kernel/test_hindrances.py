@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 from uuid import uuid4
 
 import psycopg
@@ -160,3 +160,19 @@ async def until_somebody_waits(connection: psycopg.AsyncConnection[Any], name: s
     async with asyncio.timeout(LIMIT):
         while not await (await connection.execute(query, [f"rollbook_views.{name}"])).fetchall():
             await asyncio.sleep(0.02)
+
+
+async def test_only_a_connection_that_is_gone_counts_as_lost(pools: Pools) -> None:
+    with pytest.raises(psycopg.errors.QueryCanceled):
+        await read(pools, "set local statement_timeout = 10", "select pg_sleep(20)")
+    assert pools.losses == 0
+    with pytest.raises(psycopg.OperationalError):
+        await read(pools, "reset role", "select pg_terminate_backend(pg_backend_pid())")
+    assert pools.losses == 1
+
+
+async def read(pools: Pools, *statements: LiteralString) -> None:
+    """As a reader, in one transaction."""
+    async with pools.reading("acme") as connection, connection.transaction():
+        for statement in statements:
+            await connection.execute(statement)
