@@ -13,7 +13,6 @@ from domain.reference import Ago, Changes, Moment, Named, Position, parse
 
 # Nothing was recorded longer ago; and the time of Postgres has a beginning.
 LONGEST_AGO = timedelta(days=365_000)
-MOST_REPEATED = 100
 AT_MOMENT = sql.SQL("select rollbook.position_at(%s), rollbook.head(), %s::timestamptz > clock_timestamp()")
 AT_POSITION = sql.SQL("select rollbook.head(), rollbook.commit_before(%s)")
 NOW = sql.SQL("select clock_timestamp()")
@@ -96,7 +95,7 @@ class References:
         """What the name stands for."""
         if found := await find_named(self.views, organisation, name):
             return found
-        raise Invalid(f"{called} names '{name[:MOST_REPEATED]}', which is neither an environment nor a component here")
+        raise Invalid(f"{called} names neither an environment nor a component of this organisation")
 
     async def before(self, organisation: str, named: Named | None, count: int, called: str) -> int:
         """The position just before the last so many changes of what is live there; none ago is the present."""

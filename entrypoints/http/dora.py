@@ -23,7 +23,6 @@ USUAL = timedelta(days=30)
 A_DAY = timedelta(days=1)
 NOW = "-0s"
 PATH = "/v1/metrics/dora"
-MOST_REPEATED = 100
 Places = tuple[tuple[ReadModel, str], ...]
 PLACES: Mapping[str, Places] = {
     "component": ((DEPLOYMENTS, "name"), (DATA_DEPLOYMENTS, "package")),
@@ -74,7 +73,7 @@ async def refuse_unknown(query: AskDora, past: Reading) -> None:
     for called, places in PLACES.items():
         name = getattr(query, called)
         if name is not None and not await deployed(past, places, name):
-            raise NotFound(f"No deployment with the {called} '{name[:MOST_REPEATED]}' is on record")
+            raise NotFound(f"No deployment of this {called} is on record")
 
 
 async def deployed(past: Reading, places: Places, name: str) -> bool:

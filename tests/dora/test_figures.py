@@ -137,10 +137,10 @@ async def test_figures_are_of_a_component_an_environment_and_a_team(
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        ({"component": "shopp"}, "No deployment with the component 'shopp' is on record"),
-        ({"environment": "prod"}, "No deployment with the environment 'prod' is on record"),
-        ({"component": "shop", "environment": "'; drop table events; --"}, "environment ''; drop table events; --' is"),
-        ({"component": "x" * 5000}, f"'{'x' * 100}'"),
+        ({"component": "shopp"}, "No deployment of this component is on record"),
+        ({"environment": "prod"}, "No deployment of this environment is on record"),
+        ({"component": "shop", "environment": "'; drop table events; --"}, "of this environment is"),
+        ({"component": "x" * 5000}, "of this component is"),
     ],
 )
 async def test_a_name_that_nobody_ever_deployed_is_no_zero(queue: Queue, asked: dict[str, Any], words: str) -> None:

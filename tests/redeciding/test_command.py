@@ -92,8 +92,8 @@ async def test_a_beginning_that_a_server_does_not_know_is_refused_by_the_name_of
 ) -> None:
     environment = {"API_URL": past.rollbook.url, "ORG": past.queue.organisation}
     asked = ("--rules", rule_file(tmp_path, NEVER), "--json")
-    assert "from names 'prod'" in (await run(*asked, "--from", "prod~1", code=1, at=environment)).err
-    assert "to names 'prod'" in (await run(*asked, "--to", "prod~1", code=1, at=environment)).err
+    assert "from names neither" in (await run(*asked, "--from", "prod~1", code=1, at=environment)).err
+    assert "to names neither" in (await run(*asked, "--to", "prod~1", code=1, at=environment)).err
     ended = await run(*asked, "--from", "production~1", at=environment)
     assert [one["deployment_id"] for one in ended.json["differences"]] == [past.older["id"]]
 

@@ -106,15 +106,10 @@ async def test_so_long_ago_is_by_the_clock_of_the_log(queue: Queue) -> None:
 async def test_nobody_learns_the_names_of_others(queue: Queue) -> None:
     await queue.live("1", name="secret", environment="hidden")
     other = Queue(queue.client, own_organisation())
-    for name, behind in (("secret", "~1"), ("hidden", "~1"), ("secret/hidden", "~1"), ("hidden", "#1")):
-        await meant(queue, name + behind)
-        told = await meant(other, name + behind, 400)
-        assert told == {"detail": f"ref names '{name}', which is neither an environment nor a component here"}
-
-
-async def test_of_a_name_that_is_long_the_beginning_is_repeated(queue: Queue) -> None:
-    told = await meant(queue, "x" * 1500 + "~1", 400)
-    assert f"'{'x' * 100}'" in told["detail"]
+    for ref in ("secret~1", "hidden~1", "secret/hidden~1", "hidden#1"):
+        await meant(queue, ref)
+        told = await meant(other, ref, 400)
+        assert told == {"detail": "ref names neither an environment nor a component of this organisation"}
 
 
 async def test_long_names_are_found_too(queue: Queue) -> None:
