@@ -145,12 +145,20 @@ class Api:
         return await (work if route.patient else self.in_time(work))
 
     async def done(self, call: Call, endpoint: Callable[[], Awaitable[Answer]]) -> Answer:
-        """What the endpoint answers. What only reads is read again if the store may have gone back meanwhile."""
+        """What the endpoint answers. What only reads is read again if the store may have gone back meanwhile: then
+        something may not have been found that is there."""
+        if call.method not in READING:
+            return await endpoint()
         for _ in range(TRIES):
             before = self.hooks.losses()
-            answer = await endpoint()
-            if call.method not in READING or answer.chunks or self.hooks.losses() == before:
-                return answer
+            try:
+                answer = await endpoint()
+            except RollbookError as refusal:
+                if isinstance(refusal, Unavailable) or self.hooks.losses() == before:
+                    raise
+            else:
+                if answer.chunks or self.hooks.losses() == before:
+                    return answer
         raise Unavailable("The event store does not answer")
 
     async def in_time(self, work: Awaitable[T]) -> T:

@@ -172,10 +172,12 @@ def shop_interface(shop: Shop) -> Interface:
     @things.get("/v1/shaken", action="thing.read", answer=int)
     @things.post("/v1/shaken", action="thing.create", answer=int)
     async def shaken(call: Call) -> Answer:
-        """Loses the store as often as the test chose; says how often it was asked."""
+        """Loses the store as often as the test chose, and may refuse then; says how often it was asked."""
         shop.read += 1
         if shop.losing:
             shop.losing, shop.losses = shop.losing - 1, shop.losses + 1
+            if shop.refusal:
+                raise shop.refusal
         return answer(shop.read)
 
     @things.get("/v1/slow", action="thing.read")

@@ -142,6 +142,13 @@ async def test_what_was_read_while_the_store_was_lost_is_read_again(shop: Shop) 
     assert (await shop.ask("GET", "/v1/shaken")).status == 503
 
 
+async def test_what_was_not_found_while_the_store_was_lost_is_looked_for_again(shop: Shop) -> None:
+    shop.losing, shop.refusal = 2, errors.NotFound("Thing not found")
+    assert (await shop.ask("GET", "/v1/shaken")).json() == 3
+    shop.losing, shop.refusal = 1, errors.Unavailable("The store does not answer")
+    assert ((await shop.ask("GET", "/v1/shaken")).status, shop.read) == (503, 4)
+
+
 async def test_what_is_written_while_the_store_was_lost_is_not_written_again(shop: Shop) -> None:
     shop.losing = 1
     assert (await shop.ask("POST", "/v1/shaken")).json() == 1
