@@ -1,6 +1,7 @@
 """Checkpoints as others get them: all heads for whoever runs Rollbook, and for an organisation its own."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from adapters.postgres.pools import Pools, again_when_cut_off
@@ -13,8 +14,10 @@ select number, text, signature, public_key, coalesce((
              from rollbook.checkpoint_heads h where h.number = c.number), '[]')
   from rollbook.sealed_checkpoints c
 """
-FORWARD = SHOWN + " where number > %s order by number limit %s"
-BACKWARD = SHOWN + " where number > %s order by number desc limit %s"
+FORWARD = SHOWN + " where number > %s and (%s::timestamptz is null or sealed_at <= %s) order by number limit %s"
+BACKWARD = SHOWN + " where number > %s and (%s::timestamptz is null or sealed_at <= %s) order by number desc limit %s"
+# Whoever seals meanwhile has read the time already, and nobody can see yet what it seals.
+NOBODY_SEALS = "select pg_advisory_xact_lock_shared(hashtext('rollbook checkpoints'))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +36,22 @@ class Checkpoints:
 
     async def whole(self, connection: Any, after: int, limit: int) -> list[Exported]:
         """With the heads of all organisations."""
-        return lines(await (await connection.execute(FORWARD, [after, limit])).fetchall())
+        return lines(await (await connection.execute(FORWARD, [after, None, None, limit])).fetchall())
 
-    async def of(self, organisation: str, after: int, limit: int, latest: bool = False) -> list[Exported]:
-        """With the heads of one organisation, and none of others; the latest ones instead of the first."""
+    async def of(
+        self, organisation: str, after: int, limit: int, latest: bool = False, by: datetime | None = None
+    ) -> list[Exported]:
+        """With the heads of one organisation, and none of others; the latest ones instead of the first.
+
+        `by` is when something was recorded: what was sealed by then is the same for ever.
+        """
 
         async def read() -> list[Exported]:
             async with self.pools.reading(organisation) as connection:
+                if by is not None:
+                    await connection.execute(NOBODY_SEALS)
                 query = BACKWARD if latest else FORWARD
-                return lines(await (await connection.execute(query, [after, limit])).fetchall())
+                return lines(await (await connection.execute(query, [after, by, by, limit])).fetchall())
 
         found = await again_when_cut_off(read)
         return found[::-1] if latest else found

@@ -13,8 +13,12 @@ Sign = Callable[[bytes], str]
 LOCK = "select pg_advisory_xact_lock(hashtext('rollbook checkpoints'))"
 LAST = "select number, position, text from rollbook.sealed_checkpoints order by number desc limit 1"
 # Not more than so many events at once, and whole commits.
+# Later than whatever is recorded by now, also by a clock that was set back: so it is known what was sealed by when.
 NEXT = """
-select store_id::text, epoch, to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+select store_id::text, epoch,
+       to_char(greatest(clock_timestamp(), (
+           select recorded_at + interval '1 microsecond' from rollbook.events order by position desc limit 1
+       )) at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
        greatest(rollbook.commit_before(%s),
                 coalesce((select commit_position from rollbook.events where position = %s), 0))
   from rollbook.identity

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from entrypoints.cli.audit_export import EXPORTS, Target, take_out
+from entrypoints.cli.client import Query
 from entrypoints.cli.failures import misuse
+from entrypoints.cli.fields import AsOf
 from entrypoints.cli.output import moment, note, print_json_line, print_table, safe, word
 from entrypoints.cli.session import Session, command, filled, group, query
 
@@ -51,6 +53,7 @@ def events(
     to: To = None,
     order: Annotated[Literal["newest", "oldest"], typer.Option(help="Which come first.")] = "newest",
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="How many at most.")] = 100,
+    as_of: AsOf = None,
 ) -> None:
     """Search the record.
 
@@ -60,7 +63,7 @@ def events(
     rollbook audit events --topic freezes.declared --text sale --json
     """
     filters = filled(actor=actor, topic=topic, lane=lane, environment=environment, stream=stream, text=text)
-    found = search(session, query(**filters, **{"from": since}, to=to, order=order), limit)
+    found = search(session, query(**filters, **{"from": since}, to=to, order=order, as_of=as_of), limit)
     session.answer(found, lambda rows: print_table(HEADINGS, [row_of(one) for one in rows]))
 
 
@@ -126,9 +129,13 @@ def tell_export(file: Path, told: dict[str, Any]) -> None:
 
 @audit.command("exports")
 @command
-def exports(session: Session, limit: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = 100) -> None:
+def exports(
+    session: Session,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = 100,
+    as_of: AsOf = None,
+) -> None:
     """List who took out what, newest first: rollbook audit exports --limit 10"""
-    body = session.api.get(EXPORTS, query(limit=limit)).body
+    body = session.api.get(EXPORTS, query(limit=limit, as_of=as_of)).body
     session.answer(body, lambda rows: print_table(OF_EXPORTS, [export_row(one) for one in rows]))
 
 
@@ -144,18 +151,18 @@ def checkpoints(
     session: Session,
     after: Annotated[int, typer.Option(min=0, help="Behind the checkpoint of this number.")] = 0,
     latest: Annotated[bool, typer.Option(help="The last one only.")] = False,
+    as_of: AsOf = None,
 ) -> None:
     """Print what was sealed, a line each, as the verifier reads it; with the ends of your own chain, and no other.
 
     rollbook audit checkpoints > checkpoints.ndjson
     """
-    behind: int | None = after
-    while behind is not None:
-        asked = query(after=behind, limit=1 if latest else TOGETHER, latest=latest)
-        body = session.api.get(CHECKPOINTS, asked).body
-        for one in body["checkpoints"]:
+    page: Query | None = query(after=after, limit=1 if latest else TOGETHER, latest=latest, as_of=as_of)
+    while page is not None:
+        reply = session.api.get(CHECKPOINTS, page)
+        for one in reply.body["checkpoints"]:
             print_json_line(one)
-        behind = body["after"]
+        page = reply.next_page
 
 
 @audit.command("verify")

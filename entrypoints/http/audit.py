@@ -1,6 +1,7 @@
 """The audit: what happened, in words and as it is stored, and what was sealed of it."""
 
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 import orjson
@@ -10,6 +11,7 @@ from adapters.postgres.audit_log import AuditLog, Line, Span
 from adapters.postgres.checkpoints import Checkpoints
 from adapters.postgres.conditions import Condition, any_of
 from adapters.postgres.filing import filed
+from adapters.postgres.references import BEGINNING
 from domain.aggregates import EVENTS
 from domain.errors import Invalid
 from entrypoints.http import audit_models as models
@@ -17,13 +19,14 @@ from entrypoints.http.epochs import marked, refuse_other_epoch
 from entrypoints.http.errors import problem_details
 from entrypoints.http.headers import EPOCH, LINK
 from entrypoints.http.paging import cursor_of, next_link
-from entrypoints.http.reading import resolve
+from entrypoints.http.reading import SHOWN, Reading, reading, resolve
 from entrypoints.http.routing import Answer, Call, Interface, answer
 from projections.audit_words import event_in_words, topics_that_say
 from projections.registry import DATA_DEPLOYMENTS, DEPLOYMENTS
 
 audit = Interface("audit", "/v1/audit", problem_details)
 KINDS = frozenset(EVENTS)
+LISTED = (*SHOWN, LINK)
 
 
 @audit.get(
@@ -31,33 +34,33 @@ KINDS = frozenset(EVENTS)
     action="audit.read",
     answer=models.AuditedEvents,
     takes=(EPOCH,),
-    gives=(LINK,),
+    gives=LISTED,
     raises=(Invalid,),
 )
 async def search_events(call: Call, query: models.SearchEvents) -> Answer:
     """Search the organisation's events by who, what, where and when; a search that takes long goes on by its cursor."""
     organisation, newest = call.caller.organisation, query.order == "newest"
     refuse_other_epoch(call, positioned=True)
-    to, reached = cursor_of(call, query.cursor) if query.cursor else (await last_position(call, query.to), None)
+    shown, reached = cursor_of(call, query.cursor) if query.cursor else (query.as_of, None)
+    past = await reading(call, None if shown is None else str(shown))
+    to = await last_position(call, past, query.to)
     log = AuditLog(call.app.pools)
     span = await log.span(organisation, await resolve(call, query.since, "from"), to)
     if reached is not None:
         span = Span(span.first, min(reached, span.last)) if newest else Span(max(reached, span.first), span.last)
     found = await log.find(organisation, span, await conditions(call, query), query.limit, newest)
-    events = await told(call, found.lines)
+    events, headers = await told(call, found.lines), past.headers()
     if not found.rest:
-        return answer({"events": events, "cursor": None})
+        return answer({"events": events, "cursor": None}, headers=headers)
     place = found.rest.last if newest else found.rest.first
     body = {"events": events, "cursor": marked(call, f"{to}-{place}")}
-    return answer(body, headers={"link": next_link(call, to, place)})
+    return answer(body, headers=headers | {"link": next_link(call, to, place)})
 
 
-async def last_position(call: Call, to: str | None) -> int:
+async def last_position(call: Call, past: Reading, to: str | None) -> int:
     """The end of what is asked for; as far as the organisation's events go when nothing is said."""
-    if to is not None:
-        return await resolve(call, to, "to")
-    last: int = await call.app.views.last(call.caller.organisation)
-    return last
+    last = await past.reach_log()
+    return last if to is None else min(last, await resolve(call, to, "to"))
 
 
 async def conditions(call: Call, asked: models.AuditFilters) -> list[Condition]:
@@ -76,7 +79,7 @@ async def pseudonyms(call: Call, actor: str) -> list[str]:
 
 
 async def where_it_was(call: Call, asked: models.AuditFilters) -> list[Condition]:
-    """What is about a lane or an environment the read models know, once they are as far as the log."""
+    """What is about a lane or an environment the read models know, once they are as far as the log; it stays there."""
     organisation, found = call.caller.organisation, list[Condition]()
     if asked.lane or asked.environment:
         await call.app.views.visible(organisation, DEPLOYMENTS)
@@ -117,16 +120,26 @@ async def told(call: Call, lines: list[Line]) -> list[dict[str, Any]]:
     ]
 
 
-@audit.get("/v1/audit/checkpoints", action="audit.read", answer=models.Checkpoints, gives=(LINK,))
+@audit.get(
+    "/v1/audit/checkpoints",
+    action="audit.read",
+    answer=models.Checkpoints,
+    takes=(EPOCH,),
+    gives=LISTED,
+    raises=(Invalid,),
+)
 async def list_checkpoints(call: Call, query: models.ListCheckpoints) -> Answer:
     """List what was sealed, with the end of the organisation's own chain wherever it had grown."""
-    organisation = call.caller.organisation
-    found = await Checkpoints(call.app.pools).of(organisation, query.after, query.limit, query.latest)
+    organisation, past = call.caller.organisation, await reading(call, query.as_of)
+    position = await past.reach_log()
+    before = None if query.as_of is None else await call.app.runs.moment_at(position) or BEGINNING
+    found = await Checkpoints(call.app.pools).of(organisation, query.after, query.limit, query.latest, before)
     full = len(found) == query.limit and not query.latest
     after = found[-1].number if full else None
-    link = f'<{call.path}?after={after}&limit={query.limit}>; rel="next"'
+    page = {"after": after, "limit": query.limit} | ({} if before is None else {"as_of": position})
+    link = f'<{call.path}?{urlencode(page)}>; rel="next"'
     body = b'{"checkpoints":[%b],"after":%b}' % (
         ",".join(one.line for one in found).encode(),
         orjson.dumps(after),
     )
-    return Answer(200, body, {"link": link} if full else {})
+    return Answer(200, body, past.headers() | ({"link": link} if full else {}))

@@ -40,7 +40,7 @@ SHOWN_OF_EXPORT = tuple(models.ExportObject.model_fields)
 async def request_export(call: Call, body: models.ExportBody) -> Answer:
     """Ask for an export; that you did is recorded. Its events are then read as often as it takes."""
     refuse_other_epoch(call, positioned=True)
-    first, last = await resolve(call, body.since, "from"), await last_position(call, body.to)
+    first, last = await resolve(call, body.since, "from"), await last_position(call, await reading(call), body.to)
     if first > last:
         raise Invalid("from is later than to")
     filters = await kept(call, body.filters)

@@ -29,8 +29,10 @@ class ExportFilters(AuditFilters):
 
 
 class SearchEvents(AuditFilters):
-    """What is searched: behind `from` up to `to`, each a reference; the newest first, unless said otherwise."""
+    """What is searched: behind `from` up to `to`, each a reference; the newest first, unless said otherwise. Nothing
+    beyond `as_of` is found."""
 
+    as_of: Past | None = None
     since: Past = Field(default="0", alias="from")
     to: Past | None = None
     order: Literal["newest", "oldest"] = "newest"
@@ -61,8 +63,9 @@ class ListExports(Lenient):
 
 
 class ListCheckpoints(Lenient):
-    """What was sealed behind this number, or the `latest` of all."""
+    """What was sealed behind this number, or the `latest` of all; as of a position what was sealed by then."""
 
+    as_of: Past | None = None
     after: int = Field(default=0, ge=0, lt=2**63)
     limit: int = Field(default=100, ge=1, le=1000)
     latest: bool = False

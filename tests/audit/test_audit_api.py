@@ -252,13 +252,36 @@ async def test_checkpoints_show_ones_own_chain_and_nobody_elses(
     assert latest["after"] is None
 
 
+async def test_a_search_of_the_past_finds_for_ever_what_it_found_then(auditor: Auditor) -> None:
+    then = await auditor.ask("GET", "/v1/audit/events")
+    last = then["events"][0]["position"]
+    await auditor.ask("POST", "/v1/freezes", 201, json={"scope": {"name": LANE["name"]}, "reason": "Sale"})
+    assert len(await auditor.found()) == len(then["events"]) + 1
+    assert await auditor.ask("GET", "/v1/audit/events", params={"as_of": last}) == then
+    assert await auditor.found(as_of=last, limit=2) == [event["topic"] for event in then["events"]]
+    assert await auditor.found(as_of=last, to="-0s", text="sale") == ["freezes.declared"]
+
+
+async def test_checkpoints_of_the_past_are_those_that_were_sealed_by_then(auditor: Auditor, tmp_path: Path) -> None:
+    await auditor.sealed(tmp_path)
+    then = (await auditor.ask("GET", "/v1/audit/events"))["events"][0]["position"]
+    before = await auditor.ask("GET", "/v1/audit/checkpoints", params={"as_of": then, "limit": 1000})
+    await auditor.ask("POST", "/v1/freezes", 201, json={"scope": {}, "reason": "Once more"})
+    now = (await auditor.ask("GET", "/v1/audit/events"))["events"][0]["position"]
+    known = await auditor.ask("GET", "/v1/audit/checkpoints", params={"as_of": now, "limit": 1000})
+    assert len(known["checkpoints"]) > len(before["checkpoints"]), "it was sealed after the one, before the other"
+    await auditor.sealed(tmp_path)
+    for position, told in ((then, before), (now, known)):
+        assert await auditor.ask("GET", "/v1/audit/checkpoints", params={"as_of": position, "limit": 1000}) == told
+
+
 @pytest.mark.parametrize(
     ("path", "sent", "status"),
     [
         ("/v1/audit/events", {"params": {"from": "nonsense"}}, 400),
         ("/v1/audit/events", {"params": {"to": "99999999999"}}, 400),
         ("/v1/audit/events", {"params": {"cursor": "1-2-3"}}, 400),
-        ("/v1/audit/events", {"params": {"cursor": "9" * 30 + "-1"}}, 200),
+        ("/v1/audit/events", {"params": {"cursor": "9" * 30 + "-1"}}, 400),
         ("/v1/audit/events", {"params": {"text": "\0"}}, 422),
         ("/v1/audit/events", {"params": {"actor": "\0"}}, 422),
         ("/v1/audit/events", {"params": {"limit": "0"}}, 422),

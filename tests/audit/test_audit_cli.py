@@ -51,6 +51,23 @@ async def test_events_are_told_in_words_and_in_json(terminal: Terminal) -> None:
     assert [one["payload"]["freeze"]["reason"] for one in found] == ["Sale 1"]
 
 
+async def test_the_past_is_searched_as_it_was_then(terminal: Terminal) -> None:
+    sealer = sealer_of(terminal.rollbook.app.settings, terminal.rollbook.app.pools)
+    newest = json.loads((await terminal.run("events", "--limit", "1", "--json")).out)[0]["position"]
+    await terminal.freeze("Stocktaking")
+    while await sealer.seal():
+        pass
+    asked = ("--as-of", str(newest))
+    found = json.loads((await terminal.run("events", *asked, "--topic", "freezes.declared", "--json")).out)
+    assert [one["payload"]["freeze"]["reason"] for one in found] == ["Sale 2", "Sale 1", "Sale 0"]
+    now, then = [await terminal.run("checkpoints", *more) for more in ((), asked)]
+    assert now.out.startswith(then.out)
+    assert len(now.out.splitlines()) > len(then.out.splitlines())
+    assert (await terminal.run("exports", *asked)).code == 0
+    refused = await terminal.run("events", "--as-of", "2999-01-01T00:00:00Z")
+    assert (refused.code, "future" in refused.err) == (1, True), refused
+
+
 async def test_what_is_taken_out_verifies_and_an_edit_does_not(terminal: Terminal, tmp_path: Path) -> None:
     sealer = sealer_of(terminal.rollbook.app.settings, terminal.rollbook.app.pools)
     while await sealer.seal():

@@ -2,12 +2,16 @@
 
 import asyncio
 import json
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
 
 from adapters.checkpoint_choosing import sealer_of
+from adapters.postgres.checkpoints import Checkpoints
+from adapters.postgres.sealing import LOCK
 from application.deployments import schedule_deployment
+from domain.checkpoint import NOTHING, Checkpoint
 from entrypoints.workers.sealing import Sealing
 from tests.audit.conftest import Sealed
 from tests.conftest import Database, Running
@@ -42,6 +46,40 @@ async def test_two_who_seal_at_once_seal_one_behind_the_other(sealed: Sealed) ->
     await asyncio.gather(*(sealed.sealer.seal(2) for _ in range(4)))
     assert [text["number"] for text in await texts(sealed)] == list(range(1, len(await texts(sealed)) + 1))
     assert (await sealed.export()).verify()[0] == 0
+
+
+async def test_who_asks_what_was_sealed_by_then_waits_for_whoever_seals_meanwhile(sealed: Sealed) -> None:
+    await sealed.kernel.run(schedule_deployment, schedule())
+    asked, now = Checkpoints(sealed.kernel.pools), datetime.now(UTC) + timedelta(days=1)
+    async with sealed.kernel.pools.projector.connection() as connection:
+        async with connection.transaction():
+            await connection.execute(LOCK)
+            asking = asyncio.create_task(asked.of("acme", 0, 10, by=now))
+            async with asyncio.timeout(10):
+                while not asking.done() and not await waits(sealed):
+                    await asyncio.sleep(0)
+            signed = Checkpoint(1, NOTHING, "store", 1, 1, datetime.now(UTC).isoformat(), 0, NOTHING)
+            await sealed.sealer.keep(connection, signed, [])
+        assert [one.number for one in await asking] == [1]
+
+
+async def waits(sealed: Sealed) -> bool:
+    """Whether somebody waits for whoever seals."""
+    async with sealed.kernel.pools.writer.connection() as connection:
+        found = await connection.execute("select from pg_locks where locktype = 'advisory' and not granted")
+        return found.rowcount > 0
+
+
+async def test_what_is_sealed_is_sealed_after_all_that_was_recorded_also_by_a_clock_that_was_set_back(
+    sealed: Sealed, database: Database
+) -> None:
+    await sealed.kernel.run(schedule_deployment, schedule())
+    with psycopg.connect(database.admin_url, autocommit=True) as admin:
+        admin.execute("set session_replication_role = replica")
+        admin.execute("update rollbook.events set recorded_at = recorded_at + interval '1 hour'")
+        ((recorded,),) = admin.execute("select max(recorded_at) from rollbook.events").fetchall()
+    assert (made := await sealed.sealer.seal())
+    assert datetime.fromisoformat(made.sealed_at) > recorded
 
 
 @pytest.mark.asyncio(loop_scope="session")
