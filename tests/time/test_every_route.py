@@ -19,14 +19,10 @@ EVER = {
     "/v1/at": "tells what a reference means now",
     "/v1/events": "is a live stream, which begins at any position",
     "/v1/fleet/diff": "takes two points of the past, `from` and `to`",
-    "/v1/audit/events": "is the log itself, in pages of positions that never change",
-    "/v1/audit/checkpoints": "are numbered for ever",
     "/v1/audit/exports/{export_id}/events": "is a file, fixed when it was asked for",
     "/v1/webhooks/{webhook_id}/deliveries": "is what operates the sending, kept for days; the log holds what was sent",
     "/api/jobs/{job_id}/logs": "is a live stream, whose bytes never change where they stand",
     "/api/jobs/{job_id}/file": "is a file, kept for a while",
-    "/api/deployments/{deployment_id}/mappings": "asks the target what it remembers now",
-    "/api/deployments/{deployment_id}/mappings/download": "is a file, made of what the target remembers now",
 }
 READS = [route for route in ROUTES if route.method == "GET"]
 OF_THE_PAST = [route for route in READS if route.query and "as_of" in route.query.model_fields]
