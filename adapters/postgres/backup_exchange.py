@@ -105,6 +105,8 @@ async def fill(connection: Connection, archive: Archive, progress: Progress) -> 
     )
     # An older backup knows no webhooks; its log is followed for them from its beginning.
     await connection.execute("insert into rollbook.webhook_progress (position) values (0) on conflict do nothing")
+    # What deliveries were is in no backup: from now on it is known again.
+    await connection.execute("insert into rollbook.webhook_horizons values ('', rollbook.delivery_moment())")
 
 
 async def copy_in(connection: Connection, archive: Archive, part: Part, tell: Callable[[int], None]) -> None:

@@ -8,6 +8,8 @@ from uuid import UUID
 from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 
+from adapters.postgres import delivery_versions
+from adapters.postgres.delivery_versions import Past, changing
 from adapters.postgres.pools import Pools, again_when_cut_off
 from domain.errors import Unavailable
 
@@ -139,7 +141,7 @@ class WebhookDeliveries:
         """The receiver has it; the webhook is served for a while more."""
 
         async def run() -> None:
-            async with self.pools.projector.connection() as connection, connection.transaction():
+            async with changing(self.pools) as connection:
                 values = ["delivered", timedelta(0), status, None, delivery_id]
                 await connection.execute(SETTLE, values)
                 await connection.execute(SUCCEEDED, [LEASE, webhook_id])
@@ -159,7 +161,7 @@ class WebhookDeliveries:
         state, wait = ("dead", 0.0) if again_in is None else ("waiting", again_in)
 
         async def run() -> float:
-            async with self.pools.projector.connection() as connection, connection.transaction():
+            async with changing(self.pools) as connection:
                 await connection.execute(SETTLE, [state, timedelta(seconds=wait), *outcome, delivery_id])
                 values = [failures, timedelta(seconds=rest), LEASE, webhook_id]
                 found = await rows(connection, FAILED, values)
@@ -173,9 +175,10 @@ class WebhookDeliveries:
             await connection.execute(FREE, [webhook_id])
 
     async def tidy(self, kept: timedelta, limit: int) -> int:
-        """Forgets what was delivered or given up so long ago; how many."""
-        async with self.pools.projector.connection() as connection:
-            return (await connection.execute(TIDY, [kept, limit])).rowcount
+        """Forgets what was delivered or given up so long ago, and what deliveries were before; how many, at most."""
+        async with changing(self.pools) as connection:
+            forgotten = (await connection.execute(TIDY, [kept, limit])).rowcount
+        return max(forgotten, await delivery_versions.forget(self.pools, kept, limit))
 
     async def state(self) -> DeliveriesState:
         """How far behind deliveries are."""
@@ -202,6 +205,12 @@ class WebhookDeliveries:
                 return await (await cursor.execute(LISTED, values)).fetchall()
 
         return await again_when_cut_off(read)
+
+    async def listed_then(
+        self, organisation: str, webhook_id: UUID, state: str | None, before: int | None, limit: int, past: Past
+    ) -> list[dict[str, Any]]:
+        """What had become of deliveries at a moment of the past; Invalid when that is forgotten."""
+        return await delivery_versions.listed_then(self.pools, organisation, webhook_id, state, before, limit, past)
 
     async def replay(self, organisation: str, webhook_id: UUID, delivery_id: UUID | None = None) -> int:
         """Sends one more time what is dead, or one delivery whatever became of it; how many."""

@@ -11,6 +11,7 @@ from psycopg.types.json import Jsonb
 from adapters.failpoints import failpoint
 from adapters.feed.streams import NOTHING, Streams
 from adapters.feed.wanted import About
+from adapters.postgres.delivery_versions import changing, erase
 from adapters.postgres.log import PostgresLog
 from adapters.postgres.pools import Pools, again_when_cut_off
 from application.webhook_filters import lets_through, needs_place
@@ -138,7 +139,7 @@ class WebhookQueue:
         seen = await self.progress()
         if not (events := await self.log.read_after(seen, TOGETHER)):
             return 0
-        async with self.pools.projector.connection() as connection, connection.transaction():
+        async with changing(self.pools) as connection:
             if await rows(connection, ADVANCE, [events[-1].position, seen]):
                 found = await rows(connection, FOLLOWERS, [list({event.organisation for event in events})])
                 await self.follow(connection, Batch({row[0]: Follower(*row) for row in found}), events)
@@ -167,7 +168,7 @@ class WebhookQueue:
         follower = Follower(*found[0])
         condition = "organisation = %s and sequence > %s and position <= %s order by sequence limit %s"
         events = await self.log.rows(condition, [follower.organisation, follower.behind, limit, TOGETHER])
-        async with self.pools.projector.connection() as connection, connection.transaction():
+        async with changing(self.pools) as connection:
             ((now,),) = await rows(connection, f"{PROGRESS} for update", [])
             in_step = now == limit and len(events) < TOGETHER
             reached = None if in_step else events[-1].sequence if events else follower.behind
@@ -210,6 +211,7 @@ async def write(connection: AsyncConnection[Any], batch: Batch) -> None:
         await connection.execute(END, [list(batch.ended)])
         await connection.execute(END_ENDPOINTS, [list(batch.ended)])
         await connection.execute(END_ALL_ENDPOINTS, [list(batch.erased)])
+        await erase(connection, list(batch.erased))
     wanted = [(one, event) for one, event in batch.deliveries if one.webhook_id not in batch.ended]
     if wanted:
         columns = zip(*(delivery(one, event) for one, event in wanted), strict=True)

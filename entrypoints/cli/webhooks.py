@@ -196,9 +196,10 @@ def deliveries(
     state: Annotated[State | None, typer.Option(help="Only these.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many at most.")] = 50,
     before: Annotated[int | None, typer.Option(min=0, help="Only of events before this position.")] = None,
+    as_of: AsOf = None,
 ) -> None:
     """List what has become of deliveries, newest event first: rollbook webhook deliveries ID --state dead"""
-    wanted = query(state=state, limit=limit, before=before)
+    wanted = query(state=state, limit=limit, before=before, as_of=as_of)
     body = session.api.get(f"{PATH}/{part(webhook_id)}/deliveries", wanted).body
     session.answer(body, lambda told: print_table(DELIVERIES, [delivery_row(one) for one in told]))
 

@@ -1,4 +1,4 @@
-"""What has become of deliveries, and sending them once more; this is how things stand, and no part of the record."""
+"""What has become of deliveries, now and in the last days, and sending them once more; they are no part of the log."""
 
 from datetime import UTC, datetime
 from functools import partial
@@ -6,27 +6,52 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 from uuid import UUID
 
+from adapters.postgres.delivery_versions import Past
+from adapters.postgres.references import BEGINNING
+from adapters.postgres.webhook_deliveries import WebhookDeliveries
 from adapters.webhooks.bodies import ping
 from domain.errors import Gone, Invalid, NotFound, Unavailable
 from entrypoints.http import webhook_models as models
-from entrypoints.http.headers import LINK
+from entrypoints.http.epochs import refuse_other_epoch
+from entrypoints.http.headers import EPOCH, LINK
 from entrypoints.http.ids import parse_id
-from entrypoints.http.reading import resolve
+from entrypoints.http.reading import SHOWN, Reading, resolve, resolve_reference
 from entrypoints.http.routing import Answer, Call, answer
-from entrypoints.http.webhooks import ONE, webhook_row, webhooks
+from entrypoints.http.webhooks import ONE, find, webhook_row, webhooks
 
 DELIVERIES = f"{ONE}/deliveries"
 
 
-@webhooks.get(DELIVERIES, action="webhook.read", answer=list[models.DeliveryObject], raises=(NotFound,), gives=(LINK,))
+@webhooks.get(
+    DELIVERIES,
+    action="webhook.read",
+    answer=list[models.DeliveryObject],
+    raises=(NotFound,),
+    takes=(EPOCH,),
+    gives=(LINK, *SHOWN),
+)
 async def list_deliveries(call: Call, webhook_id: str, query: models.ListDeliveries) -> Answer:
     """List deliveries, that of the newest event first; those that were made are forgotten after some days."""
-    one = await present(call, webhook_id, removed=True)
-    found = await call.app.webhooks.deliveries.listed(
-        call.caller.organisation, one, query.state, query.before, query.limit
-    )
-    full = len(found) == query.limit
-    return answer([told(row) for row in found], headers={"link": next_link(call, found[-1])} if full else {})
+    past = await point(call, query.as_of)
+    shown = Reading(call, past.position if past else None, patient=True)
+    one = UUID((await find(call, shown, webhook_id))["id"])
+    await shown.reach_log()
+    deliveries: WebhookDeliveries = call.app.webhooks.deliveries
+    wanted = (call.caller.organisation, one, query.state, query.before, query.limit)
+    found = await (deliveries.listed_then(*wanted, past) if past else deliveries.listed(*wanted))
+    link = {"link": next_link(call, found[-1], past)} if len(found) == query.limit else {}
+    return answer([told(row) for row in found], headers=shown.headers() | link)
+
+
+async def point(call: Call, as_of: str | None) -> Past | None:
+    """The point of the past that was asked for. A moment is itself, any other has the one at which it was recorded."""
+    refuse_other_epoch(call, positioned=as_of is not None)
+    if as_of is None:
+        return None
+    found = await resolve_reference(call, as_of)
+    if found.moment:
+        return Past(found.moment, found.position, found.moment.isoformat())
+    return Past(await call.app.runs.moment_at(found.position) or BEGINNING, found.position, str(found.position))
 
 
 @webhooks.post(
@@ -79,10 +104,10 @@ async def test_webhook(call: Call, webhook_id: str) -> Answer:
     return answer({**told, "milliseconds": outcome.milliseconds})
 
 
-async def present(call: Call, webhook_id: str, removed: bool = False) -> UUID:
-    """The id of a webhook of the caller's; Gone when it was removed and that matters."""
+async def present(call: Call, webhook_id: str) -> UUID:
+    """The id of a webhook of the caller's; Gone when it was removed."""
     row = await webhook_row(call, webhook_id)
-    if row["status"] == "removed" and not removed:
+    if row["status"] == "removed":
         raise Gone("The webhook was removed")
     return UUID(row["id"])
 
@@ -92,7 +117,8 @@ def told(row: dict[str, Any]) -> dict[str, Any]:
     return {name: str(value) if isinstance(value, UUID) else value for name, value in row.items()}
 
 
-def next_link(call: Call, last: dict[str, Any]) -> str:
-    """The deliveries of older events."""
-    given = [(n, v) for n, v in parse_qsl(call.query_string.decode("latin-1")) if n != "before"]
-    return f'<{call.path}?{urlencode([*given, ("before", last["position"])])}>; rel="next"'
+def next_link(call: Call, last: dict[str, Any], past: Past | None) -> str:
+    """The deliveries of older events, at the same point of the past."""
+    kept = [(n, v) for n, v in parse_qsl(call.query_string.decode("latin-1")) if n not in ("before", "as_of")]
+    then = [("as_of", past.reference)] if past else []
+    return f'<{call.path}?{urlencode([*kept, *then, ("before", last["position"])])}>; rel="next"'

@@ -76,11 +76,12 @@ class ListWebhooks(BaseModel):
 
 
 class ListDeliveries(BaseModel):
-    """Which deliveries; `before` is the position behind which a page ends."""
+    """Which deliveries; `before` is the position behind which a page ends. Those of the past are kept for days."""
 
     state: Annotated[State | None, BeforeValidator(no_filter), or_nothing(enum=["waiting", "delivered", "dead"])] = None
     before: Annotated[int | None, Field(ge=0, le=2**63 - 1)] = None
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
+    as_of: Past | None = None
 
 
 class WebhookObject(BaseModel):

@@ -13,6 +13,7 @@ from tests.backup.conftest import MakePlace
 from tests.backup.ground import OVER, Place
 from tests.conftest import Running, running_rollbook
 from tests.queue.conftest import Queue
+from tests.time.conftest import position
 
 # An address that may be subscribed; nobody delivers here.
 ADDRESS = "https://8.8.8.8/hook"
@@ -64,6 +65,14 @@ async def test_webhooks_incidents_and_checkpoints_come_back_as_they_were(
     assert {row[0] for row in place.rows("select state from rollbook.webhook_deliveries")} == {"waiting"}
     async with running_rollbook(place.settings(), place.database) as again:
         assert await shown(Queue(again.client)) == before
+        await only_what_deliveries_are_is_known(Queue(again.client), before[1][0]["id"])
+
+
+async def only_what_deliveries_are_is_known(queue: Queue, webhook: str) -> None:
+    """What they were before the restore is in no backup, and is not made up."""
+    path, then = f"/v1/webhooks/{webhook}/deliveries", await position(queue)
+    assert "may be forgotten" in str(await queue.ask("GET", path, 400, params={"as_of": str(then)}))
+    assert await queue.ask("GET", path, params={"as_of": "-0s"}) == await queue.ask("GET", path)
 
 
 async def test_how_far_checkpoints_were_exported_is_not_in_it_and_each_place_is_told_all_anew(

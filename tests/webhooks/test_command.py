@@ -53,11 +53,14 @@ async def test_deliveries_are_listed_and_sent_once_more(hooks: Hooks, receiver: 
     await hooks.settle()
     (one,) = await as_json(hooks, "deliveries", made["id"], "--state", "delivered")
     assert "deployment.scheduled" in (await webhook(hooks, "deliveries", made["id"])).out
+    ((then,),) = hooks.run("select clock_timestamp()")
     for choice in (("--delivery", one["id"]), ("--dead",), (f"--after={hooks.start}",)):
         assert (await webhook(hooks, "replay", made["id"], *choice)).code == 0
     await hooks.settle()
     assert len(receiver.came) == 2
     assert (await webhook(hooks, "replay", made["id"])).code == 2
+    (past,) = await as_json(hooks, "deliveries", made["id"], "--as-of", then.isoformat())
+    assert (past["id"], past["state"], past["tried_at"]) == (one["id"], "delivered", one["tried_at"])
 
 
 async def test_a_test_says_whether_the_receiver_takes_it(hooks: Hooks, receiver: Receiver) -> None:
