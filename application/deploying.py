@@ -25,11 +25,12 @@ from application.installations import (
     refuse_covered,
     start_deployment,
 )
+from application.mappings import Keeping, was_cancelled
 from application.outcomes import counted, log_outcome, refuse_too_many, told
 from application.packing import Look, Progress, Run
 from application.ports.databases import Contents, DeployOptions, Order, Outcome, Recalled, Target
 from application.ports.environments import Environment, Environments
-from application.ports.packages import PackageStore
+from application.ports.packages import Mappings, PackageStore
 from domain.errors import Invalid, NotFound, RollbookError, Unavailable
 from domain.package import Package
 
@@ -52,6 +53,7 @@ class Deploying:
 
     environments: Environments
     packages: PackageStore
+    mappings: Mappings
     admit: Admit
     look: Look
     run: Run
@@ -129,7 +131,8 @@ class Deploying:
         except asyncio.CancelledError:
             outcome = in_spite(await recalled(target, order.package, order.deployment_id), rolled_back=False)
         log_outcome(attempt, outcome)
-        return told(environment.database_name, outcome)
+        keeping = Keeping(self.mappings, target, order.deployment_id, attempt)
+        return await keeping.added(told(environment.database_name, outcome))
 
     async def roll_back(self, attempt: Attempt) -> dict[str, Any]:
         """Takes a deployment back."""
@@ -194,8 +197,8 @@ async def recalled(target: Target, package: str, deployment_id: str) -> Recalled
 
 
 def stop_if_cancelled() -> None:
-    """Raises CancelledError when the attempt was called off in a moment that had to be lived through."""
-    if (task := asyncio.current_task()) and task.cancelling():
+    """Raises CancelledError when it was."""
+    if was_cancelled():
         raise asyncio.CancelledError
 
 

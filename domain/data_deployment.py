@@ -16,8 +16,7 @@ Counts = dict[str, dict[str, int]]
 class DataDeployment(BaseAggregate[UUID]):
     """Decides how a data deployment may end, and whether it may be taken back. It has the id of the job that does it.
 
-    Each try at it, and at taking it back, is an action of its own in the history: `action_id` tells which.
-    `tables` counts new, changed, same and failed rows by table.
+    Each try, also at taking it back, is an action of its own: `action_id`. `tables` counts rows by what became of them.
     """
 
     TOPIC = "data_deployment"
@@ -59,15 +58,21 @@ class DataDeployment(BaseAggregate[UUID]):
         action_id: str
 
     class Deployed(Event):
-        """The rows are there. `keys` maps some source keys to target keys by table, `mapped` counts all of them."""
+        """The rows are there. By table `keys` maps some keys, `mapped` counts all; the blob `kept`, if any, has all."""
 
         TOPIC = "data_deployment.deployed"
+        class_version = 2
         action_id: str
         database_name: str
         tables: Counts
         keys: dict[str, dict[str, str]]
         mapped: dict[str, int]
         warnings: list[str]
+        kept: str | None = None
+
+        @staticmethod
+        def upcast_v1_v2(state: dict[str, Any]) -> None:
+            state["kept"] = None
 
     class Failed(Event):
         """Nothing of it is there."""
@@ -240,10 +245,5 @@ def _(event: DataDeployment.RequestedAgain, deployment: DataDeployment) -> None:
 
 
 @evolve.register
-def _(event: DataDeployment.RollbackRequested, deployment: DataDeployment) -> None:
-    deployment.rollback = event.action_id
-
-
-@evolve.register
-def _(event: DataDeployment.RollbackFailed, deployment: DataDeployment) -> None:
-    deployment.rollback = None
+def _(event: DataDeployment.RollbackRequested | DataDeployment.RollbackFailed, deployment: DataDeployment) -> None:
+    deployment.rollback = event.action_id if isinstance(event, DataDeployment.RollbackRequested) else None

@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,11 +14,13 @@ from adapters.bundles.loading import load
 from adapters.bundles.manifest import BundleRefused, Manifest
 from adapters.bundles.reading import Bundle, opened
 from adapters.embedded.postgres import APP, EmbeddedPostgres
+from adapters.environments import KnownEnvironment, KnownEnvironments
+from adapters.packages.mappings import BlobMappings, Pairs
 from adapters.postgres.migrations import migrate
 from adapters.postgres.people import ERASED, People
 from adapters.postgres.references import References, Resolved
 from adapters.settings import Settings
-from domain.errors import Invalid
+from domain.errors import Invalid, NotFound
 from entrypoints.composition import Rollbook, build
 from entrypoints.http.read_only import ReadOnly
 from entrypoints.workers.listening import server
@@ -55,6 +57,22 @@ class SpanReferences(References):
         return found
 
 
+class NoMappings(BlobMappings):
+    """Blobs stay where the bundle is from."""
+
+    def pairs(self, digest: str, table: str) -> AsyncGenerator[Pairs, None]:
+        """NotFound, for no blob is here."""
+        raise NotFound("A bundle holds no mapping of keys: ask the Rollbook that it is from")
+
+
+class NoEnvironments(KnownEnvironments):
+    """No database of users' is asked from a machine that only looks."""
+
+    async def find(self, organisation: str, name: str) -> KnownEnvironment:
+        """NotFound, for nothing leads there."""
+        raise NotFound("A bundle leads to no environment: ask the Rollbook that it is from")
+
+
 @asynccontextmanager
 async def answering(bundle: Bundle, owner_url: str, app_url: str, folder: Path) -> AsyncIterator[Rollbook]:
     """The store of a bundle, put into an empty database that has the schema."""
@@ -67,6 +85,7 @@ async def answering(bundle: Bundle, owner_url: str, app_url: str, folder: Path) 
         people = NamedPeople(app.pools, app.people.master)
         people.names = {str(line.get("id")): str(line.get("name")) for line in bundle.lines("people.ndjson")}
         app.people = people
+        app.mappings, app.environments = NoMappings(app.mappings.store), NoEnvironments(app.store)
         references = SpanReferences(app.views, app.runs.moment_at)
         references.first = manifest.from_position
         app.references = references

@@ -19,6 +19,7 @@ from adapters.nats.twin_relay import TwinRelay
 from adapters.packages.choosing import PackageFiles, files_of
 from adapters.packages.exporting import Exporter
 from adapters.packages.keeping import BlobPackages
+from adapters.packages.mappings import BlobMappings
 from adapters.packages.selecting import Selecting
 from adapters.postgres.chains import Chains
 from adapters.postgres.event_store import PostgresEventStore
@@ -93,6 +94,7 @@ class Rollbook:
     recent: RecentRows = field(default_factory=RecentRows)
     rules: dict[str, tuple[float, HouseRules]] = field(default_factory=dict)
     bundling: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(BUNDLES_AT_ONCE))
+    mappings: BlobMappings = field(init=False)
     exporter: Exporter = field(init=False)
     uploads: Uploads = field(init=False)
     select: Selecting = field(init=False)
@@ -104,6 +106,7 @@ class Rollbook:
     references: References = field(init=False)
 
     def __post_init__(self) -> None:
+        self.mappings = BlobMappings(self.packages.store)
         files = file_blobs_of(self.settings, self.settings.data_dir)
         self.exporter = Exporter(self.packages, files, self.pools, self.files.signer)
         self.uploads = uploads_of(self.settings, self.pools, self.packages.store)

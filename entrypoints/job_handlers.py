@@ -29,7 +29,8 @@ def handlers_of(rollbook: "Rollbook") -> dict[str, Handler]:
     work = Work(rollbook)
     look = rollbook.executor.look
     packing = Packing(rollbook.environments, rollbook.packages, rollbook.select, work.about, look, work.run)
-    deploying = Deploying(rollbook.environments, rollbook.packages, work.admit, look, work.run, work.grown)
+    stores = (rollbook.environments, rollbook.packages, rollbook.mappings)
+    deploying = Deploying(*stores, work.admit, look, work.run, work.grown)
     exporting = Exporting(rollbook.exporter, work.about, look, work.run)
     return by_name(packing.handler(), exporting.handler(), *deploying.handlers())
 

@@ -20,6 +20,7 @@ EMPTY: Row = {
     "tables": {},
     "keys": {},
     "mapped": {},
+    "kept": None,
     "warnings": [],
     "error": None,
     "is_active": False,
@@ -37,7 +38,7 @@ class DataDeployments:
     """
 
     name: ClassVar[str] = "data_deployments"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     aggregates: ClassVar[tuple[str, ...]] = ("data_deployment",)
     columns: ClassVar[Mapping[str, str]] = {
         "created_position": "bigint",
@@ -97,7 +98,7 @@ def changes(row: Row, event: RecordedEvent, data: dict[str, Any], at: str) -> Ro
         changed = {"status": status, "error": data.get("error")}
     match event.topic:
         case "data_deployment.deployed":
-            told = {name: data[name] for name in ("database_name", "tables", "keys", "mapped", "warnings")}
+            told = {name: data[name] for name in ("database_name", "tables", "keys", "mapped", "kept", "warnings")}
             changed |= {**told, "deployed_at": at, "is_active": True}
         case "data_deployment.cancelled":
             changed["error"] = data["reason"] or "It was cancelled"

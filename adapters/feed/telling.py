@@ -70,13 +70,14 @@ def circumstances(envelope: bytes) -> tuple[str, str]:
 
 
 def without_keys(event: RecordedEvent) -> bytes:
-    """The payload without the keys of rows."""
+    """The payload without the keys of rows, and without the digest of them all: of a few keys it could be guessed."""
     data = orjson.loads(event.payload)
     place: Any = data
     for name in KEYED[event.topic]:
         place = place.get(name) if isinstance(place, dict) else None
     if isinstance(place, dict):
-        place.pop("keys", None)
+        for name in ("keys", "kept"):
+            place.pop(name, None)
     return orjson.dumps(data)
 
 

@@ -19,14 +19,19 @@ async def put_manifest(store: BlobStore, manifest: Manifest) -> Blob:
 
 async def get_manifest(store: BlobStore, digest: str) -> Manifest:
     """The manifest that is kept under a digest; the parts that it names are compared with it as they are read."""
+    return parsed(await whole(store, digest, "The manifest of the package"))
+
+
+async def whole(store: BlobStore, digest: str, called: str) -> bytes:
+    """A small blob; Invalid when it is not what its digest says."""
     found = b""
     async for chunk in store.read(digest):
         found += chunk
         if len(found) > LARGEST_MANIFEST:
-            raise Invalid("The manifest of the package is too large")
+            raise Invalid(f"{called} is too large")
     if hashlib.sha256(found).hexdigest() != digest:
-        raise Invalid("The manifest of the package is damaged: its checksum differs")
-    return parsed(found)
+        raise Invalid(f"{called} is damaged: its checksum differs")
+    return found
 
 
 def parsed(text: bytes) -> Manifest:

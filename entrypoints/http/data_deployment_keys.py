@@ -1,4 +1,4 @@
-"""Which key of a package became which key in the target: by pages, or all of them."""
+"""Which key of a package became which key in the target, now and at any point of the past: by pages, or all of them."""
 
 import csv
 import io
@@ -15,7 +15,7 @@ from entrypoints.http import data_deployment_models as models
 from entrypoints.http.data_deployment_answers import PREFIX, WORDS, find_deployment, parse_deployment_id
 from entrypoints.http.data_deployments import ONE
 from entrypoints.http.packages import packages
-from entrypoints.http.reading import reading
+from entrypoints.http.reading import SHOWN, TAKEN, Reading, reading
 from entrypoints.http.routing import Answer, Call, answer
 from projections.read_model import Row
 
@@ -31,16 +31,20 @@ MISTAKABLE = ("=", "+", "-", "@", "\t", "\r")
     action="package.data",
     answer=models.KeyPage,
     raises=(NotFound, Clash, Invalid, Unavailable),
+    takes=TAKEN,
+    gives=SHOWN,
 )
 async def read_keys(call: Call, deployment_id: str, query: models.ReadKeys) -> Answer:
     """Page through the mapping of a table's keys, in the order of the keys in the package."""
     offset = offset_of(query.cursor)
-    row = await deployment_with_keys(call, deployment_id)
+    past = await reading(call, query.as_of)
+    row = await deployment_with_keys(past, deployment_id)
     table = table_of(row, query.table)
-    found, more = await page(await pairs_of(call, row, table), offset, query.limit)
+    found, more = await page(await pairs_of(past, row, table), offset, query.limit)
     mappings = [{"source": source, "target": target} for source, target in found]
     following = str(offset + len(found)) if more else None
-    return answer({"table": table, "mappings": mappings, "count": len(found), "next": following})
+    body = {"table": table, "mappings": mappings, "count": len(found), "next": following}
+    return answer(body, headers=past.headers())
 
 
 @packages.get(
@@ -49,24 +53,28 @@ async def read_keys(call: Call, deployment_id: str, query: models.ReadKeys) -> A
     answer=str,
     media_type=MEDIA[models.KeyFormat.NDJSON],
     raises=(NotFound, Clash, Invalid, Unavailable),
+    takes=TAKEN,
+    gives=SHOWN,
 )
 async def download_keys(call: Call, deployment_id: str, query: models.DownloadKeys) -> Answer:
     """Download the mapping of one table, or of all, a pair a line."""
-    row = await deployment_with_keys(call, deployment_id)
+    past = await reading(call, query.as_of)
+    row = await deployment_with_keys(past, deployment_id)
     tables = [table_of(row, query.table)] if query.table else list(row["mapped"])
-    lines = written(call, row, tables, query.format)
+    lines = written(past, row, tables, query.format)
     name = f"{PREFIX}{row['id']}-mappings.{query.format}"
     # Until here a target that does not answer can be told by a status.
     first = await anext(lines)
-    headers = {"content-disposition": f"attachment; filename={name}"}
+    headers = {**past.headers(), "content-disposition": f"attachment; filename={name}"}
     return Answer(headers=headers, media_type=MEDIA[query.format], chunks=led_by(first, lines))
 
 
-async def deployment_with_keys(call: Call, deployment_id: str) -> Row:
-    """The deployment's row; Clash unless it is there, for then nobody remembers its keys."""
-    row = await find_deployment(await reading(call), parse_deployment_id(deployment_id))
+async def deployment_with_keys(past: Reading, deployment_id: str) -> Row:
+    """The deployment's row; Clash unless it is or was there, for only then it has a mapping."""
+    row = await find_deployment(past, parse_deployment_id(deployment_id))
     if row["status"] != Status.DEPLOYED:
-        raise Clash(f"The deployment is {WORDS[row['status']]}: it has no mapping")
+        is_or_was = "is" if past.as_of is None else "was"
+        raise Clash(f"The deployment {is_or_was} {WORDS[row['status']]}: it has no mapping")
     return row
 
 
@@ -90,9 +98,15 @@ def offset_of(cursor: str | None) -> int:
     return int(cursor)
 
 
-async def pairs_of(call: Call, row: Row, table: str) -> AsyncGenerator[Pairs, None]:
-    """The whole mapping of a table, in batches."""
-    environment: Environment = await call.app.environments.find(call.caller.organisation, row["environment"])
+async def pairs_of(past: Reading, row: Row, table: str) -> AsyncGenerator[Pairs, None]:
+    """The whole mapping of a table in batches, as it was kept; else as the target remembers it, which is only now."""
+    app = past.call.app
+    if row["kept"] is not None:
+        kept: AsyncGenerator[Pairs, None] = app.mappings.pairs(row["kept"], table)
+        return kept
+    if past.as_of is not None:
+        raise Clash("This deployment's mapping was not kept: only the present one can be asked for, without as_of")
+    environment: Environment = await app.environments.find(past.call.caller.organisation, row["environment"])
     return environment.target().keys(row["id"], table)
 
 
@@ -109,11 +123,11 @@ async def page(batches: AsyncGenerator[Pairs, None], offset: int, limit: int) ->
     return found[:limit], len(found) > limit
 
 
-async def written(call: Call, row: Row, tables: list[str], form: models.KeyFormat) -> AsyncGenerator[bytes, None]:
-    """The mapping of these tables as text, in pieces; the first is there as soon as the target answers."""
+async def written(past: Reading, row: Row, tables: list[str], form: models.KeyFormat) -> AsyncGenerator[bytes, None]:
+    """The mapping of these tables as text, in pieces; the first is there as soon as the target or the store answers."""
     head = HEADS[form]
     for table in tables:
-        async with aclosing(await pairs_of(call, row, table)) as batches:
+        async with aclosing(await pairs_of(past, row, table)) as batches:
             async for batch in batches:
                 yield head + text_of([(table, *pair) for pair in batch], form)
                 head = b""

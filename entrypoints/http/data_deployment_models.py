@@ -94,15 +94,15 @@ class ListDeployments(AsOf):
     offset: int = Field(default=0, ge=0, le=10_000_000)
 
 
-class ReadKeys(Lenient):
-    """Which keys: of one table, from `offset` on or behind a `cursor` of ours."""
+class ReadKeys(AsOf):
+    """Which keys: of one table, behind a `cursor` of ours."""
 
     table: OptionalText = None
     limit: int = Field(default=1000, ge=0, le=MOST_KEYS)
     cursor: OptionalText = None
 
 
-class DownloadKeys(Lenient):
+class DownloadKeys(AsOf):
     """Which keys, and how they are written."""
 
     table: OptionalText = None
@@ -214,7 +214,8 @@ class KeyPair(BaseModel):
 
 
 class KeyPage(BaseModel):
-    """Some of the mapping of a table; `next` is the cursor of the next page."""
+    """Some of the mapping of a table as the deployment left it; where that was not kept, as the target knows it now.
+    `next` is the cursor of the next page."""
 
     table: str
     mappings: list[KeyPair]

@@ -1,4 +1,4 @@
-"""What packages hold, and what jobs wrote, comes back with the rows that name it."""
+"""What packages hold, which keys became which, and what jobs wrote, comes back with the rows that name it."""
 
 import json
 import zipfile
@@ -9,12 +9,14 @@ from uuid import UUID
 import pytest
 
 from adapters.blobs.choosing import file_blobs_of
+from adapters.packages.mappings import BlobMappings
 from adapters.postgres.backup_manifest import ADDED
 from adapters.settings import Settings
 from application.ports.blobs import Blob
 from entrypoints import backups
 from tests.backup.conftest import MakePlace
 from tests.backup.ground import Place, archive_of, files_of, manifest_of
+from tests.packages.test_mappings import ODD, remembering
 
 HELD = b"what a package holds" * 1000
 SAID = b"what a job wrote"
@@ -39,14 +41,22 @@ async def read(settings: Settings, store: str, blob: Blob) -> bytes | None:
     return b"".join([chunk async for chunk in blobs.read(blob.digest)])
 
 
+def mappings_of(place: Place) -> BlobMappings:
+    """The mappings of deployments, beside what packages hold."""
+    return BlobMappings(backups.stores(place.settings())["packages"])
+
+
 async def test_a_restore_on_another_machine_brings_every_blob(
     home: Place, elsewhere: MakePlace, tmp_path: Path
 ) -> None:
     blobs = await kept(home.settings())
+    mapping = await mappings_of(home).keep(remembering(odd=ODD), "d", ["odd"])
     taken = await home.take(tmp_path / "b.zip", with_key=True)
     place = elsewhere()
     await place.restore(taken.path)
-    assert {(part.store, part.digest) for part in taken.manifest.blobs} == {(s, b.digest) for s, b in blobs.items()}
+    found = {(part.store, part.digest) for part in taken.manifest.blobs}
+    assert len(found) == 4 and found > {(store, blob.digest) for store, blob in blobs.items()}
+    assert [pair async for batch in mappings_of(place).pairs(mapping, "odd") for pair in batch] == ODD
     assert await read(place.settings(), "packages", blobs["packages"]) == HELD
     assert await read(place.settings(), "job-logs", blobs["job-logs"]) == SAID
 

@@ -17,7 +17,7 @@ from domain.aggregates import AGGREGATES
 LANDED = {
     "audit_export.requested": (1, "organisation kind from_position to_position filters requested_by"),
     "data_deployment.cancelled": (1, "action_id reason"),
-    "data_deployment.deployed": (1, "action_id database_name tables keys mapped warnings"),
+    "data_deployment.deployed": (2, "action_id database_name tables keys mapped warnings kept"),
     "data_deployment.failed": (1, "action_id error"),
     "data_deployment.reinstated": (1, "after"),
     "data_deployment.replaced": (1, "by"),

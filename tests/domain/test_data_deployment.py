@@ -15,6 +15,7 @@ DONE: dict[str, Any] = {
     "keys": {"customers": {"1": "1001"}},
     "mapped": {"customers": 1},
     "warnings": [],
+    "kept": "0" * 64,
 }
 REQUESTED = happened(
     DataDeployment.Requested,
@@ -48,6 +49,12 @@ def test_a_second_try_of_the_same_job_records_nothing() -> None:
 
 def test_what_was_done_is_recorded_under_the_action_that_did_it() -> None:
     given(REQUESTED, STARTED).when(lambda d: d.succeed(AT, **DONE)).then(DEPLOYED)
+
+
+def test_who_says_nothing_of_what_was_kept_has_kept_nothing() -> None:
+    told = {name: fact for name, fact in DONE.items() if name != "kept"}
+    unkept = happened(DataDeployment.Deployed, action_id="deploy", **told, kept=None)
+    given(REQUESTED, STARTED).when(lambda d: d.succeed(AT, **told)).then(unkept)
 
 
 @pytest.mark.parametrize("past", ENDS)

@@ -30,7 +30,7 @@ def event(topic: str, payload: object) -> RecordedEvent:
 @pytest.mark.parametrize(
     ("topic", "payload", "left"),
     [
-        ("data_deployment.deployed", {"tables": {}, "keys": KEYS}, {"tables": {}}),
+        ("data_deployment.deployed", {"tables": {}, "keys": KEYS, "kept": "0" * 64}, {"tables": {}}),
         ("job.completed", {"result": {"deployed": {"keys": KEYS, "n": 1}}}, {"result": {"deployed": {"n": 1}}}),
         ("job.completed", {"result": None}, {"result": None}),
     ],

@@ -209,6 +209,7 @@ def data_deployment(events: list[Event], log: list[Event]) -> Document:
         "status": DEPLOYMENT_STATUS[newest(events, *DEPLOYMENT_STATUS)["topic"]],
         "error": problem_of(events),
         "database_name": made.get("database_name"),
+        "kept": made.get("kept"),
         "warnings": made.get("warnings", []),
         "deployed_at": at(deployed) if deployed else None,
         "is_active": is_on_top(events, log),
