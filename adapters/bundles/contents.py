@@ -20,7 +20,8 @@ LEFT_OUT = frozenset(("tokens", "webhooks"))
 OF_ALL_LANES = frozenset(("freezes", "teams", "incidents", "incident_links"))
 TOUCHED = """select distinct stream_id from rollbook.events
               where organisation = %s and position > %s and position <= %s"""
-# What was live or waited when the span began, in lanes that it touches; and what came about together with these.
+# What was live or waited when the span began, in lanes that it touches; and what came about together with these, or
+# with the holds that were left behind there.
 STANDING = sql.SQL(
     """select 'deployment-' || (document::json #>> '{{live,deployment_id}}') from {live}
         where organisation = %(organisation)s and lane_id = any(%(lanes)s::uuid[]) and changed
@@ -32,12 +33,19 @@ STANDING = sql.SQL(
           and status in ('scheduled', 'in_progress') and from_position <= %(first)s and to_position > %(first)s"""
 ).format(live=named(table(LIVE)), deployments=named(table(DEPLOYMENTS)))
 BESIDE = sql.SQL(
-    """select distinct b.stream_id from rollbook.events e cross join lateral (
+    """with ended (at) as (
+           select e.commit_position from rollbook.events e
+            where e.stream_id = any(%(streams)s) and e.position <= %(first)s and starts_with(e.stream_id, 'deployment-')
+           union
+           select max(e.commit_position) from rollbook.events e
+            where e.stream_id = any(%(holding)s) and e.topic = 'lane.held' and e.position <= %(first)s
+            group by e.stream_id)
+       select distinct b.stream_id from ended cross join lateral (
               select stream_id from rollbook.events
-               where position > rollbook.commit_before(e.commit_position - 1) and position <= e.commit_position
-              offset 0) b
-        where e.stream_id = any(%(streams)s) and e.position <= %(first)s and starts_with(e.stream_id, 'deployment-')"""
+               where position > rollbook.commit_before(ended.at - 1) and position <= ended.at
+              offset 0) b"""
 )
+# So that the end of what the organisation recorded is known; of some lanes it is the end of theirs.
 LAST = """select stream_id from rollbook.events where organisation = %s and position <= %s
            order by sequence desc limit 1"""
 EVENTS = sql.SQL(
@@ -102,15 +110,18 @@ class Contents:
         found |= await self.why(found)
         if self.extent.lanes:
             found &= await self.of_lanes()
+        else:
+            found |= await self.column(sql.SQL(LAST), [organisation, last])
         ruling = (f"{kind.TOPIC}-{kind.id_of(organisation)}" for kind in (Freezes, Rules, Teams))
-        return sorted({*found, *ruling, *await self.column(sql.SQL(LAST), [organisation, last])})
+        return sorted({*found, *ruling})
 
     async def why(self, touched: set[str]) -> set[str]:
         """The streams by which it is told why something is live in these, or waits there, wherever the span begins."""
         lanes = list(self.extent.lanes) or [one[5:] for one in touched if one.startswith("lane-")]
         where: dict[str, Any] = {"organisation": self.extent.organisation, "first": self.extent.first, "lanes": lanes}
         standing = await self.column(STANDING, where)
-        return await self.column(BESIDE, {**where, "streams": [*standing, *touched]})
+        holding = [f"lane-{one}" for one in lanes]
+        return await self.column(BESIDE, {**where, "streams": [*standing, *touched], "holding": holding})
 
     async def of_lanes(self) -> set[str]:
         """The streams of the lanes and of their deployments."""

@@ -78,7 +78,8 @@ async def test_it_answers_byte_for_byte_as_the_store_that_it_is_from(
     ids = [one.removeprefix("deployment-") for one in sorted(streams) if one.startswith("deployment-")]
     assert ids
     asked += [f"/v1/deployments/{one}{more}?as_of={last}" for one in ids for more in ("", "/history", "/why")]
-    asked += [f"/v1/audit/events?from={first}&to={last}&limit=7&{more}" for more in ("", "order=oldest", "topic=lane")]
+    audited = f"/v1/audit/events?from={first}&to={last}&as_of={last}&limit=7&"
+    asked += [f"{audited}{more}" for more in ("", "order=oldest", "topic=lane")]
     await team.live(5)
     async with served(content, postgres, template, tmp_path) as client:
         for path in asked:
