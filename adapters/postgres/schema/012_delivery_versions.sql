@@ -73,8 +73,10 @@ end $$;
 create trigger a_change_is_under_way before insert or update or delete on rollbook.webhook_deliveries
     for each statement execute function rollbook.begin_deliveries();
 
+-- A plan is kept for many calls: made for a thousand rows it would look through the whole table for one.
 create function rollbook.version_deliveries() returns trigger
-language plpgsql security definer set search_path = rollbook, pg_temp as $$
+language plpgsql security definer set search_path = rollbook, pg_temp
+set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off as $$
 declare
     now_at timestamptz := delivery_moment();
 begin
@@ -98,13 +100,13 @@ begin
                and (v.state, v.attempts, v.due_at, v.queued_at, v.tried_at, v.status, v.problem) is distinct from
                    (fresh.state, fresh.attempts, fresh.due_at, fresh.queued_at, fresh.tried_at, fresh.status,
                     fresh.problem)
-            returning v.delivery_id, v.until)
+            returning fresh.webhook_id, fresh.position, fresh.organisation, fresh.delivery_id, fresh.event_id,
+                      fresh.topic, fresh.state, fresh.attempts, fresh.due_at, fresh.queued_at, fresh.tried_at,
+                      fresh.status, fresh.problem, v.until)
         insert into webhook_delivery_versions (
             webhook_id, position, organisation, delivery_id, event_id, topic, state, attempts, due_at, queued_at,
             tried_at, status, problem, since)
-        select webhook_id, position, organisation, delivery_id, event_id, topic, state, attempts, due_at, queued_at,
-               tried_at, status, problem, ended.until
-          from fresh join ended using (delivery_id);
+        select * from ended;
     end if;
     return null;
 end $$;
