@@ -14,11 +14,12 @@ from domain.errors import NotFound
 from domain.manifest import Part
 
 Pairs = Sequence[tuple[str, str]]
+PAIRS_OF_A_LINE = 5000
 
 
 @dataclass(frozen=True, slots=True)
 class BlobMappings:
-    """See the port: Mappings. A line of a part is as many pairs as the target told at once."""
+    """See the port: Mappings. A line of a part is an array of pairs."""
 
     store: BlobStore
 
@@ -48,6 +49,12 @@ async def parts_of(store: BlobStore, digest: str) -> dict[str, Part]:
 
 
 async def in_lines(batches: AsyncIterator[Pairs]) -> AsyncIterator[Lines]:
-    """A line a batch: so most pairs cost no step of ours."""
+    """Very many pairs a line: so most of them cost no step of ours."""
+    pending: list[tuple[str, str]] = []
     async for batch in batches:
-        yield [orjson.dumps(batch)]
+        pending += batch
+        if len(pending) >= PAIRS_OF_A_LINE:
+            yield [orjson.dumps(pending)]
+            pending.clear()
+    if pending:
+        yield [orjson.dumps(pending)]

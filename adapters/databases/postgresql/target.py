@@ -24,6 +24,7 @@ MEMORY = "set local work_mem = '64MB'; set local maintenance_work_mem = '128MB';
  set local default_statistics_target = 20"
 # Less than a lease: the server lets nobody commit who stood still while others were given the work.
 STANDING_STILL = "set local idle_in_transaction_session_timeout = '10s'"
+KEYS_AT_ONCE = 10_000
 PART_OF = """
 select p.part from rollbook_packages.parts p join rollbook_packages.deployments d using (package)
  where d.deployment_id = %s and p.table_name = %s
@@ -83,8 +84,8 @@ class PostgresTarget:
             query = sql.SQL("select source_key, target_key from {} order by source_key").format(marks.lineage(found[0]))
             async with connection.cursor("keys") as cursor:
                 await cursor.execute(query)
-                while batch := await cursor.fetchmany(1000):
-                    yield [(source, target) for source, target in batch]
+                while batch := await cursor.fetchmany(KEYS_AT_ONCE):
+                    yield batch
 
     @asynccontextmanager
     async def transaction(self, take_back: bool = False) -> AsyncIterator[AsyncConnection[Any]]:
