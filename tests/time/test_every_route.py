@@ -20,7 +20,6 @@ EVER = {
     "/v1/events": "is a live stream, which begins at any position",
     "/v1/fleet/diff": "takes two points of the past, `from` and `to`",
     "/v1/audit/exports/{export_id}/events": "is a file, fixed when it was asked for",
-    "/v1/webhooks/{webhook_id}/deliveries": "is what operates the sending, kept for days; the log holds what was sent",
     "/api/jobs/{job_id}/logs": "is a live stream, whose bytes never change where they stand",
     "/api/jobs/{job_id}/file": "is a file, kept for a while",
 }
@@ -126,5 +125,6 @@ async def much_happens(queue: Queue) -> dict[str, str]:
     await queue.ask("PUT", "/v1/teams", json={"teams": {f"team-{count}": ["shop"]}})
     await queue.ask("PUT", "/v1/rules", json={"strict_transitions": False, "require_if_match": False})
     await queue.ask("POST", "/v1/tokens", 201, json={"name": f"token-{count}", "role": "viewer"})
+    hook = await queue.ask("POST", "/v1/webhooks", 201, json={"name": "pager", "url": "https://8.8.8.8/"})
     kinds = {"deployment_id": first["id"], "lane_id": first["lane_id"], "environment": place["name"]}
-    return {**kinds, "incident_id": incident["id"], "freeze_id": freeze["id"]}
+    return {**kinds, "incident_id": incident["id"], "freeze_id": freeze["id"], "webhook_id": hook["id"]}
