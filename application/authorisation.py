@@ -20,6 +20,7 @@ ACTIONS: Mapping[str, Role] = {
     "deployment.claim": Role.DEPLOYER,
     "deployment.approve": Role.DEPLOYER,
     "deployment.correct": Role.APPROVER,
+    "reference.read": Role.VIEWER,
     "lane.read": Role.VIEWER,
     "lane.release": Role.DEPLOYER,
     "fleet.read": Role.VIEWER,
@@ -66,10 +67,20 @@ ACTIONS: Mapping[str, Role] = {
 # Whoever has a token whose scope names one of these may do it, whatever their role: who audits need not be one who may
 # change anything. A role below the least never may it without.
 BY_SCOPE = frozenset(("audit.read", "audit.export"))
+# Whoever may do one of these may do that too. Whatever is read may be read as of a reference, and the answer says which
+# position that is; an export begins and ends at references.
+READING = frozenset(one for one in ACTIONS if one.endswith(".read"))
+GIVEN_WITH = {"reference.read": READING - {"reference.read"} | {"audit.export"}}
 
 
 def authorise(caller: Caller, action: str) -> None:
     """Returns when the caller may, else raises Forbidden."""
+    if not any(may(caller, other) for other in GIVEN_WITH.get(action, ())):
+        authorise_itself(caller, action)
+
+
+def authorise_itself(caller: Caller, action: str) -> None:
+    """The same, by this action alone."""
     least = ACTIONS.get(action)
     named = action in BY_SCOPE and caller.scope is not None and action in caller.scope
     if least is None or (RANK[caller.role] < RANK[least] and not named):

@@ -32,7 +32,7 @@ class ReferenceObject(BaseModel):
     environment: str | None
 
 
-@queue.get("/v1/at", action="lane.read", answer=ReferenceObject, gives=(POSITION, AS_OF))
+@queue.get("/v1/at", action="reference.read", answer=ReferenceObject, gives=(POSITION, AS_OF))
 async def show_reference(call: Call, query: Ref) -> Answer:
     """Tell which position and which moment a reference means."""
     found = await resolve_reference(call, query.ref, "ref")
