@@ -115,9 +115,9 @@ def parse_job_id(job_id: str) -> UUID:
 
 
 async def find_job(reading: Reading, job_id: str) -> Row:
-    """The job's row, or NotFound."""
+    """The job's row, or NotFound; it is also known by the name of its stream, which is what its events bear."""
     rows = await reading.select(JOBS, [equals("key", str(parse_job_id(job_id)))], order="key")
-    if not rows or name_of(rows[0]) != job_id.lower():
+    if not rows or job_id.lower() not in (name_of(rows[0]), f"job-{rows[0]['id']}"):
         raise NotFound("Job not found")
     return rows[0]
 
