@@ -98,14 +98,19 @@ async def test_before_it_was_deployed_it_had_no_mapping(shop: Shop) -> None:
 
 
 async def test_a_store_that_is_full_undoes_no_deployment(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = await deployed_into_a_full_store(shop, await shop.pack(), monkeypatch)
+    await is_there_without_its_mapping(shop, made, "The disk for the bytes of packages is full")
+
+
+async def deployed_into_a_full_store(shop: Shop, package: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A deployment whose mapping could not be kept."""
+
     async def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, "full")
 
-    package = await shop.pack()
     with monkeypatch.context() as patched:
         patched.setattr(FolderBlobs, "keep", full)
-        made = (await shop.deploy(package))["deployment"]
-    await is_there_without_its_mapping(shop, made, "The disk for the bytes of packages is full")
+        return (await shop.deploy(package))["deployment"]
 
 
 async def is_there_without_its_mapping(shop: Shop, made: Any, why: str) -> None:
@@ -161,13 +166,16 @@ async def test_housekeeping_leaves_what_was_kept_and_who_lost_it_is_told_so(shop
 
 
 async def test_a_bundle_says_that_it_holds_none(
-    shop: Shop, postgres: EmbeddedPostgres, template: str, tmp_path: Path
+    shop: Shop, postgres: EmbeddedPostgres, template: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = await deployed(shop)
+    package = await shop.pack()
+    kept = await deployed(shop, package)
+    unkept = (await deployed_into_a_full_store(shop, package, monkeypatch))["id"]
     headers = {"X-Organisation": shop.organisation}
     bundle = await shop.rollbook.client.post("/v1/bundles", json={"from": "0"}, headers=headers)
     (tmp_path / "open").mkdir()
     async with served(bundle.content, postgres, template, tmp_path / "open") as client:
-        for tail in TAILS:
-            answered = await client.get(f"/api/deployments/{made}/mappings{tail}", headers=headers)
-            assert (answered.status_code, "A bundle holds no mapping" in answered.text) == (404, True)
+        for made, why in ((kept, "A bundle holds no mapping of keys"), (unkept, "A bundle leads to no environment")):
+            for tail in TAILS:
+                answered = await client.get(f"/api/deployments/{made}/mappings{tail}", headers=headers)
+                assert (answered.status_code, why in answered.text) == (404, True), answered.text
