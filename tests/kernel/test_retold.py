@@ -50,13 +50,11 @@ def told_of(admin_url: str) -> set[str]:
     return {event["topic"] for event in stored(admin_url)}
 
 
-def kept(admin_url: str, model: ReadModel) -> list[Version]:
+def kept(admin: psycopg.Connection[dict[str, Any]], model: ReadModel) -> list[Version]:
     """All versions that a read model's table holds, each with its columns as its document says, and filed right."""
-    with psycopg.connect(admin_url, row_factory=dict_row) as admin:
-        query = f"select * from rollbook_views.{table(model)} order by key, from_position"
-        rows = admin.execute(query.encode()).fetchall()
+    query = f"select * from rollbook_views.{table(model)} order by key, from_position"
     found = []
-    for row in rows:
+    for row in admin.execute(query.encode()).fetchall():
         document = orjson.loads(row["document"])
         assert row["fork"] == fork_of(row["from_position"], row["to_position"])
         assert {c: plain(row[c]) for c in model.columns} == {c: moment(document[c], row[c]) for c in model.columns}
@@ -78,8 +76,9 @@ def check(admin_url: str) -> None:
     """Every row of every read model is what the log says, and there is no other."""
     log = stored(admin_url)
     assert {model.name for model in READ_MODELS} == TOLD.keys()
-    for model in READ_MODELS:
-        assert kept(admin_url, model) == retell(log, model.name), model.name
+    with psycopg.connect(admin_url, row_factory=dict_row) as admin:
+        for model in READ_MODELS:
+            assert kept(admin, model) == retell(log, model.name), model.name
 
 
 @settings(max_examples=5, **EXAMPLES)
