@@ -1,5 +1,6 @@
 """What deliveries of webhooks were at a moment of the last days; what was answered about one is answered for ever."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
-from psycopg import AsyncConnection, AsyncCursor
+from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 
 from adapters.postgres.intervals import forks_at
@@ -70,38 +71,55 @@ async def changing(pools: Pools) -> AsyncIterator[AsyncConnection[Any]]:
         yield connection
 
 
-async def listed_then(
-    pools: Pools, organisation: str, webhook_id: UUID, state: str | None, before: int | None, limit: int, past: Past
-) -> list[dict[str, Any]]:
-    """What had become of deliveries at a moment; Invalid when something of then may be forgotten."""
-    values = {
-        "states": [state] if state else list(STATES),
-        "forks": forks_at(max(1, (past.moment - BEGINNING) // MICROSECOND)),
-        "webhook_id": webhook_id,
-        "organisation": organisation,
-        "position": past.position if before is None else min(past.position, before - 1),
-        "moment": past.moment,
-        "limit": limit,
-    }
+class DeliveryVersions:
+    """One question at a time waits for changes: else all connections could wait for who changes and needs one too."""
 
-    async def read() -> list[dict[str, Any]]:
-        async with pools.reading(organisation) as connection, connection.cursor(row_factory=dict_row) as cursor:
-            await settle(cursor)
+    def __init__(self, pools: Pools) -> None:
+        self.pools = pools
+        self.turn = asyncio.Lock()
+
+    async def listed(
+        self, organisation: str, webhook_id: UUID, state: str | None, before: int | None, limit: int, past: Past
+    ) -> list[dict[str, Any]]:
+        """What had become of deliveries at a moment; Invalid when something of then may be forgotten."""
+        values = {
+            "states": [state] if state else list(STATES),
+            "forks": forks_at(max(1, (past.moment - BEGINNING) // MICROSECOND)),
+            "webhook_id": webhook_id,
+            "organisation": organisation,
+            "position": past.position if before is None else min(past.position, before - 1),
+            "moment": past.moment,
+            "limit": limit,
+        }
+
+        async def read() -> list[dict[str, Any]]:
+            await self.settle(organisation)
+            return await self.read(organisation, past.moment, values)
+
+        return await again_when_cut_off(read)
+
+    async def settle(self, organisation: str) -> None:
+        """Waits for the changes that are under way, but not for ever."""
+        async with self.turn, self.pools.reading(organisation) as connection:
+            try:
+                await connection.execute(SETTLED)
+            except psycopg.errors.LockNotAvailable as problem:
+                raise Unavailable("A change of deliveries takes long: ask again") from problem
+
+    async def read(self, organisation: str, moment: datetime, values: dict[str, Any]) -> list[dict[str, Any]]:
+        """The rows, if nothing of then was forgotten before they were read."""
+        async with self.pools.reading(organisation) as connection, connection.cursor(row_factory=dict_row) as cursor:
             found = await (await cursor.execute(THEN, values)).fetchall()
             # Only now: what was forgotten before this was read is behind the horizon by now.
             known = await (await cursor.execute(KNOWN_SINCE, [organisation])).fetchone()
-            refuse_forgotten(past.moment, known["deliveries_known_since"] if known else None)
-            return found
+        refuse_forgotten(moment, known["deliveries_known_since"] if known else None)
+        return found
 
-    return await again_when_cut_off(read)
-
-
-async def settle(cursor: AsyncCursor[Any]) -> None:
-    """Waits for the changes that are under way, but not for ever."""
-    try:
-        await cursor.execute(SETTLED)
-    except psycopg.errors.LockNotAvailable as problem:
-        raise Unavailable("A change of deliveries takes long: ask again") from problem
+    async def forget(self, kept: timedelta, limit: int) -> int:
+        """Forgets what deliveries were longer ago than that; how many versions, at most so many."""
+        async with changing(self.pools) as connection:
+            await connection.execute(MOVE_HORIZON, [kept])
+            return (await connection.execute(FORGET, [limit])).rowcount
 
 
 def refuse_forgotten(moment: datetime, known_since: datetime | None) -> None:
@@ -111,14 +129,6 @@ def refuse_forgotten(moment: datetime, known_since: datetime | None) -> None:
     if moment < known_since:
         since = known_since.astimezone(UTC).isoformat().replace("+00:00", "Z")
         raise Invalid(f"as_of is before {since}: of what deliveries were then something may be forgotten")
-
-
-async def forget(pools: Pools, kept: timedelta, limit: int) -> int:
-    """Forgets what deliveries were longer ago than that; how many versions, at most so many."""
-    async with pools.projector.connection() as connection, connection.transaction():
-        await connection.execute(UNDER_WAY)
-        await connection.execute(MOVE_HORIZON, [kept])
-        return (await connection.execute(FORGET, [limit])).rowcount
 
 
 async def erase(connection: AsyncConnection[Any], organisations: list[str]) -> None:

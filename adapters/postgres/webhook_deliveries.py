@@ -8,8 +8,7 @@ from uuid import UUID
 from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 
-from adapters.postgres import delivery_versions
-from adapters.postgres.delivery_versions import Past, changing
+from adapters.postgres.delivery_versions import DeliveryVersions, changing
 from adapters.postgres.pools import Pools, again_when_cut_off
 from domain.errors import Unavailable
 
@@ -126,6 +125,7 @@ class WebhookDeliveries:
 
     def __init__(self, pools: Pools) -> None:
         self.pools = pools
+        self.versions = DeliveryVersions(pools)
 
     async def take(self) -> Taken | None:
         """A webhook for which something is due, the one that was served longest ago first."""
@@ -178,7 +178,7 @@ class WebhookDeliveries:
         """Forgets what was delivered or given up so long ago, and what deliveries were before; how many, at most."""
         async with changing(self.pools) as connection:
             forgotten = (await connection.execute(TIDY, [kept, limit])).rowcount
-        return max(forgotten, await delivery_versions.forget(self.pools, kept, limit))
+        return max(forgotten, await self.versions.forget(kept, limit))
 
     async def state(self) -> DeliveriesState:
         """How far behind deliveries are."""
@@ -205,12 +205,6 @@ class WebhookDeliveries:
                 return await (await cursor.execute(LISTED, values)).fetchall()
 
         return await again_when_cut_off(read)
-
-    async def listed_then(
-        self, organisation: str, webhook_id: UUID, state: str | None, before: int | None, limit: int, past: Past
-    ) -> list[dict[str, Any]]:
-        """What had become of deliveries at a moment of the past; Invalid when that is forgotten."""
-        return await delivery_versions.listed_then(self.pools, organisation, webhook_id, state, before, limit, past)
 
     async def replay(self, organisation: str, webhook_id: UUID, delivery_id: UUID | None = None) -> int:
         """Sends one more time what is dead, or one delivery whatever became of it; how many."""

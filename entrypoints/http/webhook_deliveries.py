@@ -38,7 +38,7 @@ async def list_deliveries(call: Call, webhook_id: str, query: models.ListDeliver
     await shown.reach_log()
     deliveries: WebhookDeliveries = call.app.webhooks.deliveries
     wanted = (call.caller.organisation, one, query.state, query.before, query.limit)
-    found = await (deliveries.listed_then(*wanted, past) if past else deliveries.listed(*wanted))
+    found = await (deliveries.versions.listed(*wanted, past) if past else deliveries.listed(*wanted))
     link = {"link": next_link(call, found[-1], past)} if len(found) == query.limit else {}
     return answer([told(row) for row in found], headers=shown.headers() | link)
 

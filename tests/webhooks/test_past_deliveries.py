@@ -135,6 +135,33 @@ async def test_what_may_be_forgotten_is_refused_and_stays_so(hooks: Hooks, recei
     assert await states(hooks, webhook, await passes(hooks)) == []
 
 
+async def test_after_a_restore_by_an_older_release_nothing_is_known_until_it_is_looked_after(
+    hooks: Hooks, receiver: Receiver
+) -> None:
+    webhook, then = await waiting(hooks, receiver), await passes(hooks)
+    hooks.run("truncate rollbook.webhook_horizons")
+    await told(hooks, webhook, then, expect=400)
+    await hooks.rollbook.app.webhooks.deliveries.tidy(SEVEN_DAYS, 1000)
+    await told(hooks, webhook, then, expect=400)
+    assert await states(hooks, webhook, await passes(hooks)) == ["waiting"]
+
+
+async def test_many_questions_wait_for_a_change_and_leave_room_for_others(hooks: Hooks, receiver: Receiver) -> None:
+    webhook = await waiting(hooks, receiver)
+    async with await psycopg.AsyncConnection.connect(hooks.database.admin_url) as other:
+        change = "update rollbook.webhook_deliveries set state = 'dead' where webhook_id = %s"
+        await other.execute(change, [webhook])
+        then = await passes(hooks)
+        many = [asyncio.create_task(told(hooks, webhook, then)) for _ in range(40)]
+        async with asyncio.timeout(30):
+            while not hooks.run(WAITS):
+                await asyncio.sleep(0.01)
+        assert await hooks.deliveries(webhook, state="waiting") != []
+        assert len(hooks.run(WAITS)) == 1
+        await other.commit()
+    assert {answer.json()[0]["state"] for answer in await asyncio.gather(*many)} == {"dead"}
+
+
 async def test_a_change_under_way_is_waited_for(hooks: Hooks, receiver: Receiver) -> None:
     webhook = await waiting(hooks, receiver)
     async with await psycopg.AsyncConnection.connect(hooks.database.admin_url) as other:
