@@ -78,7 +78,13 @@ async def project(kernel: Kernel, url: str, batch: int, models: tuple[ReadModel,
     log = PostgresLog(kernel.pools, url)
     projector = Projector(kernel.pools, log, models, batch)
     stop, head = asyncio.Event(), await log.head()
-    projector.on_progress.append(lambda position: stop.set() if position >= head else None)
+
+    def told(position: int) -> None:
+        if position >= head:
+            stop.set()
+            log.wake(head + 1)  # Who waits for more looks up at once, and sees that it is to stop.
+
+    projector.on_progress.append(told)
     await asyncio.wait_for(projector.run(stop), 30)
     await log.close()
     return Projected(log, PostgresViews(kernel.pools, Visibility()))
