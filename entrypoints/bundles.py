@@ -13,9 +13,10 @@ import psycopg
 from adapters.bundles.loading import load
 from adapters.bundles.manifest import BundleRefused, Manifest
 from adapters.bundles.reading import Bundle, opened
+from adapters.databases.key_lines import Pairs
 from adapters.embedded.postgres import APP, EmbeddedPostgres
 from adapters.environments import KnownEnvironment, KnownEnvironments
-from adapters.packages.mappings import BlobMappings, Pairs
+from adapters.packages.mappings import BlobMappings
 from adapters.postgres.migrations import migrate
 from adapters.postgres.people import ERASED, People
 from adapters.postgres.references import References, Resolved

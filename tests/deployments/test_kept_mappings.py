@@ -2,7 +2,7 @@
 
 import asyncio
 import errno
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,13 @@ from typing import Any
 import pytest
 
 from adapters.blobs.store import FolderBlobs
+from adapters.databases.key_lines import pairs_of
+from adapters.databases.postgresql import mapping
 from adapters.databases.postgresql.target import PostgresTarget
 from adapters.embedded.postgres import EmbeddedPostgres
 from adapters.packages.sweeping import UNUSED, Sweeper
 from application import mappings
+from application.ports.databases import Lines
 from projections.registry import DATA_DEPLOYMENTS
 from tests.deployments.conftest import SOLD, Shop, rows, run
 from tests.fleet.test_bundles import served
@@ -129,18 +132,18 @@ async def is_there_without_its_mapping(shop: Shop, made: Any, why: str) -> None:
 async def test_who_is_called_off_while_the_mapping_is_kept_has_deployed(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, times: int
 ) -> None:
-    began, real, left = asyncio.Event(), PostgresTarget.keys, [None] * times
+    began, real, left = asyncio.Event(), PostgresTarget.key_lines, [None] * times
 
-    async def slow(self: PostgresTarget, *arguments: str) -> AsyncGenerator[Sequence[tuple[str, str]], None]:
+    async def slow(self: PostgresTarget, *arguments: str) -> AsyncGenerator[Lines, None]:
         if left:
             left.pop()
             began.set()
             await asyncio.Event().wait()
-        async for batch in real(self, *arguments):
-            yield batch
+        async for lines in real(self, *arguments):
+            yield lines
 
     package = await shop.pack()
-    monkeypatch.setattr(PostgresTarget, "keys", slow)
+    monkeypatch.setattr(PostgresTarget, "key_lines", slow)
     monkeypatch.setattr(mappings, "LAST_SECONDS", 8.0 if times == 1 else 0.01)
     asking = asyncio.create_task(shop.deploy(package))
     await asyncio.wait_for(began.wait(), 20)
@@ -179,3 +182,20 @@ async def test_a_bundle_says_that_it_holds_none(
             for tail in TAILS:
                 answered = await client.get(f"/api/deployments/{made}/mappings{tail}", headers=headers)
                 assert (answered.status_code, why in answered.text) == (404, True), answered.text
+
+
+async def test_lines_say_the_same_as_pairs_with_and_without_an_index(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mapping, "KEYS_AT_ONCE", 2)
+    made, target = (await deployed(shop)).removeprefix("deploy-"), PostgresTarget(shop.staging)
+    ((part,),) = rows(shop.staging, "select part from rollbook_packages.parts where table_name = 'customers'")
+    lineage = f"rollbook_packages.lineage_{part}"
+    run(shop.staging, f"insert into {lineage} values (1, 1, 1, '', e'\\n\"'), (1, 1, 1, 'ü', '[]')")
+    for _ in ("indexed", "not"):
+        told = [pair async for batch in target.keys(made, "customers") for pair in batch]
+        lines = [line async for lines in target.key_lines(made, "customers") for line in lines]
+        assert [pair for line in lines for pair in pairs_of(line)] == told
+        assert [told[0], told[-1], len(told), len(told) % 2] == [("", '\n"'), ("ü", "[]"), 5, 1]
+        run(shop.staging, f"drop index if exists {lineage}_key")
+    assert [line async for line in target.key_lines(made, "nowhere")] == []

@@ -1,13 +1,13 @@
 """A PostgreSQL database that packages are deployed to: all rows in one transaction, with what is needed to go back."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from psycopg import AsyncConnection, sql
+from psycopg import AsyncConnection
 
-from adapters.databases.postgresql import marks
+from adapters.databases.postgresql import mapping
 from adapters.databases.postgresql.catalog import read_catalog
 from adapters.databases.postgresql.connecting import connected
 from adapters.databases.postgresql.deploying import Deployment
@@ -15,7 +15,7 @@ from adapters.databases.postgresql.differing import differences
 from adapters.databases.postgresql.exact import EXACT
 from adapters.databases.postgresql.recalling import recall
 from adapters.databases.postgresql.undoing import undo
-from application.ports.databases import Contents, Difference, Order, Outcome, Recalled, Report
+from application.ports.databases import Contents, Difference, Lines, Order, Outcome, Recalled, Report
 from domain.dataset import DatabaseKind, Table
 
 # What statements that concern whole tables need; the default would have them go by disk, and look at a tenth of a
@@ -24,11 +24,6 @@ MEMORY = "set local work_mem = '64MB'; set local maintenance_work_mem = '128MB';
  set local default_statistics_target = 20"
 # Less than a lease: the server lets nobody commit who stood still while others were given the work.
 STANDING_STILL = "set local idle_in_transaction_session_timeout = '10s'"
-KEYS_AT_ONCE = 10_000
-PART_OF = """
-select p.part from rollbook_packages.parts p join rollbook_packages.deployments d using (package)
- where d.deployment_id = %s and p.table_name = %s
-"""
 
 
 class Rehearsed(Exception):
@@ -77,15 +72,15 @@ class PostgresTarget:
 
     async def keys(self, deployment_id: str, table: str) -> AsyncGenerator[Sequence[tuple[str, str]], None]:
         """The whole mapping of source keys to target keys."""
-        async with self.connected() as connection, connection.transaction():
-            found = await marks.one(connection, PART_OF, [deployment_id, table])
-            if found is None:
-                return
-            query = sql.SQL("select source_key, target_key from {} order by source_key").format(marks.lineage(found[0]))
-            async with connection.cursor("keys") as cursor:
-                await cursor.execute(query)
-                while batch := await cursor.fetchmany(KEYS_AT_ONCE):
-                    yield batch
+        async with self.connected() as connection, aclosing(mapping.pairs(connection, deployment_id, table)) as found:
+            async for batch in found:
+                yield batch
+
+    async def key_lines(self, deployment_id: str, table: str) -> AsyncGenerator[Lines, None]:
+        """The same in lines."""
+        async with self.connected() as connection, aclosing(mapping.lines(connection, deployment_id, table)) as found:
+            async for lines in found:
+                yield lines
 
     @asynccontextmanager
     async def transaction(self, take_back: bool = False) -> AsyncIterator[AsyncConnection[Any]]:
