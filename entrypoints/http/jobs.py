@@ -174,7 +174,7 @@ def without_keys(job: dict[str, Any]) -> dict[str, Any]:
     deployed = (job["result"] or {}).get("deployed")
     if not isinstance(deployed, dict):
         return job
-    kept = {name: value for name, value in deployed.items() if name != "keys"}
+    kept = {name: value for name, value in deployed.items() if name not in ("keys", "kept")}
     return {**job, "result": {**job["result"], "deployed": kept}}
 
 
