@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -14,7 +15,7 @@ from adapters.databases.mongodb.target import MongoTarget
 from application.ports.databases import DeployOptions, Order, Outcome, Selection
 from domain.errors import Clash, Invalid, NotFound
 from domain.manifest import Collection, DocumentReference, IdStrategy
-from tests.databases.packages import Packed
+from tests.databases.packages import Packed, kept
 from tests.databases.servers import Mongo
 from tests.databases.test_mongodb_reading import ANN, BOB, CID, SHOP, TEA, fill
 
@@ -289,10 +290,11 @@ async def test_indexes_are_made_on_request_and_go_with_a_rollback(mongo_shop: st
     assert set(run(target.dsn, "customers", "index_information")) <= {"_id_"}
 
 
-async def test_the_whole_mapping_can_be_read(target: MongoTarget, package: PackedDocuments) -> None:
+async def test_the_whole_mapping_can_be_read(target: MongoTarget, package: PackedDocuments, tmp_path: Path) -> None:
     outcome = await deploy(target, package)
     found = [pair async for batch in target.keys("1", "orders") for pair in batch]
     assert dict(found) == outcome.keys["orders"]
+    assert await kept(target, "orders", tmp_path) == found
 
 
 async def test_progress_counts_each_document_once(target: MongoTarget, package: PackedDocuments) -> None:

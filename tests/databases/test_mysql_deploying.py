@@ -1,6 +1,7 @@
 """Deploying into MariaDB: keys made anew, references kept, nothing twice, nothing lost, everything undone."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from adapters.databases.mysql.reading import MysqlSource
 from adapters.databases.mysql.target import MysqlTarget
 from application.ports.databases import DeployOptions, Difference, Order, Outcome, Selection
 from domain.errors import Clash, Invalid, NotFound
-from tests.databases.packages import Packed
+from tests.databases.packages import Packed, kept
 from tests.databases.servers import Shop
 from tests.databases.test_mysql_reading import ROWS, SCHEMA
 
@@ -306,11 +307,12 @@ async def test_differences_are_counted_and_shown_and_nothing_is_changed(other: S
     assert found.samples["conflict"][0]["target"] == {"sku": "b", "price": "8.0000"}
 
 
-async def test_the_whole_mapping_of_keys_can_be_read_later(other: Shop, package: Packed) -> None:
+async def test_the_whole_mapping_of_keys_can_be_read_later(other: Shop, package: Packed, tmp_path: Path) -> None:
     await other.run("insert into customers (id, name) values (10, 'x')")
     await deploy(other, package)
     found = [pair async for batch in MysqlTarget(other.dsn).keys("1", "customers") for pair in batch]
     assert found == [(f"{n}", f"{n + 10}") for n in range(1, 5)]
+    assert await kept(MysqlTarget(other.dsn), "customers", tmp_path) == found
 
 
 async def test_what_became_of_a_deployment_is_told(other: Shop, package: Packed) -> None:
