@@ -31,7 +31,9 @@ class Keeping:
         try:
             return {**told, "kept": await self.digest(tuple(told["mapped"]))}
         except asyncio.CancelledError:
-            why = "it was called off"
+            why = "the job was called off"
+        except TimeoutError:
+            why = "it took too long"
         except RollbookError as refusal:
             why = refusal.message
         except Exception as problem:  # Rows that are there are not to be told as failed, whatever goes wrong here.
