@@ -75,7 +75,7 @@ def tell(body: dict[str, Any]) -> None:
     """Prints a job's fields, without those that are empty, and without the keys of rows."""
     shown = {k: moment(v) if k in TIMES else v for k, v in body.items() if v is not None}
     if isinstance(deployed := (body["result"] or {}).get("deployed"), dict):
-        shown["result"] = {name: value for name, value in deployed.items() if name != "keys"}
+        shown["result"] = {name: value for name, value in deployed.items() if name not in ("keys", "kept")}
     print_record(shown)
 
 
