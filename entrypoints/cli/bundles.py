@@ -94,11 +94,13 @@ def open_bundle(
 def tell(manifest: "Manifest", port: int, as_json: bool) -> None:
     """Where it is, and what it holds."""
     facts = manifest.model_dump(
-        include={"organisation", "from_position", "to_position", "redacted", "store_id", "epoch"}
+        include={"organisation", "from_position", "to_position", "lanes", "redacted", "store_id", "epoch"}
     )
     url = f"http://127.0.0.1:{port}"
     if as_json:
         print_json_line({"url": url, **facts})
         return
     note(safe(f"Positions {manifest.from_position} to {manifest.to_position} of {manifest.organisation}: {url}"))
+    if manifest.lanes:
+        note(f"It holds {len(manifest.lanes)} lanes, and knows nothing of any other.")
     note(f"Ask it as any Rollbook: API_URL={url} rollbook fleet --as-of {manifest.from_position}. Ctrl-C ends it.")

@@ -23,13 +23,14 @@ async def test_a_bundle_is_made_opened_asked_and_closed(quiet: Running, queue: Q
     await queue.live("2")
     file, names = tmp_path / "incident.zip", tmp_path / "names.json"
     names.write_text(json.dumps({"local-dev": "the person on call"}))
-    arguments = ("bundle", "--from", position, "-o", str(file), "--redaction-map", str(names))
+    arguments = ("bundle", "--from", position, "--lane", "shop", "-o", str(file), "--redaction-map", str(names))
     made = await asyncio.to_thread(command_line, *arguments, API_URL=quiet.url, ORG=queue.organisation)
     assert made.code == 0, made.err
     command = (str(Path(sys.executable).parent / "rollbook"), "bundle", "open", str(file), "--port", "0", "--json")
     opened = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     assert opened.stdout is not None
     told = json.loads(await asyncio.wait_for(opened.stdout.readline(), 60))
+    assert len(told["lanes"]) == 1
     before = {path.name for path in Path(gettempdir()).glob("rollbook-bundle-*")}
     async with httpx2.AsyncClient(base_url=told["url"]) as client:
         found = (await client.get(f"/v1/fleet/diff?from={position}")).json()
