@@ -1,5 +1,6 @@
 """Finds the position that a reference to the past means."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -7,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from psycopg import sql
 
 from adapters.postgres.changes import find_named, last_change
+from adapters.postgres.pools import again_when_cut_off
 from adapters.postgres.views import PostgresViews
 from domain.errors import Invalid
 from domain.reference import Ago, Changes, Moment, Named, Position, parse
@@ -14,6 +16,8 @@ from domain.reference import Ago, Changes, Moment, Named, Position, parse
 # Nothing was recorded longer ago; and the time of Postgres has a beginning.
 LONGEST_AGO = timedelta(days=365_000)
 AT_MOMENT = sql.SQL("select rollbook.position_at(%s), rollbook.head(), %s::timestamptz > clock_timestamp()")
+# Whoever appends meanwhile has read the clock already, and nobody can see yet what that is the moment of.
+NOBODY_APPENDS = sql.SQL("select pg_advisory_xact_lock_shared(7240563)")
 AT_POSITION = sql.SQL("select rollbook.head(), rollbook.commit_before(%s)")
 NOW = sql.SQL("select clock_timestamp()")
 BEGINNING = datetime.min.replace(tzinfo=UTC)
@@ -33,12 +37,14 @@ class Resolved:
 class References:
     """What references mean to one organisation. `called` is what the caller gave one as, for refusals.
 
-    `moment_at` tells when the last thing up to a position was recorded.
+    `moment_at` tells when the last thing up to a position was recorded. One question at a time waits for whoever
+    appends: else all connections could, and nobody else would be answered.
     """
 
     def __init__(self, views: PostgresViews, moment_at: MomentAt) -> None:
         self.views = views
         self.moment_at = moment_at
+        self.turn = asyncio.Lock()
 
     async def resolve(self, organisation: str, text: str, called: str = "as_of") -> Resolved:
         """What a reference means now; Invalid when it is malformed, or nothing was there that it could mean."""
@@ -71,11 +77,19 @@ class References:
         return in_utc(now - min(when.length, LONGEST_AGO))
 
     async def recorded_by(self, organisation: str, moment: datetime, called: str) -> int:
-        """The last position that was there at a moment."""
+        """The last position that was there at a moment, for ever: what comes is recorded later."""
         position, head = await self.position_then(organisation, moment, called)
+        if position == head:
+            await again_when_cut_off(lambda: self.appended(organisation))
+            position, head = await self.position_then(organisation, moment, called)
         if head and not position:
             raise Invalid(f"{called} is before the first event of this store")
         return position
+
+    async def appended(self, organisation: str) -> None:
+        """Waits for whoever appends."""
+        async with self.turn:
+            await self.views.fetch(organisation, NOBODY_APPENDS, [])
 
     async def position_then(self, organisation: str, moment: datetime, called: str) -> tuple[int, int]:
         """The last position at a moment, and the last of all; Invalid in the future."""
