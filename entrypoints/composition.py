@@ -22,6 +22,7 @@ from adapters.packages.keeping import BlobPackages
 from adapters.packages.mappings import BlobMappings
 from adapters.packages.selecting import Selecting
 from adapters.postgres.chains import Chains
+from adapters.postgres.checkpoints import Checkpoints
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.job_logs import JobLogs
 from adapters.postgres.job_runs import JobRuns
@@ -103,6 +104,7 @@ class Rollbook:
     feed: Feed = field(init=False)
     webhooks: Webhooks = field(init=False)
     chains: Chains = field(init=False)
+    checkpoints: Checkpoints = field(init=False)
     references: References = field(init=False)
 
     def __post_init__(self) -> None:
@@ -116,6 +118,7 @@ class Rollbook:
         self.feed = feed_of(self.settings, self.pools, self.log, self.identity, mark_of(self.identity[1]))
         self.webhooks = webhooks_of(self.settings, self.pools, self.log, self.people)
         self.chains = Chains(self.pools)
+        self.checkpoints = Checkpoints(self.pools)
         self.references = References(self.views, self.runs.moment_at)
 
     async def rules_of(self, organisation: str, fresh: bool = False) -> HouseRules:

@@ -1,6 +1,7 @@
 """Checkpoints as others get them: all heads for whoever runs Rollbook, and for an organisation its own."""
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -30,9 +31,13 @@ class Exported:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoints:
-    """What was sealed, in the order in which it was."""
+    """What was sealed, in the order in which it was.
+
+    One question at a time waits for who seals: else all connections could, and nobody else would be answered.
+    """
 
     pools: Pools
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def whole(self, connection: Any, after: int, limit: int) -> list[Exported]:
         """With the heads of all organisations."""
@@ -47,14 +52,19 @@ class Checkpoints:
         """
 
         async def read() -> list[Exported]:
+            if by is not None:
+                await self.sealed(organisation)
             async with self.pools.reading(organisation) as connection:
-                if by is not None:
-                    await connection.execute(NOBODY_SEALS)
                 query = BACKWARD if latest else FORWARD
                 return lines(await (await connection.execute(query, [after, by, by, limit])).fetchall())
 
         found = await again_when_cut_off(read)
         return found[::-1] if latest else found
+
+    async def sealed(self, organisation: str) -> None:
+        """Waits for who seals."""
+        async with self.turn, self.pools.reading(organisation) as connection:
+            await connection.execute(NOBODY_SEALS)
 
 
 def lines(rows: list[Any]) -> list[Exported]:

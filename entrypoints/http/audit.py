@@ -8,7 +8,6 @@ import orjson
 
 from adapters.postgres import audit_log
 from adapters.postgres.audit_log import AuditLog, Line, Span
-from adapters.postgres.checkpoints import Checkpoints
 from adapters.postgres.conditions import Condition, any_of
 from adapters.postgres.filing import filed
 from adapters.postgres.references import BEGINNING
@@ -133,7 +132,7 @@ async def list_checkpoints(call: Call, query: models.ListCheckpoints) -> Answer:
     organisation, past = call.caller.organisation, await reading(call, query.as_of)
     position = await past.reach_log()
     before = None if query.as_of is None else await call.app.runs.moment_at(position) or BEGINNING
-    found = await Checkpoints(call.app.pools).of(organisation, query.after, query.limit, query.latest, before)
+    found = await call.app.checkpoints.of(organisation, query.after, query.limit, query.latest, before)
     full = len(found) == query.limit and not query.latest
     after = found[-1].number if full else None
     page = {"after": after, "limit": query.limit} | ({} if before is None else {"as_of": position})

@@ -63,6 +63,19 @@ async def test_who_asks_what_was_sealed_by_then_waits_for_whoever_seals_meanwhil
         assert [one.number for one in await asking] == [1]
 
 
+async def test_many_who_ask_wait_for_who_seals_over_one_connection(sealed: Sealed) -> None:
+    asked, now = Checkpoints(sealed.kernel.pools), datetime.now(UTC)
+    async with sealed.kernel.pools.projector.connection() as connection:
+        async with connection.transaction():
+            await connection.execute(LOCK)
+            asking = asyncio.gather(*(asked.of("acme", 0, 10, by=now) for _ in range(10)))
+            async with asyncio.timeout(10):
+                while not asking.done() and not await waits(sealed):
+                    await asyncio.sleep(0)
+            assert await asked.of("acme", 0, 10) == []
+        assert await asking == [[]] * 10
+
+
 async def waits(sealed: Sealed) -> bool:
     """Whether somebody waits for whoever seals."""
     async with sealed.kernel.pools.writer.connection() as connection:
