@@ -35,7 +35,7 @@ MISTAKABLE = ("=", "+", "-", "@", "\t", "\r")
     gives=SHOWN,
 )
 async def read_keys(call: Call, deployment_id: str, query: models.ReadKeys) -> Answer:
-    """Page through the mapping of a table's keys, in the order of the keys in the package."""
+    """Page through the mapping of a table's keys; of one that was kept the order never changes."""
     offset = offset_of(query.cursor)
     past = await reading(call, query.as_of)
     row = await deployment_with_keys(past, deployment_id)
