@@ -14,10 +14,10 @@ from adapters.postgres.references import BEGINNING
 from domain.aggregates import EVENTS
 from domain.errors import Invalid
 from entrypoints.http import audit_models as models
-from entrypoints.http.epochs import marked, refuse_other_epoch
+from entrypoints.http.epochs import refuse_other_epoch
 from entrypoints.http.errors import problem_details
 from entrypoints.http.headers import EPOCH, LINK
-from entrypoints.http.paging import cursor_of, next_link
+from entrypoints.http.paging import cursor_of, cursor_to, next_link
 from entrypoints.http.reading import SHOWN, Reading, reading, resolve
 from entrypoints.http.routing import Answer, Call, Interface, answer
 from projections.audit_words import event_in_words, topics_that_say
@@ -40,20 +40,27 @@ async def search_events(call: Call, query: models.SearchEvents) -> Answer:
     """Search the organisation's events by who, what, where and when; a search that takes long goes on by its cursor."""
     organisation, newest = call.caller.organisation, query.order == "newest"
     refuse_other_epoch(call, positioned=True)
-    shown, reached = cursor_of(call, query.cursor) if query.cursor else (query.as_of, None)
-    past = await reading(call, None if shown is None else str(shown))
-    to = await last_position(call, past, query.to)
+    numbers = cursor_of(call, query.cursor, more=1) if query.cursor else ()
+    shown, since = (str(numbers[0]), str(numbers[2])) if numbers else (query.as_of, query.since)
+    past = await reading(call, shown)
+    to, behind = await last_position(call, past, query.to), await resolve(call, since, "from")
     log = AuditLog(call.app.pools)
-    span = await log.span(organisation, await resolve(call, query.since, "from"), to)
-    if reached is not None:
-        span = Span(span.first, min(reached, span.last)) if newest else Span(max(reached, span.first), span.last)
+    span = await log.span(organisation, behind, to)
+    if numbers:
+        span = rest_of(span, numbers[1], newest)
     found = await log.find(organisation, span, await conditions(call, query), query.limit, newest)
     events, headers = await told(call, found.lines), past.headers()
     if not found.rest:
         return answer({"events": events, "cursor": None}, headers=headers)
-    place = found.rest.last if newest else found.rest.first
-    body = {"events": events, "cursor": marked(call, f"{to}-{place}")}
-    return answer(body, headers=headers | {"link": next_link(call, to, place)})
+    # What `from` means may change before the next page is asked for.
+    place = (to, found.rest.last if newest else found.rest.first, behind)
+    body = {"events": events, "cursor": cursor_to(call, *place)}
+    return answer(body, headers=headers | {"link": next_link(call, *place)})
+
+
+def rest_of(span: Span, reached: int, newest: bool) -> Span:
+    """What is left of it from where a page ended."""
+    return Span(span.first, min(reached, span.last)) if newest else Span(max(reached, span.first), span.last)
 
 
 async def last_position(call: Call, past: Reading, to: str | None) -> int:

@@ -52,7 +52,9 @@ async def show_fleet(call: Call, query: models.AskFleet) -> Answer:
     headers = {"x-rollbook-position": str(position)} | ({"x-rollbook-as-of": str(position)} if past else {})
     if len(facts.lanes) == query.limit:
         instead = {"valid_at": moment(then)} if then else {}
-        headers["link"] = next_link(call, position, min(lane["created_position"] for lane in facts.lanes), instead)
+        headers["link"] = next_link(
+            call, position, min(lane["created_position"] for lane in facts.lanes), instead=instead
+        )
     return tagged(call, await with_names(call, fleet_of(facts)), headers)
 
 

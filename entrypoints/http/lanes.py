@@ -54,7 +54,7 @@ async def page_of(
     past = await reading(call, as_of)
     lanes = await past.select(LANES, wanted, limit=query.limit)
     full = len(lanes) == query.limit > 0
-    link = {"link": next_link(call, past.position, lanes[-1]["created_position"], instead)} if full else {}
+    link = {"link": next_link(call, past.position, lanes[-1]["created_position"], instead=instead)} if full else {}
     return past, lanes, link
 
 

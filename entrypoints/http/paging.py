@@ -25,20 +25,26 @@ async def created_between(call: Call, since: datetime | None, until: datetime | 
     return found
 
 
-def cursor_of(call: Call, cursor: str) -> tuple[int, int]:
-    """The position that the first page showed, and where the last one ended."""
+def cursor_of(call: Call, cursor: str, more: int = 0) -> tuple[int, ...]:
+    """The position that the first page showed, and where the last one ended; and so many numbers more."""
     if (plain := unmarked(call, cursor)) is None:
         raise Invalid("This cursor is not one of this epoch of the store: begin at the first page again")
-    as_of, _, after = plain.partition("-")
-    if not (as_of.isdigit() and after.isdigit() and len(cursor) <= 40 and cursor.isascii()):
+    found = plain.split("-")
+    of_ours = len(found) == 2 + more and len(cursor) <= 40 + 20 * more and cursor.isascii()
+    if not (of_ours and all(one.isdigit() for one in found)):
         raise Invalid("This cursor is not one of ours")
-    return int(as_of), int(after)
+    return tuple(map(int, found))
 
 
-def next_link(call: Call, position: int, last: int, instead: Mapping[str, str] = MappingProxyType({})) -> str:
+def cursor_to(call: Call, *numbers: int) -> str:
+    """What a page that follows is asked for with."""
+    return marked(call, "-".join(map(str, numbers)))
+
+
+def next_link(call: Call, *numbers: int, instead: Mapping[str, str] = MappingProxyType({})) -> str:
     """The next page of the same list, as of the same position; `instead` replaces parameters that mean it anew."""
     given = [
         (n, v) for n, v in parse_qsl(call.query_string.decode("latin-1")) if n not in ("cursor", "as_of", *instead)
     ]
-    cursor = marked(call, f"{position}-{last}")
+    cursor = cursor_to(call, *numbers)
     return f'<{call.path}?{urlencode([*given, *instead.items(), ("cursor", cursor)])}>; rel="next"'

@@ -42,13 +42,12 @@ class Auditor:
     async def found(self, **filters: Any) -> list[str]:
         """The topics of what is found, page by page."""
         topics: list[str] = []
-        cursor: str | None = None
         while True:
-            given = {**filters, **({"cursor": cursor} if cursor else {})}
-            body = await self.ask("GET", "/v1/audit/events", params=given)
+            body = await self.ask("GET", "/v1/audit/events", params=filters)
             topics += [event["topic"] for event in body["events"]]
             if (cursor := body["cursor"]) is None:
                 return topics
+            filters["cursor"] = cursor
 
     async def exported(self, folder: Path, **body: Any) -> tuple[dict[str, Any], Path]:
         """An export, and the file of it."""
@@ -262,6 +261,17 @@ async def test_a_search_of_the_past_finds_for_ever_what_it_found_then(auditor: A
     assert await auditor.found(as_of=last, to="-0s", text="sale") == ["freezes.declared"]
 
 
+async def test_pages_go_on_in_the_span_that_the_first_one_was_asked_for(auditor: Auditor) -> None:
+    asked = {"from": "production~1", "limit": 2}
+    everything = await auditor.found(**{**asked, "limit": 100})
+    first = await auditor.ask("GET", "/v1/audit/events", params=asked)
+    body = {**RELEASE, "version": "4", "environment": "production"}
+    made = await auditor.ask("POST", "/v1/deployments", 201, json=body)
+    await auditor.ask("PATCH", f"/v1/deployments/{made['id']}", json={"status": "deployed"})
+    rest = await auditor.found(**asked, cursor=first["cursor"])
+    assert [event["topic"] for event in first["events"]] + rest == everything
+
+
 async def test_checkpoints_of_the_past_are_those_that_were_sealed_by_then(auditor: Auditor, tmp_path: Path) -> None:
     await auditor.sealed(tmp_path)
     then = (await auditor.ask("GET", "/v1/audit/events"))["events"][0]["position"]
@@ -280,8 +290,8 @@ async def test_checkpoints_of_the_past_are_those_that_were_sealed_by_then(audito
     [
         ("/v1/audit/events", {"params": {"from": "nonsense"}}, 400),
         ("/v1/audit/events", {"params": {"to": "99999999999"}}, 400),
-        ("/v1/audit/events", {"params": {"cursor": "1-2-3"}}, 400),
-        ("/v1/audit/events", {"params": {"cursor": "9" * 30 + "-1"}}, 400),
+        ("/v1/audit/events", {"params": {"cursor": "1-2-3-4"}}, 400),
+        ("/v1/audit/events", {"params": {"cursor": "9" * 30 + "-1-0"}}, 400),
         ("/v1/audit/events", {"params": {"text": "\0"}}, 422),
         ("/v1/audit/events", {"params": {"actor": "\0"}}, 422),
         ("/v1/audit/events", {"params": {"limit": "0"}}, 422),
