@@ -2,13 +2,15 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
 import orjson
 
 from adapters.postgres import valid_time
 from adapters.postgres.fleets import Fleets, Wanted
+from adapters.postgres.references import BEGINNING
+from domain.errors import Invalid
 from entrypoints.http import fleet_models as models
 from entrypoints.http.epochs import refuse_other_epoch
 from entrypoints.http.errors import problem_details
@@ -21,6 +23,7 @@ from projections.read_model import Row, moment
 from projections.registry import LIVE, LIVE_INTERVALS
 
 ERASED = "erased"
+MICROSECOND = timedelta(microseconds=1)
 fleet = Interface("fleet", "/v1/fleet", problem_details)
 IF_NONE_MATCH = Header("If-None-Match", "The ETag of an answer that is here already; 304 while it is still the answer")
 SAME = Header("ETag", "Names this answer, whatever moment it was asked at", always=True)
@@ -42,9 +45,10 @@ async def show_fleet(call: Call, query: models.AskFleet) -> Answer:
     With `valid_at` what is told as live is what really was then, by what is known now or was known `as_of` a moment.
     """
     then = None if query.valid_at is None else await resolve_moment(call, query.valid_at)
-    shown, below = cursor_of(call, query.cursor) if query.cursor else (None, None)
+    numbers = cursor_of(call, query.cursor, more=1) if query.cursor else ()
     fleets, organisation = Fleets(call.app.views), call.caller.organisation
-    position, at, past = await point(call, fleets, query.as_of if shown is None else str(shown))
+    position, at, past = await point(call, fleets, str(numbers[0]) if numbers else query.as_of)
+    at, below = (moment_of(numbers[2]), numbers[1]) if numbers else (at, None)
     wanted = Wanted(organisation, query.of_lanes(), query.environment, below, query.limit)
     facts = await fleets.facts(wanted, position, at)
     if then is not None:
@@ -52,10 +56,17 @@ async def show_fleet(call: Call, query: models.AskFleet) -> Answer:
     headers = {"x-rollbook-position": str(position)} | ({"x-rollbook-as-of": str(position)} if past else {})
     if len(facts.lanes) == query.limit:
         instead = {"valid_at": moment(then)} if then else {}
-        headers["link"] = next_link(
-            call, position, min(lane["created_position"] for lane in facts.lanes), instead=instead
-        )
+        last = min(lane["created_position"] for lane in facts.lanes)
+        headers["link"] = next_link(call, position, last, (at - BEGINNING) // MICROSECOND, instead=instead)
     return tagged(call, await with_names(call, fleet_of(facts)), headers)
+
+
+def moment_of(microseconds: int) -> datetime:
+    """The moment of the first page, at which freezes are over or not on all of them."""
+    try:
+        return BEGINNING + microseconds * MICROSECOND
+    except OverflowError:
+        raise Invalid("This cursor is not one of ours") from None
 
 
 async def live_then(call: Call, facts: Facts, then: datetime) -> list[Row]:
@@ -78,7 +89,7 @@ async def point(call: Call, fleets: Fleets, text: str | None, called: str = "as_
         return await fleets.present(organisation), call.app.executor.clock(), False
     found = await resolve_reference(call, text, called)
     at = found.moment or await call.app.references.moment_at(found.position)
-    return found.position, (at or datetime(1, 1, 1, tzinfo=UTC)).astimezone(UTC), True
+    return found.position, (at or BEGINNING).astimezone(UTC), True
 
 
 async def with_names(call: Call, one: Row) -> Row:

@@ -141,6 +141,19 @@ async def test_pages_follow_each_other_as_of_one_position(queue: Queue) -> None:
     assert names == ["e", "d", "c", "b", "a"]
 
 
+@pytest.mark.parametrize("as_of", ["", "&as_of=-0s", "&as_of=production~0"])
+async def test_pages_follow_each_other_as_of_one_moment(queue: Queue, as_of: str) -> None:
+    for name in ("a", "b"):
+        await queue.live("1", name=name)
+    url: str | None = f"/v1/fleet?limit=1{as_of}"
+    moments = []
+    while url:
+        answer = await queue.client.get(url, headers=queue.headers)
+        moments.append(answer.json()["at"])
+        url = answer.links.get("next", {}).get("url")
+    assert (len(moments), len(set(moments))) == (3, 1), "freezes that were over on one page are over on all"
+
+
 async def test_who_has_the_answer_already_is_told_so(queue: Queue) -> None:
     await queue.live("1")
     first = await queue.client.get("/v1/fleet", headers=queue.headers)
