@@ -48,9 +48,10 @@ async def test_no_moment_of_any_body_breaks_what_reads_it(stocked: Running) -> N
 
 
 async def test_a_cursor_that_was_never_given_out_is_a_400_at_once(stocked: Running) -> None:
-    for cursor in ("99999999999999999999-1", "9223372036854775807-1", "x", "1", "-", "²-1"):
-        answer = await stocked.client.get("/v1/deployments", params={"cursor": cursor})
-        assert answer.status_code == 400, cursor
+    for cursor in ("99999999999999999999-1", "9223372036854775807-1", f"0-0-{'9' * 40}", "x", "1", "-", "²-1"):
+        for path in ("/v1/deployments", "/v1/fleet", "/v1/audit/events"):
+            answer = await stocked.client.get(path, params={"cursor": cursor})
+            assert answer.status_code == 400, (path, cursor)
 
 
 async def test_any_text_is_a_legal_id_of_nothing(stocked: Running) -> None:
