@@ -1,7 +1,8 @@
 """Which keys became which in a deployment: a part for each table, and a list of these that events name."""
 
-from collections.abc import AsyncGenerator, Iterable
-from contextlib import aclosing
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import asdict, dataclass
 
 import orjson
@@ -10,7 +11,7 @@ from adapters.databases.key_lines import Pairs, in_lines, pairs_of
 from adapters.packages.manifests import alone, whole
 from adapters.packages.parts import read_part, write_part
 from application.ports.blobs import BlobStore
-from application.ports.databases import KeyLines, Lines, Target
+from application.ports.databases import KeyLines, Lines, LinesOf, Target
 from domain.errors import NotFound
 from domain.manifest import Part
 
@@ -24,9 +25,10 @@ class BlobMappings:
     async def keep(self, target: Target, deployment_id: str, tables: Iterable[str]) -> str:
         """One table after the other; what is kept of a mapping that could not be read to its end is forgotten later."""
         parts = {}
-        for table in tables:
-            async with aclosing(lines_of(target, deployment_id, table)) as lines:
-                parts[table] = asdict(await write_part(self.store, lines))
+        async with telling(target, deployment_id) as lines_of:
+            for table in tables:
+                async with aclosing(ahead(lines_of(table))) as lines:
+                    parts[table] = asdict(await write_part(self.store, lines))
         return (await self.store.put(alone(orjson.dumps(parts)))).digest
 
     async def pairs(self, digest: str, table: str) -> AsyncGenerator[Pairs, None]:
@@ -40,11 +42,27 @@ class BlobMappings:
             raise NotFound("The mapping of this deployment is gone") from None
 
 
-def lines_of(target: Target, deployment_id: str, table: str) -> AsyncGenerator[Lines, None]:
-    """The mapping of a table as its target tells it with the least effort."""
+@asynccontextmanager
+async def telling(target: Target, deployment_id: str) -> AsyncIterator[LinesOf]:
+    """The mapping of each table as its target tells it with the least effort."""
     if isinstance(target, KeyLines):
-        return target.key_lines(deployment_id, table)
-    return in_lines(target.keys(deployment_id, table))
+        async with target.key_lines(deployment_id) as lines_of:
+            yield lines_of
+    else:
+        yield lambda table: in_lines(target.keys(deployment_id, table))
+
+
+async def ahead(batches: AsyncGenerator[Lines, None]) -> AsyncGenerator[Lines, None]:
+    """The same batches; each is fetched while the one before it is written."""
+    async with aclosing(batches):
+        following = asyncio.ensure_future(anext(batches, None))
+        try:
+            while (found := await following) is not None:
+                following = asyncio.ensure_future(anext(batches, None))
+                yield found
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
 
 
 async def parts_of(store: BlobStore, digest: str) -> dict[str, Part]:

@@ -2,7 +2,8 @@
 
 import asyncio
 import errno
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from adapters.databases.postgresql.target import PostgresTarget
 from adapters.embedded.postgres import EmbeddedPostgres
 from adapters.packages.sweeping import UNUSED, Sweeper
 from application import mappings
-from application.ports.databases import Lines
+from application.ports.databases import LinesOf
 from projections.registry import DATA_DEPLOYMENTS
 from tests.deployments.conftest import SOLD, Shop, rows, run
 from tests.fleet.test_bundles import served
@@ -134,13 +135,14 @@ async def test_who_is_called_off_while_the_mapping_is_kept_has_deployed(
 ) -> None:
     began, real, left = asyncio.Event(), PostgresTarget.key_lines, [None] * times
 
-    async def slow(self: PostgresTarget, *arguments: str) -> AsyncGenerator[Lines, None]:
+    @asynccontextmanager
+    async def slow(self: PostgresTarget, deployment_id: str) -> AsyncIterator[LinesOf]:
         if left:
             left.pop()
             began.set()
             await asyncio.Event().wait()
-        async for lines in real(self, *arguments):
-            yield lines
+        async with real(self, deployment_id) as lines_of:
+            yield lines_of
 
     package = await shop.pack()
     monkeypatch.setattr(PostgresTarget, "key_lines", slow)
@@ -192,8 +194,10 @@ async def test_lines_say_the_same_as_pairs_wherever_these_lie(shop: Shop, monkey
     run(shop.staging, f"insert into {lineage} select 1, 1, 1, e'\n\"' || n, 'ü' || n from generate_series(1, 900) n")
     run(shop.staging, f"delete from {lineage} where right(source_key, 2) = '11'")
     told = [pair async for batch in target.keys(made, "customers") for pair in batch]
-    lines = [line async for lines in target.key_lines(made, "customers") for line in lines]
+    async with target.key_lines(made) as lines_of:
+        lines = [line async for lines in lines_of("customers") for line in lines]
     assert sorted(pair for line in lines for pair in pairs_of(line)) == told
     assert (told[0], len(told), len(lines) > 2) == (('\n"1', "ü1"), 894, True)
     run(shop.staging, f"delete from {lineage}")
-    assert [line async for line in target.key_lines(made, "customers")] == []
+    async with target.key_lines(made) as lines_of:
+        assert [line async for line in lines_of("customers")] == []

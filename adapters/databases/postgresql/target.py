@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from psycopg import AsyncConnection
@@ -15,7 +16,7 @@ from adapters.databases.postgresql.differing import differences
 from adapters.databases.postgresql.exact import EXACT
 from adapters.databases.postgresql.recalling import recall
 from adapters.databases.postgresql.undoing import undo
-from application.ports.databases import Contents, Difference, Lines, Order, Outcome, Recalled, Report
+from application.ports.databases import Contents, Difference, LinesOf, Order, Outcome, Recalled, Report
 from domain.dataset import DatabaseKind, Table
 
 # What statements that concern whole tables need; the default would have them go by disk, and look at a tenth of a
@@ -76,11 +77,11 @@ class PostgresTarget:
             async for batch in found:
                 yield batch
 
-    async def key_lines(self, deployment_id: str, table: str) -> AsyncGenerator[Lines, None]:
-        """The same in lines."""
-        async with self.connected() as connection, aclosing(mapping.lines(connection, deployment_id, table)) as found:
-            async for lines in found:
-                yield lines
+    @asynccontextmanager
+    async def key_lines(self, deployment_id: str) -> AsyncIterator[LinesOf]:
+        """The same in lines, of one table after the other."""
+        async with self.connected() as connection:
+            yield partial(mapping.lines, connection, deployment_id)
 
     @asynccontextmanager
     async def transaction(self, take_back: bool = False) -> AsyncIterator[AsyncConnection[Any]]:
