@@ -49,6 +49,15 @@ class Auditor:
                 return topics
             filters["cursor"] = cursor
 
+    async def linked(self, path: str | None) -> list[Any]:
+        """The checkpoints of all pages."""
+        told: list[Any] = []
+        while path:
+            answer = await self.rollbook.client.get(path, headers={"X-Organisation": self.organisation})
+            told += answer.json()["checkpoints"]
+            path = answer.links.get("next", {}).get("url")
+        return told
+
     async def exported(self, folder: Path, **body: Any) -> tuple[dict[str, Any], Path]:
         """An export, and the file of it."""
         asked = await self.ask("POST", "/v1/audit/exports", 201, json=body)
@@ -283,6 +292,7 @@ async def test_checkpoints_of_the_past_are_those_that_were_sealed_by_then(audito
     await auditor.sealed(tmp_path)
     for position, told in ((then, before), (now, known)):
         assert await auditor.ask("GET", "/v1/audit/checkpoints", params={"as_of": position, "limit": 1000}) == told
+        assert await auditor.linked(f"/v1/audit/checkpoints?as_of={position}&limit=2") == told["checkpoints"]
 
 
 @pytest.mark.parametrize(
