@@ -30,7 +30,8 @@ from application.outcomes import counted, log_outcome, refuse_too_many, told
 from application.packing import Look, Progress, Run
 from application.ports.databases import Contents, DeployOptions, Order, Outcome, Recalled, Target
 from application.ports.environments import Environment, Environments
-from application.ports.packages import Mappings, PackageStore
+from application.ports.mappings import Mappings
+from application.ports.packages import PackageStore
 from domain.errors import Invalid, NotFound, RollbookError, Unavailable
 from domain.package import Package
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from application.handlers import Attempt, log_facts
 from application.ports.databases import Target
-from application.ports.packages import Mappings
+from application.ports.mappings import Mappings
 from domain.errors import RollbookError
 
 # How long who was called off may still take: its worker has to stop.

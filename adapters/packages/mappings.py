@@ -11,7 +11,8 @@ from adapters.databases.key_lines import Pairs, in_lines, pairs_of
 from adapters.packages.manifests import alone, whole
 from adapters.packages.parts import read_part, write_part
 from application.ports.blobs import BlobStore
-from application.ports.databases import KeyLines, Lines, LinesOf, Target
+from application.ports.databases import Lines, Target
+from application.ports.mappings import KeyLines, LinesOf
 from domain.errors import NotFound
 from domain.manifest import Part
 

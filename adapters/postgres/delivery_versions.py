@@ -17,7 +17,7 @@ from adapters.postgres.pools import Pools, again_when_cut_off
 from domain.errors import Invalid, Unavailable
 
 STATES = ("waiting", "delivered", "dead")
-BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 # Triggers take the same, but may have to wait for it behind who holds what this transaction needs next.
 UNDER_WAY = "select pg_advisory_xact_lock_shared(7240564)"
@@ -51,11 +51,15 @@ FORGET_NOW = """
 insert into rollbook.webhook_horizons (organisation, moment) select unnest(%s::text[]), rollbook.delivery_moment()
 on conflict (organisation) do update set moment = greatest(webhook_horizons.moment, excluded.moment)
 """
-ERASE = "delete from rollbook.webhook_delivery_versions where organisation = any(%s)"
+ERASE = """
+delete from rollbook.webhook_delivery_versions
+ where webhook_id = any(array(select substr(stream_id, 9)::uuid from rollbook.events
+                               where organisation = any(%s) and topic = 'webhook.subscribed'))
+"""
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
+class Point:
     """A moment, the position of the log that was the last then, and what a caller is to ask for to mean both again."""
 
     moment: datetime
@@ -79,12 +83,12 @@ class DeliveryVersions:
         self.turn = asyncio.Lock()
 
     async def listed(
-        self, organisation: str, webhook_id: UUID, state: str | None, before: int | None, limit: int, past: Past
+        self, organisation: str, webhook_id: UUID, state: str | None, before: int | None, limit: int, past: Point
     ) -> list[dict[str, Any]]:
         """What had become of deliveries at a moment; Invalid when something of then may be forgotten."""
         values = {
             "states": [state] if state else list(STATES),
-            "forks": forks_at(max(1, (past.moment - BEGINNING) // MICROSECOND)),
+            "forks": forks_at(max(1, (past.moment - UNIX_EPOCH) // MICROSECOND)),
             "webhook_id": webhook_id,
             "organisation": organisation,
             "position": past.position if before is None else min(past.position, before - 1),

@@ -199,19 +199,6 @@ class Difference:
     samples: Mapping[str, Sequence[Mapping[str, Any]]]
 
 
-LinesOf = Callable[[str], AsyncGenerator[Lines, None]]
-
-
-@runtime_checkable
-class KeyLines(Protocol):
-    """What a target has beside `keys` when its server writes lines: far cheaper where nobody looks at single keys."""
-
-    def key_lines(self, deployment_id: str) -> AbstractAsyncContextManager[LinesOf]:
-        """Tells the whole mapping of each table that it is asked for, one at a time; a line is an array of source keys
-        and one of their target keys, very many at a time."""
-        ...
-
-
 Report = Callable[[str, int], None]
 """Called with a table and the rows done since the last call."""
 

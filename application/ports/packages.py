@@ -1,10 +1,10 @@
 """Where the contents of packages are kept, and how they come back."""
 
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from application.ports.databases import Contents, Reading, Report, Target
+from application.ports.databases import Contents, Reading, Report
 from domain.dataset import DatabaseKind
 from domain.manifest import Choice, Manifest, PackageInfo
 from domain.packed import Packed
@@ -65,16 +65,4 @@ class FileKeeper(Protocol):
     ) -> KeptFile:
         """Makes a file of the package with this manifest, as a stream; Invalid says what of `wanted` makes no sense.
         Nothing is kept of a file that could not be made."""
-        ...
-
-
-class Mappings(Protocol):
-    """Keeps which keys of a package became which in a target, for when the target has forgotten."""
-
-    async def keep(self, target: Target, deployment_id: str, tables: Iterable[str]) -> str:
-        """Reads the whole mapping of these tables as a stream and keeps it: all or nothing. Answers its digest."""
-        ...
-
-    def pairs(self, digest: str, table: str) -> AsyncGenerator[Sequence[tuple[str, str]], None]:
-        """The mapping of a table in batches, in the order in which the target told it; NotFound when it is gone."""
         ...

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 from uuid import UUID
 
-from adapters.postgres.delivery_versions import Past
+from adapters.postgres.delivery_versions import Point
 from adapters.postgres.references import BEGINNING
 from adapters.postgres.webhook_deliveries import WebhookDeliveries
 from adapters.webhooks.bodies import ping
@@ -43,15 +43,15 @@ async def list_deliveries(call: Call, webhook_id: str, query: models.ListDeliver
     return answer([told(row) for row in found], headers=shown.headers() | link)
 
 
-async def point(call: Call, as_of: str | None) -> Past | None:
+async def point(call: Call, as_of: str | None) -> Point | None:
     """The point of the past that was asked for. A moment is itself, any other has the one at which it was recorded."""
     refuse_other_epoch(call, positioned=as_of is not None)
     if as_of is None:
         return None
     found = await resolve_reference(call, as_of)
     if found.moment:
-        return Past(found.moment, found.position, found.moment.isoformat())
-    return Past(await call.app.runs.moment_at(found.position) or BEGINNING, found.position, str(found.position))
+        return Point(found.moment, found.position, found.moment.isoformat())
+    return Point(await call.app.runs.moment_at(found.position) or BEGINNING, found.position, str(found.position))
 
 
 @webhooks.post(
@@ -117,7 +117,7 @@ def told(row: dict[str, Any]) -> dict[str, Any]:
     return {name: str(value) if isinstance(value, UUID) else value for name, value in row.items()}
 
 
-def next_link(call: Call, last: dict[str, Any], past: Past | None) -> str:
+def next_link(call: Call, last: dict[str, Any], past: Point | None) -> str:
     """The deliveries of older events, at the same point of the past."""
     kept = [(n, v) for n, v in parse_qsl(call.query_string.decode("latin-1")) if n not in ("before", "as_of")]
     then = [("as_of", past.reference)] if past else []

@@ -17,7 +17,7 @@ from adapters.databases.postgresql.target import PostgresTarget
 from adapters.embedded.postgres import EmbeddedPostgres
 from adapters.packages.sweeping import UNUSED, Sweeper
 from application import mappings
-from application.ports.databases import LinesOf
+from application.ports.mappings import LinesOf
 from projections.registry import DATA_DEPLOYMENTS
 from tests.deployments.conftest import SOLD, Shop, rows, run
 from tests.fleet.test_bundles import served

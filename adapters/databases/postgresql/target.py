@@ -16,7 +16,8 @@ from adapters.databases.postgresql.differing import differences
 from adapters.databases.postgresql.exact import EXACT
 from adapters.databases.postgresql.recalling import recall
 from adapters.databases.postgresql.undoing import undo
-from application.ports.databases import Contents, Difference, LinesOf, Order, Outcome, Recalled, Report
+from application.ports.databases import Contents, Difference, Order, Outcome, Recalled, Report
+from application.ports.mappings import LinesOf
 from domain.dataset import DatabaseKind, Table
 
 # What statements that concern whole tables need; the default would have them go by disk, and look at a tenth of a
