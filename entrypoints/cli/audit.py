@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from entrypoints.cli.audit_export import EXPORTS, Target, take_out
-from entrypoints.cli.client import Query
 from entrypoints.cli.failures import misuse
 from entrypoints.cli.fields import AsOf
 from entrypoints.cli.output import moment, note, print_json_line, print_table, safe, word
@@ -14,6 +13,7 @@ from entrypoints.cli.session import Session, command, filled, group, query
 
 if TYPE_CHECKING:
     from adapters.settings import Settings
+    from entrypoints.cli.client import Query
 
 EVENTS, CHECKPOINTS = "/v1/audit/events", "/v1/audit/checkpoints"
 HEADINGS = ("POSITION", "RECORDED", "WHO", "TOPIC", "WHAT")
