@@ -1,13 +1,16 @@
 """What the tests of authentication share: providers on a real socket and an authentication that asks them."""
 
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
 from adapters.identity.web import Web
+from tests.conftest import Database
 from tests.identity.entrance import Entrance
 from tests.identity.providers import Clock, Providers, SigningKey, Stage, serving
+from tests.identity.world import World, guarded, world
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -51,3 +54,11 @@ def member(providers: Providers) -> Callable[..., str]:
         return token
 
     return known
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def rollbook(
+    database: Database, tmp_path: Path, providers: Providers, signing_key: SigningKey
+) -> AsyncIterator[World]:
+    async with world(database, guarded(tmp_path, providers), providers, signing_key) as running:
+        yield running

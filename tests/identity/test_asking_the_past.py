@@ -1,30 +1,18 @@
 """Whoever may read anything, or take the record out, may ask what a reference to the past means."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from application.caller import Role
 from tests.cli.stand_in import rollbook as command_line
-from tests.conftest import Database
-from tests.identity.providers import Providers, SigningKey
 from tests.identity.test_roles import issued
-from tests.identity.world import World, bearer, guarded, world
+from tests.identity.world import World, bearer
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 TELLING = {"audit.export": "viewer", "audit.read": "viewer", "deployment.read": "viewer", "token.read": "admin"}
 SILENT = {"deployment.claim": "admin", "token.read": "viewer"}
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def rollbook(
-    database: Database, tmp_path: Path, providers: Providers, signing_key: SigningKey
-) -> AsyncIterator[World]:
-    async with world(database, guarded(tmp_path, providers), providers, signing_key) as running:
-        yield running
 
 
 async def scoped(rollbook: World, action: str, role: str) -> str:

@@ -3,12 +3,10 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from application.caller import Role
 from tests.conftest import Database
@@ -16,14 +14,6 @@ from tests.identity.providers import Providers, SigningKey
 from tests.identity.world import LAB, World, guarded, world
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def rollbook(
-    database: Database, tmp_path: Path, providers: Providers, signing_key: SigningKey
-) -> AsyncIterator[World]:
-    async with world(database, guarded(tmp_path, providers), providers, signing_key) as running:
-        yield running
 
 
 async def rebind(rollbook: World, headers: dict[str, str], owner: str) -> int:

@@ -1,18 +1,13 @@
 """Who may do what: every route of the API against every role, with real tokens; what is not listed is a failure."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from application.authorisation import ACTIONS, GIVEN_WITH
 from application.caller import Role
 from entrypoints.http.routing import Route
-from tests.conftest import Database
-from tests.identity.providers import Providers, SigningKey
-from tests.identity.world import World, bearer, guarded, world
+from tests.identity.world import World, bearer
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -121,14 +116,6 @@ EXPECTED = {
     "GET /asyncapi": OPEN,
     "GET /asyncapi.json": OPEN,
 }
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def rollbook(
-    database: Database, tmp_path: Path, providers: Providers, signing_key: SigningKey
-) -> AsyncIterator[World]:
-    async with world(database, guarded(tmp_path, providers), providers, signing_key) as running:
-        yield running
 
 
 def routes(rollbook: World) -> dict[str, Route]:
